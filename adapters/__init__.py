@@ -1,0 +1,1 @@
+"""Adapters: where credit data really is, read as Arrow record batches."""

@@ -1,0 +1,1 @@
+"""The append-only audit log: C2SP tiles, checkpoints, proofs, entries."""

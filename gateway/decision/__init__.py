@@ -1,0 +1,1 @@
+"""One hermetic policy decision per request, in either engine."""

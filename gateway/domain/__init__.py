@@ -1,0 +1,1 @@
+"""The pure model: values and rules without I/O, clock or randomness."""

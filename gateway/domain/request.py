@@ -1,0 +1,57 @@
+"""What a caller asks for, after parsing and before any decision."""
+
+from dataclasses import dataclass, field
+
+from gateway.domain.vocabulary import SubjectKind
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A caller's filter on one field: `op` is eq, ne, lt, le, gt, ge, in or is_null."""
+
+    field: str
+    op: str
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRequest:
+    """One request for data, or for the decision alone.
+
+    Args:
+        request_id: Assigned by the gateway, 26 characters, sortable.
+        idempotency_key: Chosen by the caller, 8 to 64 characters.
+        asked_at: The caller's time, unix seconds.
+        product: Product name.
+        fields: Field names, in the order they are wanted.
+        subjects: Identifiers asked about; empty means the whole product. Never logged.
+        subject_kind: Kind of the subjects.
+        purpose: Purpose code.
+        scenario: Scenario code.
+        destination: ISO 3166 code of where the data will be used.
+        operator: The human behind the call, committed to in the log.
+        case_reference: The case behind the call, committed to in the log.
+        consent_id: Consent document it rests on, or empty.
+        conditions: The caller's filters.
+        limit: Greatest number of rows, 0 for none.
+        measure: Restriction measure id for list checks (R74), or empty.
+        signature: Detached JWS of the caller over the canonical request, or empty.
+    """
+
+    request_id: str
+    idempotency_key: str
+    asked_at: int
+    product: str
+    fields: tuple[str, ...]
+    subjects: tuple[str, ...]
+    subject_kind: SubjectKind
+    purpose: str
+    scenario: str
+    destination: str
+    operator: str
+    case_reference: str
+    consent_id: str = ""
+    conditions: tuple[Condition, ...] = ()
+    limit: int = 0
+    measure: str = ""
+    signature: str = field(default="", repr=False)

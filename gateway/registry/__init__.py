@@ -1,0 +1,1 @@
+"""What the operator and the authority have signed: parties, licences, consents, catalogue."""

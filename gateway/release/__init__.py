@@ -1,0 +1,1 @@
+"""The road of one request: plan, intent, scan, enforce, gate, outcome."""

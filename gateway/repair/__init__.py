@@ -1,0 +1,1 @@
+"""Credit repair: signed decisions that stop records from being shared."""

@@ -1,0 +1,1 @@
+"""Immutable admitted records, their indexes and their shareable bitmaps."""

@@ -1,0 +1,1 @@
+"""The state database: migrations, and the tables each room keeps in it."""
