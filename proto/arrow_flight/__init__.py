@@ -1,0 +1,1 @@
+"""Generated from flight.proto by `make proto`: Arrow Flight's own service."""

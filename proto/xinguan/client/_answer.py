@@ -1,0 +1,69 @@
+"""An answer, put together from its messages and checked against its evidence."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from xinguan.v1 import exchange_pb2
+
+
+class Answer:
+    """The records of one query, with decision and evidence.
+
+    Attributes:
+        decision: The decision that it rests on; its request id fetches the receipt.
+        outcome: Rows, bytes and the promise of the outcome entry.
+        batches: The batch messages as they came.
+    """
+
+    def __init__(self, messages: Iterable[exchange_pb2.QueryResponse]) -> None:
+        """Take the messages in order.
+
+        Raises:
+            ValueError: When the answer ends without its outcome, or a batch does not match
+                the digest of its evidence.
+        """
+        self.decision = exchange_pb2.DecisionSummary()
+        self.outcome: exchange_pb2.Outcome | None = None
+        self.batches: list[exchange_pb2.Batch] = []
+        for message in messages:
+            if message.HasField("decision"):
+                self.decision = message.decision
+            if message.HasField("batch"):
+                self._take(message.batch)
+            if message.HasField("outcome"):
+                self.outcome = message.outcome
+        if self.outcome is None:
+            raise ValueError("the answer was cut short: it has no outcome")
+
+    def _take(self, batch: exchange_pb2.Batch) -> None:
+        if batch.arrow_ipc and hashlib.sha256(batch.arrow_ipc).digest() != batch.digest:
+            raise ValueError("a batch does not match the digest of its evidence")
+        self.batches.append(batch)
+
+    def table(self) -> pa.Table:
+        """Return the records as an Arrow table; the fields' metadata names their actions."""
+        stream = b"".join(batch.arrow_ipc for batch in self.batches)
+        return pa.ipc.open_stream(stream).read_all()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the records as dictionaries, whichever encoding was asked for."""
+        if any(batch.arrow_ipc for batch in self.batches):
+            return self.table().to_pylist()
+        names = [field.name for field in self.decision.fields if field.action != "drop"]
+        return [
+            dict(zip(names, map(_plain, row.values), strict=True))
+            for batch in self.batches
+            for row in batch.typed_rows
+        ]
+
+
+def _plain(value: exchange_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind is None:
+        return None
+    if kind == "list":
+        return [_plain(item) for item in value.list.values]
+    return getattr(value, kind)

@@ -1,0 +1,242 @@
+"""The asynchronous client."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from xinguan.client._answer import Answer
+from xinguan.client._errors import RefusedError, TransportError, read_error
+from xinguan.client._identity import Identity
+from xinguan.signing import sign_request
+from xinguan.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
+    exchange_pb2,
+    exchange_pb2_grpc,
+    repair_pb2,
+    repair_pb2_grpc,
+    types_pb2,
+)
+
+_RETRY_PAUSES_S = (0.1, 0.4, 1.6)
+_MAX_MESSAGE_BYTES = 64 << 20
+
+
+class Client:
+    """Calls one gateway as one party.
+
+    A call that finds the gateway unreachable is tried again after 0.1, 0.4 and 1.6 seconds,
+    each time under an idempotency key of its own, because each attempt that reached the
+    gateway is an access of its own in the log. A refusal is never tried again.
+    """
+
+    def __init__(
+        self, target: str, identity: Identity, *, deadline_s: float = 30.0, sign: bool = True
+    ) -> None:
+        """Prepare a channel; nothing is sent before the first call.
+
+        Args:
+            target: `host:port`.
+            identity: Certificate, key and the gateway's authority.
+            deadline_s: Deadline of each call in seconds.
+            sign: Whether requests carry the caller's signature.
+        """
+        self._identity = identity
+        self._deadline_s = deadline_s
+        self._sign = sign
+        options = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]
+        self._channel = grpc.aio.secure_channel(target, identity.credentials(), options=options)
+        self._exchange = exchange_pb2_grpc.ExchangeServiceStub(self._channel)
+        self._audit = audit_pb2_grpc.AuditServiceStub(self._channel)
+        self._repair = repair_pb2_grpc.RepairServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+    async def products(self) -> list[exchange_pb2.ProductSummary]:
+        """Return the products that this party's licences name."""
+        try:
+            answer = await self._exchange.ListProducts(
+                exchange_pb2.ListProductsRequest(), timeout=self._deadline_s
+            )
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+        return list(answer.products)
+
+    async def describe(self, product: str) -> exchange_pb2.DescribeProductResponse:
+        """Return one product, with the granted fields."""
+        try:
+            return await self._exchange.DescribeProduct(
+                exchange_pb2.DescribeProductRequest(product=product), timeout=self._deadline_s
+            )
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+
+    async def query(self, product: str, fields: Sequence[str], **words: object) -> Answer:
+        """Ask for records and return the whole answer.
+
+        Args:
+            product: Product name.
+            fields: Field names.
+            **words: See `build_query`.
+
+        Raises:
+            RefusedError: The gateway refused; its reasons name clause and remedy.
+            TransportError: No answer after all attempts.
+        """
+        for attempt, pause in enumerate((*_RETRY_PAUSES_S, None)):
+            query = self.build_query(product, fields, attempt=attempt, **words)  # type: ignore[arg-type]  # the words are build_query's
+            try:
+                return Answer([message async for message in self.stream(query)])
+            except TransportError:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            except RefusedError as error:
+                if pause is None or error.status != "UNAVAILABLE" or error.reasons:
+                    raise
+                await asyncio.sleep(pause)
+        raise AssertionError
+
+    async def stream(
+        self, query: exchange_pb2.QueryRequest
+    ) -> AsyncIterator[exchange_pb2.QueryResponse]:
+        """Send a built query once and yield its messages as they come."""
+        try:
+            async for message in self._exchange.Query(query, timeout=self._deadline_s):
+                yield message
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+
+    async def explain(
+        self, product: str, fields: Sequence[str], **words: object
+    ) -> exchange_pb2.ExplainResponse:
+        """Return the decision that `query` would get, without data."""
+        query = self.build_query(product, fields, **words)  # type: ignore[arg-type]  # the words are build_query's
+        try:
+            return await self._exchange.Explain(
+                exchange_pb2.ExplainRequest(query=query), timeout=self._deadline_s
+            )
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+
+    async def receipt(
+        self, request_id: str, *, wait_ms: int = 5000
+    ) -> audit_pb2.GetReceiptResponse:
+        """Return the log's receipt of a request, waiting for its checkpoint."""
+        try:
+            return await self._audit.GetReceipt(
+                audit_pb2.GetReceiptRequest(request_id=request_id, wait_ms=wait_ms),
+                timeout=self._deadline_s,
+            )
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+
+    async def accesses(self, subject: str, reason: str) -> list[audit_pb2.Access]:
+        """Return who asked about a subject; for auditors."""
+        try:
+            answer = await self._audit.ListAccesses(
+                audit_pb2.ListAccessesRequest(subject=subject, reason=reason),
+                timeout=self._deadline_s,
+            )
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+        return list(answer.accesses)
+
+    async def publish_repair(self, decision: str) -> repair_pb2.PublishResponse:
+        """Publish a signed repair decision; it holds when this returns."""
+        try:
+            return await self._repair.Publish(
+                repair_pb2.PublishRequest(decision=decision), timeout=self._deadline_s
+            )
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+
+    def build_query(
+        self,
+        product: str,
+        fields: Sequence[str],
+        *,
+        subjects: Sequence[str] = (),
+        purpose: str,
+        scenario: str,
+        operator: str,
+        case_reference: str,
+        destination: str = "CN",
+        subject_kind: str = "LEGAL_ENTITY",
+        where: Sequence[tuple[str, str, str | Sequence[str]]] = (),
+        limit: int = 0,
+        consent_id: str = "",
+        measure: str = "",
+        idempotency_key: str = "",
+        encoding: str = "ARROW_IPC",
+        attempt: int = 0,
+    ) -> exchange_pb2.QueryRequest:
+        """Return a complete, signed request.
+
+        Args:
+            product: Product name.
+            fields: Field names, in the order wanted.
+            subjects: Identifiers asked about, up to 10,000.
+            purpose: Purpose code of the licence.
+            scenario: Scenario code of the licence.
+            operator: The human behind the call; the log keeps a commitment.
+            case_reference: The case behind the call; the log keeps a commitment.
+            destination: Where the data will be used, ISO 3166.
+            subject_kind: Kind of the subjects.
+            where: Conditions `(field, operator, value or values)`, all of which hold.
+            limit: Greatest number of rows.
+            consent_id: Consent document.
+            measure: Restriction measure of a list check.
+            idempotency_key: Chosen at random when empty.
+            encoding: ARROW_IPC or ROWS.
+            attempt: Number of the attempt, part of the key from the second on.
+        """
+        key = idempotency_key or secrets.token_hex(16)
+        query = exchange_pb2.QueryRequest(
+            context=types_pb2.RequestContext(
+                idempotency_key=f"{key}.{attempt}" if attempt else key,
+                purpose=purpose,
+                scenario=scenario,
+                destination=destination,
+                operator=operator,
+                case_reference=case_reference,
+            ),
+            product=product,
+            fields=fields,
+            subjects=subjects,
+            subject_kind=types_pb2.SubjectKind.Value(f"SUBJECT_KIND_{subject_kind}"),
+            conditions=[
+                exchange_pb2.Condition(
+                    field=name, op=op, values=[value] if isinstance(value, str) else value
+                )
+                for name, op, value in where
+            ],
+            limit=limit,
+            consent_id=consent_id,
+            measure=measure,
+            encoding=exchange_pb2.Encoding.Value(f"ENCODING_{encoding}"),
+        )
+        query.context.time.FromNanoseconds(time.time_ns())
+        if self._sign:
+            query.context.signature = sign_request(
+                query, self._identity.party_id, self._identity.key
+            )
+        return query

@@ -1,0 +1,84 @@
+"""The synchronous client: the asynchronous one on a loop in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from xinguan.client._answer import Answer
+from xinguan.client._client import Client
+from xinguan.client._identity import Identity
+from xinguan.v1 import audit_pb2, exchange_pb2, repair_pb2
+
+_T = TypeVar("_T")
+
+
+class SyncClient:
+    """Calls one gateway as one party, without asyncio. The methods are `Client`'s."""
+
+    def __init__(
+        self, target: str, identity: Identity, *, deadline_s: float = 30.0, sign: bool = True
+    ) -> None:
+        """Start the loop's thread and prepare the channel."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="xinguan-client", daemon=True
+        )
+        self._thread.start()
+        self._client = self._run(_open(target, identity, deadline_s, sign=sign))
+
+    def _run(self, work: Coroutine[object, object, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel and stop the thread."""
+        self._run(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def products(self) -> list[exchange_pb2.ProductSummary]:
+        """See `Client.products`."""
+        return self._run(self._client.products())
+
+    def describe(self, product: str) -> exchange_pb2.DescribeProductResponse:
+        """See `Client.describe`."""
+        return self._run(self._client.describe(product))
+
+    def query(self, product: str, fields: Sequence[str], **words: object) -> Answer:
+        """See `Client.query`."""
+        return self._run(self._client.query(product, fields, **words))
+
+    def explain(
+        self, product: str, fields: Sequence[str], **words: object
+    ) -> exchange_pb2.ExplainResponse:
+        """See `Client.explain`."""
+        return self._run(self._client.explain(product, fields, **words))
+
+    def receipt(self, request_id: str, *, wait_ms: int = 5000) -> audit_pb2.GetReceiptResponse:
+        """See `Client.receipt`."""
+        return self._run(self._client.receipt(request_id, wait_ms=wait_ms))
+
+    def accesses(self, subject: str, reason: str) -> list[audit_pb2.Access]:
+        """See `Client.accesses`."""
+        return self._run(self._client.accesses(subject, reason))
+
+    def publish_repair(self, decision: str) -> repair_pb2.PublishResponse:
+        """See `Client.publish_repair`."""
+        return self._run(self._client.publish_repair(decision))
+
+
+async def _open(target: str, identity: Identity, deadline_s: float, *, sign: bool) -> Client:
+    return Client(target, identity, deadline_s=deadline_s, sign=sign)

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Locks every dependency with hashes and without index addresses. A release younger than
+# seven days is not taken: most poisoned releases are found within that time.
+set -euo pipefail
+uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes \
+  --no-emit-index-url --no-header --no-annotate --quiet \
+  --exclude-newer "$(date -u -d '7 days ago' +%Y-%m-%d)" -o requirements.lock
