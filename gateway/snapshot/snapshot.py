@@ -1,0 +1,264 @@
+"""An admitted snapshot, open for reading: rows, indexes and the bits that may still leave.
+
+Everything but the live bits is mapped from files that never change. Opening costs no
+scan; verification, when asked for, reads every byte once.
+"""
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from gateway.snapshot.admission import (
+    EXPIRY,
+    FILES,
+    HASHES,
+    RECORDS,
+    ROWS,
+    SHAREABLE,
+    STARTS,
+    SUBJECTS,
+    columns_of,
+    digest_file,
+)
+from gateway.snapshot.bitmap import Bitmap, Flags, Rows
+from gateway.snapshot.errors import SnapshotDamagedError
+from gateway.snapshot.index import RecordIndex, SubjectIndex
+from gateway.snapshot.manifest import Manifest
+
+_arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
+
+
+_FEW = 64  # rows; below it, gathering single bits is quicker than unpacking a slice
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotBatch:
+    """One batch of a snapshot, as admitted and without regard to shareability.
+
+    Args:
+        number: Its place, from 0; it never changes.
+        first_row: Row number of its first row.
+        rows: All columns, mapped, not copied.
+        digest: SHA-256 of its Arrow IPC message, hex, computed at admission.
+    """
+
+    number: int
+    first_row: int
+    rows: pa.RecordBatch
+    digest: str
+
+
+class Snapshot:
+    """A product's admitted records. Safe to read from many threads while bits are flipped.
+
+    Row numbers count the sorted rows from 0 and never change, whatever is sealed.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.directory = directory
+        self.manifest = manifest
+        self.snapshot_id = manifest.snapshot_id
+        self.product = manifest.product
+        self.rows = manifest.rows
+        self._reader = pa.ipc.open_file(pa.memory_map(str(directory / ROWS)))
+        self.schema: pa.Schema = self._reader.schema
+        self._batches: list[Any] = [None] * len(manifest.batches)
+        self._batch_rows = manifest.batch_rows
+        keys = _mapped(directory / SUBJECTS, f"S{manifest.subject_width}")
+        self._subjects = SubjectIndex(keys, _mapped(directory / STARTS, "<i8"))
+        hashes, places = _mapped(directory / HASHES, "<u8"), _mapped(directory / RECORDS, "<i8")
+        self._records = RecordIndex(hashes, places, manifest.record_width)
+        self._expiry: Rows = _mapped(directory / EXPIRY, "<i8")
+        self._bits = Bitmap(_mapped(directory / SHAREABLE, "u1"), manifest.rows)
+
+    @classmethod
+    def open(cls, directory: Path, *, verify: bool = False) -> Self:
+        """Open a snapshot.
+
+        Args:
+            directory: Where `admit` put it.
+            verify: Read every file and compare its digest, so that a flipped byte is found.
+
+        Raises:
+            SnapshotDamagedError: The manifest, or a file's size or digest, is not right.
+        """
+        manifest = Manifest.read(directory)
+        _check_files(directory, manifest, verify=verify)
+        try:
+            snapshot = cls(directory, manifest)
+        except (OSError, ValueError) as error:
+            raise SnapshotDamagedError(
+                "PRODUCT_UNAVAILABLE", "the snapshot's files can't be read"
+            ) from error
+        if columns_of(snapshot.schema) != manifest.columns:
+            raise SnapshotDamagedError(
+                "PRODUCT_UNAVAILABLE", "the snapshot's rows don't have the manifest's columns"
+            )
+        return snapshot
+
+    def locate(self, subjects: Sequence[str]) -> Rows:
+        """Return the row numbers of these subjects, ascending, without a scan.
+
+        A subject that isn't there simply has no rows, and neither has a malformed one.
+        """
+        return self._subjects.locate(subjects)
+
+    def shareable(self, rows: Rows, at: int) -> Flags:
+        """Return for each row whether it may leave at `at`: its bit is set, it hasn't expired.
+
+        Args:
+            rows: Row numbers, ascending and distinct.
+            at: Unix seconds.
+        """
+        count = len(rows)
+        if count > _FEW and int(rows[-1]) - int(rows[0]) == count - 1:
+            return self.shareable_slice(int(rows[0]), count, at)
+        flags: Flags = self._bits.test(rows) & (self._expiry[rows] > at)
+        return flags
+
+    def shareable_slice(self, first: int, count: int, at: int) -> Flags:
+        """Return `shareable` of `count` rows from row `first`, for streams.
+
+        The expiry times are read only where a batch has one that has come.
+        """
+        flags = self._bits.test_slice(first, count)
+        batches = self.manifest.batches
+        touched = range(first // self._batch_rows, -(-(first + count) // self._batch_rows))
+        if any(batches[number].first_expiry <= at for number in touched):
+            flags &= self._expiry[first : first + count] > at
+        return flags
+
+    def take(self, rows: Rows, columns: Sequence[str]) -> pa.RecordBatch:
+        """Return these rows with these columns.
+
+        Args:
+            rows: Row numbers, ascending and distinct. A contiguous run inside one batch is not
+                copied.
+            columns: Column names, in the order wanted.
+
+        Raises:
+            ValueError: The rows are not ascending or not there.
+        """
+        count = len(rows)
+        if not count:
+            return _empty(self.schema, columns)
+        first, last = int(rows[0]), int(rows[-1])
+        if first < 0 or last >= self.rows or (count > 1 and not np.all(rows[1:] > rows[:-1])):
+            raise ValueError("row numbers are ascending, distinct and inside the snapshot")
+        number = first // self._batch_rows
+        if last // self._batch_rows == number:
+            alone: pa.RecordBatch = self._pick(number, rows, columns)
+            return alone
+        cuts = np.flatnonzero(np.diff(rows // self._batch_rows)) + 1
+        parts = np.split(rows, cuts)
+        picked = [self._pick(int(part[0]) // self._batch_rows, part, columns) for part in parts]
+        joined: pa.RecordBatch = _arrow.concat_batches(picked)
+        return joined
+
+    def batch_rows(self, number: int) -> Rows:
+        """Return the row numbers of one batch.
+
+        Raises:
+            IndexError: There is no such batch.
+        """
+        if not 0 <= number < len(self._batches):
+            raise IndexError("the snapshot has no such batch")
+        first = number * self._batch_rows
+        return np.arange(first, min(first + self._batch_rows, self.rows), dtype=np.int64)
+
+    @property
+    def batch_count(self) -> int:
+        """Number of batches."""
+        return len(self._batches)
+
+    def batch(self, number: int) -> SnapshotBatch:
+        """Return one batch whole; see `shareable_slice` for what of it may leave.
+
+        Raises:
+            IndexError: There is no such batch.
+        """
+        if not 0 <= number < len(self._batches):
+            raise IndexError("the snapshot has no such batch")
+        return SnapshotBatch(
+            number,
+            number * self._batch_rows,
+            self._mapped_batch(number),
+            self.manifest.batches[number].sha256,
+        )
+
+    def rows_of(self, record_keys: Sequence[str]) -> Rows:
+        """Return every row of exactly these records, ascending; the true keys are compared."""
+        candidates = self._records.candidates(record_keys)
+        if not len(candidates):
+            return candidates
+        found = self.take(candidates, [self.manifest.record_key]).column(0)
+        wanted = pa.array(record_keys, pa.large_string())
+        same = _arrow.compute.is_in(found.cast(pa.large_string()), value_set=wanted)
+        rows: Rows = candidates[same.to_numpy(zero_copy_only=False)]
+        return rows
+
+    def seal(self, record_keys: Sequence[str]) -> Rows:
+        """Withhold these records from now on; return their row numbers. Idempotent.
+
+        When it has returned, every later `shareable` says no for them. A key that isn't in
+        the snapshot is no error: the seal may come before the record.
+        """
+        rows = self.rows_of(record_keys)
+        self._bits.clear(rows)
+        return rows
+
+    def unseal(self, record_keys: Sequence[str]) -> Rows:
+        """End a temporary withholding: the bits go back to what was admitted, no further.
+
+        The bitmap doesn't know why a record is sealed; the caller makes sure that no other
+        cause still holds it.
+        """
+        rows = self.rows_of(record_keys)
+        self._bits.restore(rows)
+        return rows
+
+    def _mapped_batch(self, number: int) -> Any:
+        batch = self._batches[number]
+        if batch is None:
+            batch = self._batches[number] = self._reader.get_batch(number)
+        return batch
+
+    def _pick(self, number: int, rows: Rows, columns: Sequence[str]) -> Any:
+        batch: Any = self._mapped_batch(number).select(columns)
+        offset = int(rows[0]) - number * self._batch_rows
+        if int(rows[-1]) - int(rows[0]) == len(rows) - 1:
+            return batch.slice(offset, len(rows))
+        return batch.take(pa.array(rows - number * self._batch_rows))
+
+
+def _empty(schema: pa.Schema, columns: Sequence[str]) -> pa.RecordBatch:
+    fields = [schema.field(name) for name in columns]
+    return pa.RecordBatch.from_pylist([], schema=pa.schema(fields))
+
+
+def _mapped(path: Path, dtype: str) -> Any:
+    """Map a file as a read-only array; an empty file can't be mapped and needn't be."""
+    if not path.stat().st_size:
+        return np.empty(0, dtype=dtype)
+    with path.open("rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=dtype)
+
+
+def _check_files(directory: Path, manifest: Manifest, *, verify: bool) -> None:
+    if set(manifest.files) != set(FILES) or manifest.version != 1:
+        raise SnapshotDamagedError("PRODUCT_UNAVAILABLE", "the manifest is of another version")
+    for name, stated in manifest.files.items():
+        path = directory / name
+        if not path.is_file() or path.stat().st_size != stated.size:
+            raise SnapshotDamagedError(
+                "PRODUCT_UNAVAILABLE", "a file of the snapshot is missing or cut", hints=(name,)
+            )
+        if verify and digest_file(path) != stated.sha256:
+            raise SnapshotDamagedError(
+                "PRODUCT_UNAVAILABLE", "a file of the snapshot was changed", hints=(name,)
+            )
