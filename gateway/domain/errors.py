@@ -48,6 +48,9 @@ class XinguanError(Exception):
         self.message = message
         self.reasons = tuple(reasons) or (Reason("GATE", code),)
         self.hints = tuple(hints)
+        # The pipeline fills these in once the refusal stands in the log.
+        self.request_id = ""
+        self.denial_index = -1
 
 
 class UnauthenticatedError(XinguanError):

@@ -45,7 +45,7 @@ class Answer:
 
     def table(self) -> pa.Table:
         """Return the records as an Arrow table; the fields' metadata names their actions."""
-        stream = b"".join(batch.arrow_ipc for batch in self.batches)
+        stream = b"".join(batch.arrow_schema + batch.arrow_ipc for batch in self.batches)
         return pa.ipc.open_stream(stream).read_all()
 
     def rows(self) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ class _EncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Encoding.Val
     ENCODING_UNSPECIFIED: _Encoding.ValueType  # 0
     """Arrow IPC."""
     ENCODING_ARROW_IPC: _Encoding.ValueType  # 1
-    """Arrow IPC: the concatenation of the `arrow_ipc` of all messages is one IPC stream."""
+    """Arrow IPC: `arrow_schema` of the first batch and `arrow_ipc` of all, joined, are one stream."""
     ENCODING_ROWS: _Encoding.ValueType  # 2
     """Typed rows, for callers without Arrow."""
 
@@ -40,7 +40,7 @@ class Encoding(_Encoding, metaclass=_EncodingEnumTypeWrapper):
 ENCODING_UNSPECIFIED: Encoding.ValueType  # 0
 """Arrow IPC."""
 ENCODING_ARROW_IPC: Encoding.ValueType  # 1
-"""Arrow IPC: the concatenation of the `arrow_ipc` of all messages is one IPC stream."""
+"""Arrow IPC: `arrow_schema` of the first batch and `arrow_ipc` of all, joined, are one stream."""
 ENCODING_ROWS: Encoding.ValueType  # 2
 """Typed rows, for callers without Arrow."""
 Global___Encoding: _TypeAlias = Encoding  # noqa: Y015
@@ -482,14 +482,17 @@ class Batch(_message.Message):
     TYPED_ROWS_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    ARROW_SCHEMA_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Number of the batch, from 0."""
     rows: _builtins.int
     """Number of rows."""
     arrow_ipc: _builtins.bytes
-    """Arrow IPC bytes, for ENCODING_ARROW_IPC."""
+    """One Arrow IPC record batch message, for ENCODING_ARROW_IPC."""
     digest: _builtins.bytes
-    """SHA-256 of the batch's Arrow IPC message, 32 bytes."""
+    """SHA-256 of the batch's Arrow IPC message, 32 bytes, whichever the encoding."""
+    arrow_schema: _builtins.bytes
+    """The Arrow IPC schema message, in the first batch of ENCODING_ARROW_IPC."""
     @_builtins.property
     def typed_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Row]:
         """Rows, for ENCODING_ROWS."""
@@ -507,10 +510,11 @@ class Batch(_message.Message):
         typed_rows: _abc.Iterable[Global___Row] | None = ...,
         digest: _builtins.bytes = ...,
         evidence: _types_pb2.Promise | None = ...,
+        arrow_schema: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_ipc", b"arrow_ipc", "digest", b"digest", "evidence", b"evidence", "rows", b"rows", "sequence", b"sequence", "typed_rows", b"typed_rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_ipc", b"arrow_ipc", "arrow_schema", b"arrow_schema", "digest", b"digest", "evidence", b"evidence", "rows", b"rows", "sequence", b"sequence", "typed_rows", b"typed_rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,198 @@
+"""What came in through a door: a query, parsed and checked in shape, before anything is decided."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
+from gateway.domain.identifiers import parse_uscc
+from gateway.domain.party import Caller
+from gateway.domain.product import Product
+from gateway.domain.request import Condition, ExchangeRequest
+from gateway.domain.vocabulary import SubjectKind
+from gateway.identity.peer import public_key_pem
+from gateway.release.rows import parse_condition
+from gateway.release.ticket import Ticket
+from xinguan.signing import SignatureMismatchError, verify_request
+from xinguan.v1 import exchange_pb2, types_pb2
+
+_KEY = re.compile(r"[A-Za-z0-9._:\-]{8,64}")
+_WORD = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_TOKEN = re.compile(r"(?!\d{17}[\dXx]$)[0-9A-Za-z_\-]{8,64}")
+_MAX_FIELDS = 512
+_MAX_CONDITIONS = 32
+_MAX_TEXT = 256
+_KINDS = {
+    types_pb2.SUBJECT_KIND_LEGAL_ENTITY: SubjectKind.LEGAL_ENTITY,
+    types_pb2.SUBJECT_KIND_SOLE_PROP: SubjectKind.SOLE_PROP,
+    types_pb2.SUBJECT_KIND_SOCIAL_ORG: SubjectKind.SOCIAL_ORG,
+    types_pb2.SUBJECT_KIND_PUBLIC_INST: SubjectKind.PUBLIC_INST,
+    types_pb2.SUBJECT_KIND_GOV: SubjectKind.GOV,
+    types_pb2.SUBJECT_KIND_NATURAL_PERSON: SubjectKind.NATURAL_PERSON,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One query as a door received it.
+
+    Args:
+        query: The message.
+        max_subjects: Greatest number of subjects in one request.
+        subjects_needed: True where a request without subjects is refused (`Query`).
+        ticket: The plan that it continues, or None. A ticket is reusable until it expires,
+            so its idempotency key is not claimed and its time is not compared with now.
+    """
+
+    query: exchange_pb2.QueryRequest
+    max_subjects: int
+    subjects_needed: bool = True
+    ticket: Ticket | None = None
+
+    @property
+    def product(self) -> str:
+        """Name of the product asked about."""
+        return self.query.product
+
+    @property
+    def replay_digest(self) -> bytes | None:
+        """SHA-256 of the request as it came, or None for a ticket, which may be repeated."""
+        if self.ticket is not None:
+            return None
+        return hashlib.sha256(self.query.SerializeToString(deterministic=True)).digest()
+
+    @property
+    def pinned_snapshot(self) -> str | None:
+        """Snapshot id that a ticket pins, or None."""
+        return None if self.ticket is None else self.ticket.snapshot_id
+
+    @property
+    def batches(self) -> range | None:
+        """Batches that a ticket names, or None for all."""
+        if self.ticket is None:
+            return None
+        return range(self.ticket.first_batch, self.ticket.last_batch)
+
+    def check_signature(self, caller: Caller, peer: bytes) -> None:
+        """Check the caller's signature when there is one.
+
+        Args:
+            caller: Who is on the line.
+            peer: Its certificate, PEM; requests are signed by the key of the certificate.
+
+        Raises:
+            UnauthenticatedError: `BAD_SIGNATURE` when it is not the caller's over this request.
+        """
+        if not self.query.context.signature:
+            return
+        try:
+            verify_request(
+                self.query,
+                caller.party.party_id,
+                public_key_pem(peer),
+                self.query.context.signature,
+            )
+        except SignatureMismatchError:
+            raise UnauthenticatedError(
+                "BAD_SIGNATURE", "the request's signature is not the caller's over this request"
+            ) from None
+
+    def parse(self, request_id: str, product: Product) -> ExchangeRequest:
+        """Return the request in the domain's words.
+
+        Args:
+            request_id: The id that the gateway gave it.
+            product: The contract of the product it names.
+
+        Raises:
+            InvalidRequestError: Naming what is malformed by its position, never by its value.
+        """
+        query, context = self.query, self.query.context
+        _match(_KEY, context.idempotency_key, "the idempotency key has 8 to 64 characters")
+        for text, what in ((context.purpose, "purpose"), (context.scenario, "scenario")):
+            _match(_WORD, text, f"the {what} is a code in UPPER_SNAKE")
+        _match(_COUNTRY, context.destination, "the destination is an ISO 3166 code")
+        for text, what in ((context.operator, "operator"), (context.case_reference, "case")):
+            if len(text) > _MAX_TEXT:
+                raise InvalidRequestError("BAD_REQUEST", f"the {what} is too long")
+        kind = _KINDS.get(query.subject_kind)
+        if kind is None:
+            raise InvalidRequestError("BAD_REQUEST", "the kind of the subjects is not stated")
+        if query.limit < 0:
+            raise InvalidRequestError("BAD_REQUEST", "the limit is negative")
+        return ExchangeRequest(
+            request_id=request_id,
+            idempotency_key=context.idempotency_key,
+            asked_at=context.time.seconds,
+            product=product.name,
+            fields=_fields(query, product),
+            subjects=self._subjects(kind),
+            subject_kind=kind,
+            purpose=context.purpose,
+            scenario=context.scenario,
+            destination=context.destination,
+            operator=context.operator,
+            case_reference=context.case_reference,
+            consent_id=query.consent_id,
+            conditions=_conditions(query, product),
+            limit=query.limit,
+            measure=query.measure,
+            signature=context.signature,
+        )
+
+    def _subjects(self, kind: SubjectKind) -> tuple[str, ...]:
+        subjects = self.query.subjects
+        if len(subjects) > self.max_subjects:
+            raise InvalidRequestError(
+                "BATCH_TOO_LARGE", f"a request holds at most {self.max_subjects} subjects"
+            )
+        if self.subjects_needed and not subjects:
+            raise InvalidRequestError("BAD_REQUEST", "a query names its subjects")
+        parsed = []
+        for position, text in enumerate(subjects):
+            try:
+                parsed.append(_parse_subject(kind, text))
+            except InvalidRequestError as error:
+                raise InvalidRequestError(
+                    error.code, f"subject {position + 1}: {error.message}"
+                ) from None
+        return tuple(dict.fromkeys(parsed))
+
+
+def _parse_subject(kind: SubjectKind, text: str) -> str:
+    if kind is not SubjectKind.NATURAL_PERSON:
+        return parse_uscc(text)
+    # Identity numbers never enter: the platform's subject master gives callers a token.
+    _match(_TOKEN, text, "a person is asked about by token, never by identity number")
+    return text
+
+
+def _fields(query: exchange_pb2.QueryRequest, product: Product) -> tuple[str, ...]:
+    if not query.fields or len(query.fields) > _MAX_FIELDS:
+        raise InvalidRequestError("BAD_REQUEST", "a query names its fields; there is no `all`")
+    for position, name in enumerate(query.fields):
+        if name not in product.fields:
+            raise InvalidRequestError(
+                "UNKNOWN_FIELD", f"field {position + 1} is not in the product's contract"
+            )
+    return tuple(dict.fromkeys(query.fields))
+
+
+def _conditions(query: exchange_pb2.QueryRequest, product: Product) -> tuple[Condition, ...]:
+    if len(query.conditions) > _MAX_CONDITIONS:
+        raise InvalidRequestError("BAD_REQUEST", "too many conditions")
+    parsed = []
+    for position, condition in enumerate(query.conditions):
+        field = product.fields.get(condition.field)
+        if field is None:
+            raise InvalidRequestError(
+                "UNKNOWN_FIELD", f"condition {position + 1} names a field that does not exist"
+            )
+        parsed.append(parse_condition(field, condition.op, condition.values))
+    return tuple(parsed)
+
+
+def _match(pattern: re.Pattern[str], text: str, message: str) -> None:
+    if not pattern.fullmatch(text):
+        raise InvalidRequestError("BAD_REQUEST", message)

@@ -1,0 +1,130 @@
+"""Parts of a delivery as protobuf messages."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.domain.decision import Decision
+from gateway.doors.errors import LawTexts, reason_message
+from gateway.release.delivery import Part, ReleasedBatch
+from gateway.release.evidence import Promised
+from gateway.release.world import World
+from gateway.snapshot.snapshot import Snapshot
+from xinguan.v1 import exchange_pb2, types_pb2
+
+
+def promise_message(promised: Promised) -> types_pb2.Promise:
+    """Return a promise as it stands in an answer."""
+    return types_pb2.Promise(
+        index=promised.index, leaf_hash=promised.leaf_hash, signature=promised.signature
+    )
+
+
+def coverage_message(world: World, snapshot: Snapshot, now: int) -> types_pb2.Coverage:
+    """Return what is behind an answer: per product, never per subject."""
+    manifest = snapshot.manifest
+    product = world.products[snapshot.product]
+    as_of = world.registry.view().feed_as_of(snapshot.product) if product.feed_limit_s else None
+    return types_pb2.Coverage(
+        product=snapshot.product,
+        sources=manifest.sources,
+        as_of=Timestamp(seconds=manifest.as_of),
+        feed_age_s=-1 if as_of is None else max(0, now - as_of),
+        quarantined_ppm=manifest.quarantined_ppm,
+        snapshot_id=snapshot.snapshot_id,
+    )
+
+
+def decision_message(part: Part, world: World, law: LawTexts) -> exchange_pb2.DecisionSummary:
+    """Return the decision that an answer rests on."""
+    delivery = part.delivery
+    decision = delivery.decision
+    summary = exchange_pb2.DecisionSummary(
+        request_id=delivery.trail.request_id,
+        fields=field_messages(decision),
+        valid_until=Timestamp(seconds=decision.valid_until),
+        bundle_digest=decision.bundle_digest,
+        input_digest=decision.input_digest,
+        intent=promise_message(delivery.intent),
+        coverage=coverage_message(world, delivery.snapshot, delivery.trail.now),
+        obligations=sorted(decision.obligations),
+    )
+    for reason in decision.reasons:
+        summary.reasons.append(reason_message(reason, law))
+    return summary
+
+
+def field_messages(decision: Decision) -> list[exchange_pb2.FieldDecision]:
+    """Return what happens to each field asked for."""
+    return [
+        exchange_pb2.FieldDecision(name=name, action=action)
+        for name, action in decision.actions.items()
+    ]
+
+
+def part_message(
+    part: Part, world: World, law: LawTexts, *, typed_rows: bool
+) -> exchange_pb2.QueryResponse:
+    """Return one message of an answer.
+
+    Args:
+        part: What leaves at once.
+        world: For the coverage statement.
+        law: For the reasons of dropped fields.
+        typed_rows: True for callers without Arrow.
+    """
+    message = exchange_pb2.QueryResponse()
+    if part.first:
+        message.decision.CopyFrom(decision_message(part, world, law))
+    if part.batch is not None:
+        message.batch.CopyFrom(_batch(part.batch, part.evidence, typed_rows=typed_rows))
+        if part.first and not typed_rows:
+            message.batch.arrow_schema = part.delivery.prepared.schema_ipc
+    if part.closing is not None:
+        closing = part.closing
+        message.outcome.rows = closing.rows
+        message.outcome.bytes = closing.bytes
+        message.outcome.entry.CopyFrom(promise_message(closing.promise))
+    return message
+
+
+def batch_evidence(batch: ReleasedBatch, evidence: Promised | None) -> exchange_pb2.Batch:
+    """Return a batch's evidence without its bytes."""
+    message = exchange_pb2.Batch(
+        sequence=batch.number, rows=batch.batch.num_rows, digest=batch.digest
+    )
+    if evidence is not None:
+        message.evidence.CopyFrom(promise_message(evidence))
+    return message
+
+
+def _batch(
+    batch: ReleasedBatch, evidence: Promised | None, *, typed_rows: bool
+) -> exchange_pb2.Batch:
+    message = batch_evidence(batch, evidence)
+    if typed_rows:
+        columns = [column.to_pylist() for column in batch.batch.columns]
+        for values in zip(*columns, strict=True):
+            message.typed_rows.append(exchange_pb2.Row(values=[_value(value) for value in values]))
+    else:
+        message.arrow_ipc = batch.message
+    return message
+
+
+def _value(value: Any) -> exchange_pb2.Value:
+    if value is None:
+        return exchange_pb2.Value()
+    if isinstance(value, bool):
+        return exchange_pb2.Value(boolean=value)
+    if isinstance(value, int):
+        return exchange_pb2.Value(integer=value)
+    if isinstance(value, list):
+        items = exchange_pb2.ValueList(values=[_value(item) for item in value])
+        return exchange_pb2.Value(list=items)
+    if isinstance(value, date | datetime):
+        return exchange_pb2.Value(text=value.isoformat())
+    if isinstance(value, Decimal):
+        return exchange_pb2.Value(text=format(value, "f"))
+    return exchange_pb2.Value(text=str(value))

@@ -1,0 +1,159 @@
+"""The door of `ExchangeService`: messages in, messages out, no decisions."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.domain.errors import InvalidRequestError, NotFoundError
+from gateway.domain.licence import Licence
+from gateway.domain.party import Caller
+from gateway.domain.product import Product
+from gateway.doors.ask import Ask
+from gateway.doors.encoding import coverage_message, field_messages, part_message
+from gateway.doors.errors import LawTexts, abort, reason_message
+from gateway.doors.peer import peer_certificate
+from gateway.identity.peer import identify
+from gateway.release.pipeline import Exchange
+from gateway.release.world import World
+from xinguan.v1 import exchange_pb2, exchange_pb2_grpc
+
+_Context = grpc.aio.ServicerContext  # type: ignore[type-arg]  # the stubs' parameters do not matter here
+
+
+class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
+    """Serves agencies, banks and partners."""
+
+    def __init__(
+        self, exchange: Exchange, world: World, law: LawTexts, *, max_subjects: int
+    ) -> None:
+        """Take the road behind the door and the limits of a request."""
+        self._exchange = exchange
+        self._world = world
+        self._law = law
+        self._max_subjects = max_subjects
+
+    async def ListProducts(
+        self, request: exchange_pb2.ListProductsRequest, context: _Context
+    ) -> exchange_pb2.ListProductsResponse:
+        """List the products that an active licence of the caller names."""
+        try:
+            caller = self._caller(context)
+            granted = granted_products(self._world, caller)
+            return exchange_pb2.ListProductsResponse(
+                products=[self._summary(product) for product, _ in granted]
+            )
+        except Exception as error:
+            await abort(context, error, self._law)
+
+    async def DescribeProduct(
+        self, request: exchange_pb2.DescribeProductRequest, context: _Context
+    ) -> exchange_pb2.DescribeProductResponse:
+        """Describe one product, only with the fields that the licence grants."""
+        try:
+            granted = {
+                p.name: (p, x) for p, x in granted_products(self._world, self._caller(context))
+            }
+            if request.product not in granted:
+                raise NotFoundError("UNKNOWN_PRODUCT", "no licence of yours names this product")
+            return self._description(*granted[request.product])
+        except Exception as error:
+            await abort(context, error, self._law)
+
+    async def Query(
+        self, request: exchange_pb2.QueryRequest, context: _Context
+    ) -> AsyncIterator[exchange_pb2.QueryResponse]:
+        """Answer a query, part by part."""
+        try:
+            if request.encoding not in exchange_pb2.Encoding.values():
+                raise InvalidRequestError("BAD_REQUEST", "the encoding is unknown")
+            typed = request.encoding == exchange_pb2.ENCODING_ROWS
+            ask = Ask(request, self._max_subjects)
+            async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
+                async for part in parts:
+                    yield part_message(part, self._world, self._law, typed_rows=typed)
+        except Exception as error:
+            await abort(context, error, self._law)
+
+    async def Explain(
+        self, request: exchange_pb2.ExplainRequest, context: _Context
+    ) -> exchange_pb2.ExplainResponse:
+        """Return the decision of a query without data."""
+        try:
+            ask = Ask(request.query, self._max_subjects, subjects_needed=False)
+            decision = await self._exchange.explain(peer_certificate(context), ask)
+        except Exception as error:
+            await abort(context, error, self._law)
+        return exchange_pb2.ExplainResponse(
+            allow=decision.allow,
+            reasons=[reason_message(reason, self._law) for reason in decision.reasons],
+            fields=field_messages(decision),
+            rules=decision.rules,
+            valid_from=Timestamp(seconds=decision.valid_from),
+            valid_until=Timestamp(seconds=decision.valid_until),
+            bundle_digest=decision.bundle_digest,
+            obligations=sorted(decision.obligations),
+        )
+
+    def _caller(self, context: _Context) -> Caller:
+        now = self._world.clock_ms() // 1000
+        return identify(peer_certificate(context), self._world.registry.view(), now)
+
+    def _summary(self, product: Product) -> exchange_pb2.ProductSummary:
+        return exchange_pb2.ProductSummary(
+            name=product.name,
+            title_zh=product.title_zh,
+            title_en=product.title_en,
+            version=product.version,
+            available=available(self._world, product),
+        )
+
+    def _description(
+        self, product: Product, licence: Licence
+    ) -> exchange_pb2.DescribeProductResponse:
+        granted = licence.grants[product.name].fields
+        answer = exchange_pb2.DescribeProductResponse(
+            summary=self._summary(product),
+            purposes=sorted(licence.purposes),
+            scenarios=sorted(licence.scenarios),
+            contract_digest=product.digest,
+        )
+        for field in product.fields.values():
+            if field.name in granted:
+                answer.fields.add(
+                    name=field.name,
+                    title_zh=field.title_zh,
+                    title_en=field.title_en,
+                    type=field.type,
+                    classification=field.classification,
+                    unit_uscc=field.unit_uscc,
+                    measure=field.measure,
+                )
+        snapshot = self._world.library.current(product.name)
+        if snapshot is not None:
+            now = self._world.clock_ms() // 1000
+            answer.coverage.CopyFrom(coverage_message(self._world, snapshot, now))
+        return answer
+
+
+def granted_products(world: World, caller: Caller) -> list[tuple[Product, Licence]]:
+    """Return the products that an active licence of a caller names now, with the licence."""
+    view = world.registry.view()
+    now = world.clock_ms() // 1000
+    found = []
+    for product in world.products.values():
+        licence = view.licence_for(caller.party.party_id, product.name)
+        if licence and licence.status == "ACTIVE" and licence.not_before <= now < licence.not_after:
+            found.append((product, licence))
+    return found
+
+
+def available(world: World, product: Product) -> bool:
+    """Tell whether a product can be served truthfully now: admitted, and its feed fresh (R13)."""
+    if world.library.current(product.name) is None:
+        return False
+    if not product.feed_limit_s:
+        return True
+    as_of = world.registry.view().feed_as_of(product.name)
+    return as_of is not None and world.clock_ms() // 1000 - as_of <= product.feed_limit_s

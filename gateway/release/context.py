@@ -1,0 +1,172 @@
+"""Step two of a request: everything the decision needs, gathered from what was signed before."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.domain.errors import InvalidRequestError
+from gateway.domain.facts import Border, Exporter, Facts, Hop, Publicity, Responsibility, Whitelist
+from gateway.domain.licence import Consent, Licence, StopOrder
+from gateway.domain.party import Caller
+from gateway.domain.product import Product
+from gateway.domain.request import ExchangeRequest
+from gateway.domain.vocabulary import Role
+
+HOME = "CN"
+
+
+class RegistryView(Protocol):
+    """One consistent state of what operator and authority have signed.
+
+    A view never changes. `version` rises with every change of the registry, made by this
+    process or by another.
+    """
+
+    version: int
+
+    def caller(self, fingerprint: str) -> Caller | None:
+        """Return the party and certificate behind a pin, or None."""
+        ...
+
+    def licence_for(self, party_id: str, product: str) -> Licence | None:
+        """Return the newest licence of a party that names a product, whatever its status."""
+        ...
+
+    def consent(self, consent_id: str) -> Consent | None:
+        """Return a consent, withdrawn or not, or None."""
+        ...
+
+    def stop_orders(self, party_id: str, product: str) -> tuple[StopOrder, ...]:
+        """Return the emergency stops that touch a party and a product (R87)."""
+        ...
+
+    def whitelist(self, partner: str, product: str) -> Whitelist | None:
+        """Return the newest field whitelist of a partner and a product (R68)."""
+        ...
+
+    def feed_as_of(self, product: str) -> int | None:
+        """Return when a product's publicity feed was last reconciled (R13)."""
+        ...
+
+
+class Registry(Protocol):
+    """Gives the present view; cheap when nothing changed, current across processes."""
+
+    def view(self) -> RegistryView:
+        """Return the view of the last committed change."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What this gateway is, for the chain of responsibility and the log.
+
+    Args:
+        name: Name of the node in entries.
+        transmitter: The operator's hop (R80): who runs it, under which start entry.
+        managers: Product name to the manager's hop: who published its contract.
+        switches: Deployment switches of the policy.
+        consent_key: 32 bytes; labels subjects as consents name them.
+    """
+
+    name: str
+    transmitter: Hop | None
+    managers: Mapping[str, Hop]
+    switches: Mapping[str, bool | int]
+    consent_key: bytes = field(repr=False)
+
+
+def gather(
+    view: RegistryView,
+    caller: Caller,
+    request: ExchangeRequest,
+    product: Product,
+    node: Node,
+    now: int,
+) -> Facts:
+    """Return the input of the decision.
+
+    Args:
+        view: One state of the registry.
+        caller: Who is on the line.
+        request: What is asked.
+        product: The contract asked about.
+        node: This gateway.
+        now: Unix seconds.
+
+    Raises:
+        InvalidRequestError: `CONSENT_UNKNOWN` when the request names a consent that was
+            never registered.
+    """
+    party = caller.party
+    consent = view.consent(request.consent_id) if request.consent_id else None
+    if request.consent_id and consent is None:
+        raise InvalidRequestError("CONSENT_UNKNOWN", "the consent was never registered")
+    licence = view.licence_for(party.party_id, product.name)
+    abroad = request.destination != HOME or party.jurisdiction != HOME
+    return Facts(
+        now=now,
+        caller=caller,
+        licence=licence,
+        product=product,
+        request=request,
+        consent=consent,
+        consent_covers=_covers(consent, request.subjects, node.consent_key),
+        stop_orders=view.stop_orders(party.party_id, product.name),
+        publicity=Publicity(view.feed_as_of(product.name), product.feed_limit_s),
+        responsibility=Responsibility(
+            manager=node.managers.get(product.name),
+            transmitter=node.transmitter,
+            user=_user(caller, licence, request),
+        ),
+        # Deny on doubt: no register of a platform's operators is connected yet (R72).
+        platform_operators_only=False if party.role is Role.PLATFORM_ENTERPRISE else None,
+        border=_border(view, caller, request, product) if abroad else None,
+        switches=node.switches,
+    )
+
+
+def consent_label(subject: str, key: bytes) -> str:
+    """Return the keyed label under which consents know a subject, hex."""
+    return hmac.new(key, b"xinguan/consent-subject/v1\0" + subject.encode(), "sha256").hexdigest()
+
+
+def _covers(consent: Consent | None, subjects: Sequence[str], key: bytes) -> bool:
+    if consent is None or not subjects:
+        return False
+    return all(consent_label(subject, key) in consent.subjects for subject in subjects)
+
+
+def _user(caller: Caller, licence: Licence | None, request: ExchangeRequest) -> Hop | None:
+    if licence is None or not request.operator or not request.case_reference:
+        return None
+    signer = hashlib.sha256(caller.certificate.fingerprint.encode()).hexdigest()[:16]
+    return Hop(caller.party.party_id, signer, request.asked_at, licence.index)
+
+
+def _border(
+    view: RegistryView, caller: Caller, request: ExchangeRequest, product: Product
+) -> Border:
+    party = caller.party
+    country = party.jurisdiction if party.jurisdiction != HOME else request.destination
+    return Border(
+        country=country,
+        is_judicial=False,
+        restricted=False,
+        important_data=False,
+        whitelist=view.whitelist(party.party_id, product.name),
+        # No mechanism is registered and no person is counted yet: the policy lets nothing
+        # about a person cross while that is so.
+        mechanisms=(),
+        exporter=Exporter(
+            party_id=product.manager_uscc,
+            is_ciio=False,
+            is_state_organ=True,
+            persons=0,
+            sensitive_persons=0,
+            counters_index=0,
+        ),
+        impact_assessment_until=None,
+    )

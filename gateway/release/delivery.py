@@ -1,0 +1,215 @@
+"""One delivery under way: which rows, what was enforced, what has left, what the log knows.
+
+Owner of the state: the one task that runs `Exchange.release`. A small answer, one portion, is
+recorded by its outcome alone, before it leaves; a larger one has an evidence entry per batch
+before that batch leaves, and its outcome after the last.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from gateway.domain.decision import Decision
+from gateway.domain.facts import Facts
+from gateway.release.evidence import Promised
+from gateway.release.rows import matching
+from gateway.release.world import Prepared, Trail, World
+from gateway.snapshot.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Rows of the snapshot that are looked at together.
+
+    Args:
+        number: Number of the portion; for a whole product the snapshot's batch number, so
+            that it stays when records are withheld.
+        rows: Row numbers, ascending.
+        only: True when the answer has no other portion.
+    """
+
+    number: int
+    rows: np.ndarray
+    only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedBatch:
+    """A batch as it leaves.
+
+    Args:
+        number: Number of its portion.
+        batch: The enforced rows.
+        message: Its encapsulated Arrow IPC message.
+        digest: SHA-256 of `message`.
+    """
+
+    number: int
+    batch: pa.RecordBatch
+    message: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a delivery ended: totals and the promise of the outcome entry."""
+
+    rows: int
+    bytes: int
+    promise: Promised
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is handed over at once.
+
+    Args:
+        delivery: The delivery that it belongs to: decision, plan, intent.
+        first: True in the first part.
+        batch: Rows, or None in a part that only closes.
+        evidence: The entry of this batch's evidence; None in a small answer.
+        closing: The outcome, in the last part.
+    """
+
+    delivery: "Delivery"
+    first: bool
+    batch: ReleasedBatch | None
+    evidence: Promised | None
+    closing: Closing | None
+
+
+class Delivery:
+    """The state of one delivery; see the module."""
+
+    def __init__(
+        self,
+        world: World,
+        trail: Trail,
+        facts: Facts,
+        decision: Decision,
+        prepared: Prepared,
+        snapshot: Snapshot,
+        intent: Promised,
+    ) -> None:
+        """Begin; the intent stands in the log."""
+        self.world = world
+        self.trail = trail
+        self.facts = facts
+        self.decision = decision
+        self.prepared = prepared
+        self.snapshot = snapshot
+        self.intent = intent
+        self.open = True
+        self._first = True
+        self._rows = 0
+        self._bytes = 0
+        self._left = prepared.plan.limit
+        self._released_rows = np.empty(0, dtype=np.int64)
+        self._digest = hashlib.sha256(b"xinguan/delivery/v1\0")
+
+    def portions(self, batches: range | None) -> Iterator[Portion]:
+        """Yield the rows to look at, one portion at a time.
+
+        Args:
+            batches: Batches of the snapshot that are wanted, or None for all; only where the
+                request names no subjects.
+        """
+        subjects = self.facts.request.subjects
+        if subjects:
+            rows = self.snapshot.locate(subjects)
+            size = self.world.batch_rows
+            count = max(1, -(-len(rows) // size))
+            for number in range(count):
+                if self._exhausted():
+                    return
+                yield Portion(number, rows[number * size : (number + 1) * size], count == 1)
+            return
+        wanted = range(self.snapshot.batch_count) if batches is None else batches
+        for number in wanted:
+            if self._exhausted():
+                return
+            yield Portion(number, self.snapshot.batch_rows(number), False)
+
+    def enforce(self, portion: Portion) -> ReleasedBatch:
+        """Return what may leave of a portion: shareable rows, conditions, field actions.
+
+        Called while the gate's epoch is held, so the bitmap read here is the one that a
+        repair would have to wait for.
+
+        Raises:
+            ExhaustedError: When the licence's rows of the day are used up.
+            InternalError: `EDGE_CHECK` when the batch is not what the decision named.
+        """
+        now = self.world.clock_ms() // 1000
+        plan = self.prepared.plan
+        rows = portion.rows[self.snapshot.shareable(portion.rows, now)]
+        batch = self.snapshot.take(rows, plan.columns)
+        for conditions in (plan.policy_rows, plan.caller_rows):
+            mask = matching(batch, conditions)
+            if mask is not None:
+                batch = batch.filter(mask)
+                rows = rows[mask.to_numpy(zero_copy_only=False)]
+        if plan.limit:
+            batch, rows = batch.slice(0, self._left), rows[: self._left]
+            self._left -= len(rows)
+        if plan.shuffle and len(rows) > 1:
+            order = np.random.default_rng().permutation(len(rows))
+            batch = batch.take(pa.array(order))
+        self.world.quotas.take_rows(self.facts.licence, len(rows), self.trail.now_ms)
+        released = self.prepared.enforcer.apply(batch)
+        message = released.serialize().to_pybytes()
+        self._released_rows = rows
+        return ReleasedBatch(portion.number, released, message, hashlib.sha256(message).digest())
+
+    async def record(self, batch: ReleasedBatch, portion: Portion) -> Part:
+        """Make a batch's evidence durable and return the part that may now leave."""
+        self._rows += batch.batch.num_rows
+        self._bytes += len(batch.message)
+        self._digest.update(batch.digest)
+        first, self._first = self._first, False
+        if portion.only:
+            closing = await self._outcome("complete", batch)
+            return Part(self, first, batch, None, closing)
+        evidence = await self.world.evidence.batch(
+            self.trail, self.intent, self.snapshot.snapshot_id, batch, self._released_rows
+        )
+        return Part(self, first, batch, evidence, None)
+
+    async def close(self) -> Part:
+        """Record the outcome of a delivery in several batches and return its last part."""
+        closing = await self._outcome("complete", None)
+        first, self._first = self._first, False
+        return Part(self, first, None, None, closing)
+
+    async def fail(self, failure: BaseException) -> None:
+        """Record how far a delivery got when it did not complete; nothing after the outcome."""
+        if self.open:
+            await self._outcome(_status(failure), None)
+
+    async def _outcome(self, status: str, batch: ReleasedBatch | None) -> Closing:
+        self.open = False
+        promise = await self.world.evidence.outcome(
+            self.trail,
+            self.facts,
+            self.intent,
+            self.snapshot.snapshot_id,
+            status=status,
+            rows=self._rows,
+            size=self._bytes,
+            digest=self._digest.digest(),
+            small=batch,
+            released_rows=self._released_rows if batch is not None else None,
+        )
+        return Closing(self._rows, self._bytes, promise)
+
+    def _exhausted(self) -> bool:
+        return self.prepared.plan.limit > 0 and self._left <= 0
+
+
+def _status(failure: BaseException) -> str:
+    """Return the outcome's word for a failure: its reason code, never its message."""
+    code = getattr(failure, "code", None)
+    return f"failed:{code}" if isinstance(code, str) else "cancelled"

@@ -1,0 +1,166 @@
+"""The road of one request. It runs straight through, once, in `Exchange.release`.
+
+    (1) identity   who calls: a pinned key and the party that it speaks for
+    (2) context    licence, product, consent, publicity, responsibility
+    (3) decision   one hermetic policy decision for the whole request
+    (4) plan       columns, conditions and field actions: a pure function
+    (5) intent     durable in the log before anything is read
+    (6) scan       rows of a pinned snapshot, located without a scan
+    (7) gate       the epoch is held from filtering to handing over
+    (8) enforce    shareable rows, conditions, field actions, the edge check
+    (9) outcome    durable in the log: rows, bytes, digest, or failure
+
+Nothing else releases data. The doors translate; they decide nothing.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+from gateway.domain.decision import Decision
+from gateway.domain.errors import DeniedError, UnavailableError, XinguanError
+from gateway.domain.facts import Facts
+from gateway.identity.peer import identify
+from gateway.release.context import gather
+from gateway.release.delivery import Delivery, Part
+from gateway.release.identifiers import request_id
+from gateway.release.world import Ask, Planned, Trail, World
+
+# A reason with one of these codes means "not now", not "not you".
+_NOT_NOW = frozenset({"FEED_STALE", "AUDIT_UNAVAILABLE"})
+
+
+class Exchange:
+    """Releases data, or the decision alone, for one caller at a time."""
+
+    def __init__(self, world: World) -> None:
+        """Take the ports; the composition root has built them."""
+        self._world = world
+
+    async def release(self, peer: bytes, ask: Ask) -> AsyncIterator[Part]:
+        """Answer one query, batch by batch.
+
+        Args:
+            peer: The caller's certificate, PEM, as the transport verified it.
+            ask: What a door received.
+
+        Yields:
+            Parts of the answer; each is handed to the transport before the next is made.
+
+        Raises:
+            XinguanError: A refusal; it stands in the log.
+        """
+        world = self._world
+        clock_ms = world.clock_ms()
+        trail = Trail(request_id(clock_ms, os.urandom(10)), clock_ms, peer)
+        try:
+            facts = self._facts(trail, ask)  # (1) identity, (2) context
+            decision = await world.decider.decide(facts)  # (3) decision
+            refuse_denied(decision)
+            prepared = world.prepare(facts, decision)  # (4) plan
+            snapshot = world.snapshot(facts.product, ask.pinned_snapshot)
+            world.quotas.check(facts.licence, trail.now_ms)
+            intent = await world.evidence.intent(  # (5) intent
+                trail, facts, decision, snapshot.snapshot_id, ask.replay_digest
+            )
+        except XinguanError as refusal:
+            await self._refused(refusal, trail)
+            raise
+        delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent)
+        try:
+            for portion in delivery.portions(ask.batches):  # (6) scan
+                async with world.gate.hold(facts.product.name):  # (7) gate
+                    await self._still_allowed(trail, facts, decision)
+                    batch = delivery.enforce(portion)  # (8) enforce
+                    yield await delivery.record(batch, portion)  # evidence, then hand over
+            if delivery.open:
+                yield await delivery.close()  # (9) outcome
+        except BaseException as failure:
+            await asyncio.shield(delivery.fail(failure))
+            raise
+
+    async def explain(self, peer: bytes, ask: Ask) -> Decision:
+        """Return the decision that `release` would act on; nothing is read.
+
+        Raises:
+            XinguanError: When the caller is unknown, the request malformed, or no decision
+                can be had. A denial is returned, not raised.
+        """
+        clock_ms = self._world.clock_ms()
+        trail = Trail(request_id(clock_ms, os.urandom(10)), clock_ms, peer)
+        return await self._world.decider.decide(self._facts(trail, ask))
+
+    async def plan(self, peer: bytes, ask: Ask) -> Planned:
+        """Return what a Flight ticket seals: the decision and the snapshot, without reading.
+
+        Raises:
+            XinguanError: A refusal; it stands in the log.
+        """
+        world = self._world
+        clock_ms = world.clock_ms()
+        trail = Trail(request_id(clock_ms, os.urandom(10)), clock_ms, peer)
+        try:
+            facts = self._facts(trail, ask)
+            decision = await world.decider.decide(facts)
+            refuse_denied(decision)
+            prepared = world.prepare(facts, decision)
+            snapshot = world.snapshot(facts.product, ask.pinned_snapshot)
+        except XinguanError as refusal:
+            await self._refused(refusal, trail)
+            raise
+        return Planned(facts, decision, prepared, snapshot, trail.request_id)
+
+    def _facts(self, trail: Trail, ask: Ask) -> Facts:
+        """Steps one and two: from a certificate and a message to the facts of a decision."""
+        world = self._world
+        view = world.registry.view()
+        trail.view_version = view.version
+        trail.caller = caller = identify(trail.peer, view, trail.now)
+        trail.product = ask.product
+        product = world.product(ask.product)
+        trail.request = request = ask.parse(trail.request_id, product)
+        if ask.replay_digest is not None:
+            world.check_time(request, trail.now)
+        ask.check_signature(caller, trail.peer)
+        return gather(view, caller, request, product, world.node, trail.now)
+
+    async def _still_allowed(self, trail: Trail, facts: Facts, decision: Decision) -> None:
+        """Authorise anew before a batch when anything signed has changed, or time has passed.
+
+        A suspension, a withdrawal, a stop (R87) or the end of a term holds for the next batch
+        of a running stream. The decision must come out the same, or the stream ends.
+        """
+        world = self._world
+        view = world.registry.view()
+        now = world.clock_ms() // 1000
+        if view.version == trail.view_version and now < decision.valid_until:
+            return
+        caller = identify(trail.peer, view, now)
+        fresh = gather(view, caller, facts.request, facts.product, world.node, now)
+        again = await world.decider.decide(fresh)
+        refuse_denied(again)
+        if (again.actions, again.row_predicates) != (decision.actions, decision.row_predicates):
+            raise DeniedError("LICENCE_CHANGED", "what the licence allows changed meanwhile")
+        trail.view_version = view.version
+
+    async def _refused(self, refusal: XinguanError, trail: Trail) -> None:
+        refusal.request_id = trail.request_id
+        refusal.denial_index = await self._world.evidence.denial(trail, refusal)
+
+
+def refuse_denied(decision: Decision) -> None:
+    """Raise when a decision is a denial.
+
+    Raises:
+        UnavailableError: When every reason is one that passes without the caller doing anything.
+        DeniedError: Otherwise, with all reasons.
+    """
+    if decision.allow:
+        return
+    reasons = decision.reasons
+    if reasons and all(reason.code in _NOT_NOW for reason in reasons):
+        raise UnavailableError(
+            "PRODUCT_UNAVAILABLE", "the product can't be served truthfully now", reasons=reasons
+        )
+    code = reasons[0].code if reasons else "POLICY_UNKNOWN_ANSWER"
+    raise DeniedError(code, "the policy does not allow this request", reasons=reasons)

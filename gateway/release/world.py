@@ -1,0 +1,199 @@
+"""The ports of the road, and what is known of a request as it moves along."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from gateway.domain.decision import Decision
+from gateway.domain.errors import InvalidRequestError, UnavailableError
+from gateway.domain.facts import Facts
+from gateway.domain.licence import Licence
+from gateway.domain.party import Caller
+from gateway.domain.product import Product
+from gateway.domain.request import ExchangeRequest
+from gateway.release.context import Node, Registry
+from gateway.release.enforce import ConsumerKeys, Enforcer, compile_enforcer, edge_check
+from gateway.release.evidence import Evidence
+from gateway.release.gate import Gate
+from gateway.release.plan import Plan, make_plan, released_actions
+from gateway.snapshot.library import SnapshotLibrary
+from gateway.snapshot.snapshot import Snapshot
+
+_REMEMBERED_PLANS = 4_096
+
+
+class Ask(Protocol):
+    """One query as a door received it; see `gateway.doors.ask`."""
+
+    @property
+    def product(self) -> str:
+        """Name of the product asked about."""
+        ...
+
+    @property
+    def replay_digest(self) -> bytes | None:
+        """SHA-256 that recognises a replay, or None when the ask may be repeated (tickets)."""
+        ...
+
+    @property
+    def pinned_snapshot(self) -> str | None:
+        """Snapshot id that the content is pinned to, or None for the present one."""
+        ...
+
+    @property
+    def batches(self) -> range | None:
+        """Batches of the snapshot that are wanted, or None for all."""
+        ...
+
+    def parse(self, request_id: str, product: Product) -> ExchangeRequest:
+        """Return the request in the domain's words, or raise InvalidRequestError."""
+        ...
+
+    def check_signature(self, caller: Caller, peer: bytes) -> None:
+        """Raise UnauthenticatedError when a signature is there and is not the caller's."""
+        ...
+
+
+class Decider(Protocol):
+    """Decides one request; see `gateway.decision.decider`."""
+
+    async def decide(self, facts: Facts) -> Decision:
+        """Return the decision, or raise UnavailableError when none can be had."""
+        ...
+
+
+class Quotas(Protocol):
+    """Limits of use per licence; see `gateway.registry.quotas`."""
+
+    def check(self, licence: Licence | None, now_ms: int) -> None:
+        """Count one call, or raise ExhaustedError."""
+        ...
+
+    def take_rows(self, licence: Licence | None, rows: int, now_ms: int) -> None:
+        """Count rows that are about to leave, or raise ExhaustedError."""
+        ...
+
+
+@dataclass(slots=True)
+class Trail:
+    """What is known of a request so far; a refusal is logged with as much as there is."""
+
+    request_id: str
+    now_ms: int
+    peer: bytes
+    caller: Caller | None = None
+    request: ExchangeRequest | None = None
+    product: str = ""
+    view_version: int = -1
+
+    @property
+    def now(self) -> int:
+        """Unix seconds of the request's arrival."""
+        return self.now_ms // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan with its compiled enforcement; the same for every request of its kind."""
+
+    plan: Plan
+    enforcer: Enforcer
+    schema: pa.Schema
+    schema_ipc: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a request would get, before anything is read."""
+
+    facts: Facts
+    decision: Decision
+    prepared: Prepared
+    snapshot: Snapshot
+    request_id: str
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that a request meets on its road. The composition root builds it once."""
+
+    clock_ms: Callable[[], int]
+    registry: Registry
+    products: Mapping[str, Product]
+    node: Node
+    decider: Decider
+    library: SnapshotLibrary
+    gate: Gate
+    quotas: Quotas
+    evidence: Evidence
+    consumer_keys: Callable[[str], ConsumerKeys]
+    clock_skew_s: int
+    batch_rows: int
+    _prepared: OrderedDict[object, Prepared] = field(default_factory=OrderedDict)
+
+    def product(self, name: str) -> Product:
+        """Return a product's contract.
+
+        Raises:
+            InvalidRequestError: `UNKNOWN_PRODUCT`.
+        """
+        product = self.products.get(name)
+        if product is None:
+            raise InvalidRequestError("UNKNOWN_PRODUCT", "no such product is in the catalogue")
+        return product
+
+    def check_time(self, request: ExchangeRequest, now: int) -> None:
+        """Check that the caller's clock is near ours, so that old requests can't be replayed.
+
+        Raises:
+            InvalidRequestError: `STALE_REQUEST_TIME`.
+        """
+        if abs(request.asked_at - now) > self.clock_skew_s:
+            raise InvalidRequestError(
+                "STALE_REQUEST_TIME", "the request's time is too far from the gateway's"
+            )
+
+    def snapshot(self, product: Product, pinned: str | None) -> Snapshot:
+        """Return the snapshot that a request is answered from.
+
+        Raises:
+            UnavailableError: `PRODUCT_UNAVAILABLE` when the product has none, or the pinned
+                one is no longer kept.
+        """
+        snapshot = (
+            self.library.pinned(product.name, pinned)
+            if pinned
+            else self.library.current(product.name)
+        )
+        if snapshot is None:
+            raise UnavailableError(
+                "PRODUCT_UNAVAILABLE", "the product has no admitted records to answer from"
+            )
+        return snapshot
+
+    def prepare(self, facts: Facts, decision: Decision) -> Prepared:
+        """Return plan and enforcement of an allowed request, remembered per decision.
+
+        Raises:
+            XinguanError: See `make_plan` and `edge_check`.
+        """
+        request = facts.request
+        party_id = facts.caller.party.party_id
+        key = (
+            decision.input_digest, party_id, request.fields, request.conditions, request.limit
+        )  # fmt: skip
+        found = self._prepared.get(key)
+        if found is None:
+            plan = make_plan(request, decision, facts.product)
+            enforcer = compile_enforcer(plan.released, self.consumer_keys(party_id))
+            edge_check(enforcer.schema, released_actions(plan))
+            found = Prepared(
+                plan, enforcer, enforcer.schema, enforcer.schema.serialize().to_pybytes()
+            )
+            self._prepared[key] = found
+            if len(self._prepared) > _REMEMBERED_PLANS:
+                self._prepared.popitem(last=False)
+        return found

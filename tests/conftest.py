@@ -1,0 +1,36 @@
+"""What all tests share: where things lie, and honest skips."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what can't run here and say why; CI forbids it."""
+    opa = shutil.which("opa") or (ROOT / ".tools" / "bin" / "opa").exists()
+    for item in items:
+        if item.get_closest_marker("shared") and not SHARED.exists():
+            item.add_marker(
+                pytest.mark.skip(reason="../shared (real data, foreign vectors) is not here")
+            )
+        if item.get_closest_marker("opa") and not opa:
+            if os.environ.get("CI"):
+                pytest.exit("CI forbids skipping the tests that need opa; run `make opa`", 1)
+            item.add_marker(pytest.mark.skip(reason="no opa binary; `make opa` fetches it"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data and foreign vectors."""
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the checkout."""
+    return ROOT

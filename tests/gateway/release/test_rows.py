@@ -1,0 +1,87 @@
+from datetime import date
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.errors import InvalidRequestError
+from gateway.domain.request import Condition
+from gateway.release.rows import matching, parse_condition
+from tests.simulator import make_field
+
+BATCH = pa.record_batch(
+    {
+        "kind": ["A", "B", None, "A"],
+        "amount": pa.array([Decimal("1.5"), None, Decimal(3), Decimal(9)], pa.decimal128(9, 2)),
+        "day": pa.array([date(2026, 1, 1), date(2026, 2, 1), None, date(2026, 3, 1)]),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (Condition("kind", "eq", "A"), [True, False, False, True]),
+        (Condition("kind", "ne", "A"), [False, True, False, False]),
+        (Condition("kind", "in", ("A", "B")), [True, True, False, True]),
+        (Condition("kind", "in", ()), [False] * 4),
+        (Condition("amount", "ge", Decimal(3)), [False, False, True, True]),
+        (Condition("day", "lt", date(2026, 2, 2)), [True, True, False, False]),
+    ],
+)
+def test_a_condition_is_met_by_rows_and_never_by_null(condition, expected):
+    assert matching(BATCH, [condition]).to_pylist() == expected
+
+
+def test_conditions_hold_together():
+    both = [Condition("kind", "eq", "A"), Condition("amount", "gt", Decimal(2))]
+    assert matching(BATCH, both).to_pylist() == [False, False, False, True]
+
+
+def test_no_condition_is_no_mask():
+    assert matching(BATCH, []) is None
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-9, 9))), st.integers(-9, 9))
+def test_less_and_not_less_cover_all_but_null(values, bound):
+    batch = pa.record_batch({"n": pa.array(values, pa.int64())})
+    less = matching(batch, [Condition("n", "lt", bound)]).to_pylist()
+    more = matching(batch, [Condition("n", "ge", bound)]).to_pylist()
+    assert [a or b for a, b in zip(less, more, strict=True)] == [v is not None for v in values]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("string", "海口", "海口"),
+        ("integer", "-3", -3),
+        ("decimal(18,6)", "1.50", Decimal("1.50")),
+        ("date", "2026-02-28", date(2026, 2, 28)),
+        ("boolean", "true", True),
+    ],
+)
+def test_values_are_parsed_by_the_field(kind, text, value):
+    assert parse_condition(make_field("f", kind), "eq", [text]).value == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "op", "values"),
+    [
+        ("integer", "eq", ["x"]),
+        ("date", "eq", ["2026-02-30"]),
+        ("boolean", "eq", ["yes"]),
+        ("decimal(18,6)", "eq", ["1,5"]),
+        ("list<string>", "eq", ["a"]),
+        ("string", "like", ["a"]),
+        ("string", "eq", []),
+        ("string", "eq", ["a", "b"]),
+        ("string", "in", []),
+    ],
+)
+def test_bad_conditions_are_refused_without_their_value(kind, op, values):
+    with pytest.raises(InvalidRequestError) as refusal:
+        parse_condition(make_field("f", kind), op, values)
+    assert refusal.value.code == "BAD_REQUEST"
+    assert not any(value in refusal.value.message.split() for value in values if len(value) > 3)
