@@ -1,0 +1,59 @@
+"""What can go wrong in the log, as one tree.
+
+    AuditError
+    |-- AuditUnavailableError   nothing can be appended or published now; nothing was acknowledged
+    |   |-- LeaseHeldError      another integrator holds the lease
+    |   `-- LeaseLostError      this integrator was replaced while it slept
+    |-- EntryError              an entry that cannot be written in canonical form
+    |-- ProofError              a Merkle proof, a promise or a receipt that does not hold
+    |-- NoteError               a signed note, a key or a checkpoint that is malformed or unsigned
+    |-- LogMismatchError        directory and database tell different histories: nobody signs on
+    `-- LogCorruptError         bytes on the disk do not hash to what was signed
+
+Messages hold no values of entries, no paths and no SQL.
+"""
+
+
+class AuditError(Exception):
+    """The root of every error of this package."""
+
+
+class AuditUnavailableError(AuditError):
+    """The log cannot take entries or publish now; the job's effects were not acknowledged."""
+
+
+class LeaseHeldError(AuditUnavailableError):
+    """Another integrator holds an unexpired lease."""
+
+
+class LeaseLostError(AuditUnavailableError):
+    """The lease went to another integrator; what was prepared here is not published."""
+
+
+class EntryError(AuditError, ValueError):
+    """The entry has no canonical form or is too large."""
+
+
+class ProofError(AuditError, ValueError):
+    """The proof does not show what it should show."""
+
+
+class NoteError(AuditError, ValueError):
+    """The note, key or checkpoint is malformed, or no trusted key signed it."""
+
+
+class LogMismatchError(AuditError):
+    """The directory and the database disagree on what was signed."""
+
+
+class LogCorruptError(AuditError):
+    """Stored bytes do not hash to what the log signed.
+
+    Args:
+        message: What was found, without values.
+        index: First entry that is affected, or None where no single entry can be named.
+    """
+
+    def __init__(self, message: str, index: int | None = None) -> None:
+        super().__init__(message if index is None else f"entry {index}: {message}")
+        self.index = index

@@ -1,0 +1,201 @@
+"""The group-committing writer of the state database and its log.
+
+One thread writes. While it waits for the disk, jobs gather; then it commits whatever is
+queued, up to 256 jobs, as one transaction with one fsync, and tells all their callers with
+one message to the event loop. So a durable append costs a share of an fsync.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from audit.canonical import encode_entry
+from audit.errors import AuditUnavailableError
+from audit.sequence import Appended, open_writer
+from audit.transaction import CommitFailedError, Transaction, Work, commit_group
+
+__all__ = ["Appended", "AuditUnavailableError", "Journal", "Transaction"]
+
+MAX_GROUP: Final = 256
+
+T = TypeVar("T")
+
+
+class Journal:
+    """The one writer of this process to a state database.
+
+    Durability: a result is given only after the commit reached the disk (WAL,
+    `synchronous=FULL`). Order: jobs of one process run in the order of submission.
+    Other processes may write to the same database; indexes never collide.
+
+    A job that raises takes back its own changes, and its caller gets the exception. When
+    the store fails, every job of the group gets AuditUnavailableError and nothing of it was
+    committed, with one exception: after a failed commit nobody can know, so the journal
+    refuses all further work, and whoever opens the database again sees what is there.
+
+    Args:
+        path: The database file.
+        busy_timeout_ms: How long to wait while another process writes.
+
+    Raises:
+        AuditUnavailableError: The database cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_ms: int = 5000) -> None:
+        self.path = path
+        self._timeout_s = busy_timeout_ms / 1000
+        self._connection = open_writer(path, busy_timeout_ms)
+        # The writer polls for the lock by itself (see audit.transaction).
+        self._connection.execute("PRAGMA busy_timeout=0")
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._open = True
+        self._thread = threading.Thread(target=self._write, name="audit-journal", daemon=True)
+        self._thread.start()
+
+    async def append(self, entry: Mapping[str, object]) -> Appended:
+        """Append an entry and wait until it is durable.
+
+        Args:
+            entry: As `audit.entries` builds it.
+
+        Returns:
+            Its index, leaf hash and bytes.
+
+        Raises:
+            EntryError: It has no canonical form or is too long.
+            AuditUnavailableError: It was not acknowledged.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self._put(Work(future, None, encode_entry(entry)))
+        # The future carries Any; a plain append always results in Appended.
+        return await future  # type: ignore[no-any-return]  # see above
+
+    async def submit(self, job: Callable[[Transaction], T]) -> T:
+        """Run a job in the transaction of its group and wait until that is durable.
+
+        Args:
+            job: Runs on the writer's thread; it must be quick and must not block. Its
+                exception is raised here, after its changes were taken back.
+
+        Returns:
+            What the job returned.
+
+        Raises:
+            AuditUnavailableError: It was not acknowledged.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self._put(Work(future, job))
+        # The future carries Any; its value is what the job returned.
+        return await future  # type: ignore[no-any-return]  # see above
+
+    def run(self, job: Callable[[Transaction], T]) -> T:
+        """Do the same as `submit`, blocking; for the command line and for other threads.
+
+        Raises:
+            AuditUnavailableError: It was not acknowledged.
+            RuntimeError: A job called it, which would wait for itself for ever.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a job cannot wait for another job")
+        future: Future[T] = Future()
+        self._put(Work(future, job))
+        return future.result()
+
+    def close(self) -> None:
+        """Finish what is queued, then close; work that comes later is refused."""
+        with self._gate:
+            was_open, self._open = self._open, False
+            if was_open:
+                self._queue.put(None)
+        self._thread.join()
+
+    def _put(self, work: Work) -> None:
+        with self._gate:
+            if not self._open:
+                raise AuditUnavailableError("the journal is closed")
+            self._queue.put(work)
+
+    def _write(self) -> None:
+        failed = False
+        while group := self._gather():
+            if failed:
+                _fail(group, AuditUnavailableError("the journal must be opened again"))
+            else:
+                failed = not self._commit(group)
+            _deliver(group)
+        self._connection.close()
+
+    def _gather(self) -> list[Work]:
+        """Wait for one job and take what else is queued; an empty list means the end."""
+        work = self._queue.get()
+        group: list[Work] = []
+        while work is not None:
+            group.append(work)
+            if len(group) == MAX_GROUP:
+                return group
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:
+                return group
+        if group:
+            # The end was queued behind this group: put it back for the next round.
+            self._queue.put(None)
+        return group
+
+    def _commit(self, group: list[Work]) -> bool:
+        """Commit a group; return False when the connection must not be used again."""
+        try:
+            commit_group(self._connection, group, self._timeout_s)
+        except CommitFailedError as error:
+            _fail(group, error)
+            return False
+        except AuditUnavailableError as error:
+            _fail(group, error)
+            return True
+        except Exception:  # noqa: BLE001 - a dead thread would leave its callers waiting
+            _fail(group, AuditUnavailableError("the log could not be written"))
+            return False
+        return True
+
+
+def _fail(group: list[Work], cause: AuditUnavailableError) -> None:
+    for work in group:
+        work.error = AuditUnavailableError(str(cause))
+        work.error.__cause__ = cause.__cause__
+
+
+def _deliver(group: list[Work]) -> None:
+    """Hand out results: at once to threads, with one message to each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Work]] = {}
+    for work in group:
+        if isinstance(work.deliver_to, Future):
+            _settle(work)
+        else:
+            by_loop.setdefault(work.deliver_to.get_loop(), []).append(work)
+    for loop, works in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, works)
+        except RuntimeError:
+            # The loop is closed: nobody waits for these results any more.
+            continue
+
+
+def _settle_all(works: list[Work]) -> None:
+    for work in works:
+        _settle(work)
+
+
+def _settle(work: Work) -> None:
+    # A caller may have gone away (cancelled); the entry stands in the log all the same.
+    future: Any = work.deliver_to
+    if future.done():
+        return
+    if work.error is None:
+        future.set_result(work.result)
+    else:
+        future.set_exception(work.error)
