@@ -1,0 +1,176 @@
+"""Enforcement of a decision on whole Arrow columns, and the check at the edge.
+
+    allow       the column as it is
+    mask        text keeps its first character and gets three asterisks, whatever its length;
+                every other type is null. A null stays null
+    pseudonym   text, see `pseudonym`
+    generalise  text, see `generalise`
+    drop        the column isn't there
+
+Each field of the released schema says in its metadata what was done to it, so that a masked
+null is not taken for an unknown one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from gateway.domain.errors import InternalError
+from gateway.domain.product import Field
+from gateway.domain.vocabulary import FieldAction
+from gateway.registry.arrow_schema import arrow_type
+from gateway.release.generalise import kernel_for
+from gateway.release.pseudonym import ConsumerKeys, Pseudonymiser
+
+pc: Any = pyarrow.compute  # the published stubs lag behind pyarrow and are wrong in places
+ACTION = b"xinguan.action"
+CLASSIFICATION = b"xinguan.class"
+TITLE = b"xinguan.title_zh"
+MEASURE = b"xinguan.measure"
+MASK = "***"
+_KEEP = pc.SliceOptions(0, 1)
+_MASK_TEXT = pa.scalar(MASK)
+_NO_SEPARATOR = pa.scalar("")
+Kernel = Callable[[Any], Any]
+
+
+class Enforcer:
+    """One decision's transforms, compiled; applies to any number of batches, from any thread.
+
+    Args:
+        source: Schema of the columns it reads, in order; `columns` has their names.
+        schema: Schema of what it returns.
+        transforms: Place among them and kernel of each column that isn't left as it is.
+    """
+
+    __slots__ = ("_names", "_seen", "_transforms", "_types", "columns", "schema")
+
+    def __init__(
+        self,
+        source: pa.Schema,
+        schema: pa.Schema,
+        transforms: Sequence[tuple[int, Kernel]],
+    ) -> None:
+        self.columns = tuple(source.names)
+        self.schema = schema
+        self._names = list(source.names)
+        self._types = [field.type for field in source]
+        self._seen = source
+        self._transforms = tuple(transforms)
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return what may leave of a batch: its rows, the decision's columns, transformed.
+
+        Args:
+            batch: Rows with at least `columns`, of the contract's types; further columns
+                don't leave.
+
+        Raises:
+            InternalError: `EDGE_CHECK` when a column is missing or of another type.
+        """
+        try:
+            given: Any = batch if batch.schema.names == self._names else batch.select(self._names)
+            if not given.schema.equals(self._seen):
+                self._compare(given.schema)
+            arrays = given.columns
+            for place, kernel in self._transforms:
+                arrays[place] = kernel(arrays[place])
+            made: pa.RecordBatch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        except (KeyError, TypeError, ValueError, NotImplementedError):
+            # Nothing of the cause is kept: Arrow's messages quote values.
+            raise InternalError("EDGE_CHECK", "a batch doesn't have the contract's form") from None
+        return made
+
+    def _compare(self, given: pa.Schema) -> None:
+        """Compare types, and remember a schema that passed: the next one is most likely it."""
+        if [field.type for field in given] != self._types:
+            raise TypeError
+        self._seen = given
+
+
+def compile_enforcer(
+    plan_fields: Sequence[tuple[Field, FieldAction]], keys: ConsumerKeys
+) -> Enforcer:
+    """Compile the actions of a decision.
+
+    Args:
+        plan_fields: Fields with their actions, in the order in which they leave.
+        keys: The consumer's pseudonym keys.
+
+    Raises:
+        InternalError: `POLICY_UNKNOWN_ANSWER` when a field occurs twice, an action is none of
+            the closed list, or a field can't be generalised.
+    """
+    pseudonymiser = Pseudonymiser(keys)
+    names: set[str] = set()
+    fields: list[Any] = []
+    inputs: list[Any] = []
+    transforms: list[tuple[int, Kernel]] = []
+    for field, action in plan_fields:
+        if field.name in names:
+            raise InternalError("POLICY_UNKNOWN_ANSWER", "a decision names a field twice")
+        names.add(field.name)
+        if action is FieldAction.DROP:
+            continue
+        before = arrow_type(field)
+        kernel, after = _transform(field, action, before, pseudonymiser)
+        if kernel is not None:
+            transforms.append((len(inputs), kernel))
+        inputs.append(pa.field(field.name, before))
+        fields.append(pa.field(field.name, after, metadata=_metadata(field, action)))
+    return Enforcer(pa.schema(inputs), pa.schema(fields), transforms)
+
+
+def edge_check(schema: pa.Schema, actions: Mapping[str, FieldAction]) -> None:
+    """Compare what is about to leave with what the decision named.
+
+    Args:
+        schema: Schema of the batch at the edge.
+        actions: The decision's action per field; a dropped one must not be there.
+
+    Raises:
+        InternalError: `EDGE_CHECK` when a field too many, too few, or with another action
+            is there.
+    """
+    due = {name: action for name, action in actions.items() if action is not FieldAction.DROP}
+    names = schema.names
+    stated = {field.name: (field.metadata or {}).get(ACTION, b"") for field in schema}
+    if len(names) != len(stated) or stated != {n: a.value.encode() for n, a in due.items()}:
+        raise InternalError("EDGE_CHECK", "what was about to leave is not what was decided")
+
+
+def _transform(
+    field: Field, action: FieldAction, before: Any, pseudonymiser: Pseudonymiser
+) -> tuple[Kernel | None, Any]:
+    """Return a field's kernel, None to leave it as it is, and the type it leaves with."""
+    if action is FieldAction.ALLOW:
+        return None, before
+    if action is FieldAction.MASK:
+        return (_mask_text if pa.types.is_string(before) else _mask_other), before
+    if action is FieldAction.PSEUDONYM:
+        listed = pa.types.is_list(before)
+        return pseudonymiser.column, pa.list_(pa.string()) if listed else pa.string()
+    if action is FieldAction.GENERALISE:
+        return kernel_for(field, before), pa.string()
+    raise InternalError("POLICY_UNKNOWN_ANSWER", "a decision names an unknown field action")
+
+
+def _mask_text(column: Any) -> Any:
+    first = pc.utf8_slice_codeunits(column, options=_KEEP)
+    return pc.binary_join_element_wise(first, _MASK_TEXT, _NO_SEPARATOR)
+
+
+def _mask_other(column: Any) -> Any:
+    return pa.nulls(len(column), column.type)
+
+
+def _metadata(field: Field, action: FieldAction) -> dict[bytes, bytes]:
+    said = {
+        ACTION: action.value,
+        CLASSIFICATION: field.classification.value,
+        TITLE: field.title_zh,
+        MEASURE: field.measure,
+    }
+    return {key: text.encode() for key, text in said.items() if text}

@@ -1,0 +1,211 @@
+"""The gate: nothing that was filtered before a repair leaves after its acknowledgement.
+
+A batch is held from before it is filtered until it has been handed to the transport. To
+publish a change is to flip bits and then to wait until every batch that was held at that
+moment is gone; those that don't go in time have their streams reset. A batch held later
+was filtered after the flip, so it can't hold what was withdrawn: the moment of the flip is
+the point at which the change takes effect, for every stream of the process (linearizable).
+
+One event loop owns a gate: all its methods are called on that loop, so that between two
+`await`s nothing else runs. The filtering itself may happen in a worker thread, since its
+batch is held all along.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from gateway.domain.errors import DeniedError, UnavailableError
+
+T = TypeVar("T")
+UNWIND_S = 5.0  # seconds that a reset stream has to end before the publishing gives up
+Recheck = Callable[[], None]
+
+
+def _no_recheck() -> None:
+    return
+
+
+class Hold:
+    """One batch on its way out; an asynchronous context manager, used once.
+
+    `async with gate.hold(...)` begins before the filtering and ends after the hand-over; an
+    async generator keeps it across its `yield`.
+    """
+
+    __slots__ = ("_gate", "_recheck", "_reset", "_task", "epoch", "product", "revoked", "waiters")
+
+    def __init__(
+        self, gate: "Gate", product: str, recheck: Recheck, reset: Callable[[], None] | None
+    ) -> None:
+        self._gate = gate
+        self._recheck = recheck
+        self._reset = reset
+        self._task: asyncio.Task[object] | None = None
+        self.product = product
+        self.epoch = -1
+        self.revoked = False
+        self.waiters: list[_Drain] = []
+
+    def confirm(self) -> None:
+        """Check once more, right before the hand-over, that this batch may still leave.
+
+        Raises:
+            DeniedError: `STOPPED_STREAM` when the stream was reset.
+            XinguanError: Whatever the re-check raises.
+        """
+        if self.revoked:
+            raise DeniedError("STOPPED_STREAM", "the stream was reset by a withdrawal of records")
+        self._recheck()
+
+    async def __aenter__(self) -> Self:
+        self._recheck()
+        self._task = asyncio.current_task()
+        self._gate.enter(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._gate.leave(self)
+
+    def reset(self) -> None:
+        """Refuse the hand-over from now on and end the stream."""
+        self.revoked = True
+        if self._reset is not None:
+            self._reset()
+        elif self._task is not None:
+            self._task.cancel("reset by a withdrawal of records")
+
+    def watch(self) -> None:
+        """Count the batch as gone when the task that would hand it over has ended.
+
+        A generator that is abandoned at its `yield` is closed only when it is collected; its
+        batch can't leave any more as soon as its task is done.
+        """
+        task = self._task
+        if task is not None:
+            task.add_done_callback(lambda _: self._gate.leave(self))
+
+    @property
+    def mine(self) -> bool:
+        """True when the current task is the one that holds it."""
+        return self._task is asyncio.current_task()
+
+
+class _Drain:
+    """Waits until the batches of older epochs are gone."""
+
+    __slots__ = ("done", "pending")
+
+    def __init__(self, pending: set[Hold]) -> None:
+        self.pending = pending
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def gone(self, hold: Hold) -> None:
+        self.pending.discard(hold)
+        if not self.pending and not self.done.done():
+            self.done.set_result(None)
+
+
+class Gate:
+    """The gate of one process.
+
+    Args:
+        unwind_s: Seconds that a reset stream has to end before `publish` raises.
+    """
+
+    def __init__(self, *, unwind_s: float = UNWIND_S) -> None:
+        self._unwind_s = unwind_s
+        self._held: defaultdict[str, set[Hold]] = defaultdict(set)
+        self._epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """Number of changes published so far, over all products."""
+        return self._epoch
+
+    def held(self, product: str) -> int:
+        """Return how many batches of a product are on their way out now."""
+        return len(self._held[product]) if product in self._held else 0
+
+    def hold(
+        self,
+        product: str,
+        *,
+        recheck: Recheck = _no_recheck,
+        reset: Callable[[], None] | None = None,
+    ) -> Hold:
+        """Return the hold for one batch, to be entered with `async with`.
+
+        Args:
+            product: Whose records the batch has.
+            recheck: Raises when the licence was suspended, the consent withdrawn or a stop
+                ordered (R87); called on entering and by `Hold.confirm`.
+            reset: Ends the stream; by default the task that entered is cancelled.
+        """
+        return Hold(self, product, recheck, reset)
+
+    async def publish(self, product: str | None, flip: Callable[[], T], timeout_s: float) -> T:
+        """Make a change take effect and return when no older batch can leave any more.
+
+        Args:
+            product: Whose streams it concerns, or None for every product.
+            flip: Makes the change visible (clears bits, suspends, stops). It runs at once and
+                without waiting; what it raises is raised, and nothing has changed.
+            timeout_s: Seconds that batches under way have to be handed over; then their
+                streams are reset.
+
+        Returns:
+            What `flip` returned.
+
+        Raises:
+            UnavailableError: `STOPPED_STREAM` when a reset stream didn't end. The change holds
+                for everything held since, and must not be acknowledged: publish again.
+            RuntimeError: The caller holds a batch itself and would wait for itself.
+        """
+        concerned = list(self._held.values()) if product is None else [self._held[product]]
+        if any(hold.mine for holds in concerned for hold in holds):
+            raise RuntimeError("a stream can't publish while it holds a batch")
+        # The flip and the look at who is held happen in one step of the loop, so that every
+        # batch is either waited for or filtered with the new bits.
+        result = flip()
+        self._epoch += 1
+        pending = set().union(*concerned)
+        if pending:
+            await self._drain(pending, timeout_s)
+        return result
+
+    def enter(self, hold: Hold) -> None:
+        """Take note of a hold; called by it alone."""
+        hold.epoch = self._epoch
+        self._held[hold.product].add(hold)
+
+    def leave(self, hold: Hold) -> None:
+        """Let go of a hold; called by it alone. Doing it twice changes nothing."""
+        holds = self._held[hold.product]
+        holds.discard(hold)
+        for waiter in hold.waiters:
+            waiter.gone(hold)
+        hold.waiters.clear()
+
+    async def _drain(self, pending: set[Hold], timeout_s: float) -> None:
+        drain = _Drain(pending)
+        for hold in tuple(pending):
+            hold.waiters.append(drain)
+            hold.watch()
+        await asyncio.wait([drain.done], timeout=timeout_s)
+        if drain.done.done():
+            return
+        for hold in tuple(pending):
+            hold.reset()
+        await asyncio.wait([drain.done], timeout=self._unwind_s)
+        if not drain.done.done():
+            raise UnavailableError(
+                "STOPPED_STREAM", "a stream that was reset has not ended; publish again"
+            )
