@@ -1,0 +1,310 @@
+"""From facts to the one document that the policy sees.
+
+It holds kinds, counts, times and log indices; no subject, operator or case. What a signed
+document grants is narrowed to what this request touches (its one product, its one purpose, the
+fields asked for), so the size of a licence, of a whitelist or of a batch costs nothing. Fields
+with the same facts stand in one group, because the law speaks about kinds of fields.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+
+from gateway.domain.errors import InvalidRequestError
+from gateway.domain.facts import Border, Facts, Hop, Mechanism, Whitelist
+from gateway.domain.licence import Consent, Licence
+from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S
+from gateway.domain.product import Field, Product
+
+# Envelope columns that a rule makes a condition or a duty of.
+RULE_COLUMNS = (
+    "subject_type", "publicity_state", "share_state", "dispute_flag", "determination_date",
+)  # fmt: skip
+
+Document = dict[str, object]
+
+
+def canonical(document: Document) -> bytes:
+    """Return the document as canonical JSON (RFC 8785; it holds no fractions)."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def digest_of(document: bytes) -> str:
+    """Return the SHA-256 of a canonical input, hex."""
+    return hashlib.sha256(document).hexdigest()
+
+
+def at_time(document: bytes, now: int) -> bytes:
+    """Return the canonical input with the time of the decision put in.
+
+    The kept input has no `now`, so that one kept input serves every request it decides; replay
+    takes the time from the log entry.
+    """
+    return b'{"now":%d,' % now + document[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class InputLimits:
+    """What the law tables say about the shape of the input.
+
+    Args:
+        minimal_fields: Names of the fields of a minimal answer (R75).
+        count_ceiling: Greatest number that a rule compares the count of subjects with, plus
+            one; larger counts are told as this one, so that they share a decision.
+        adverse_years: Years after which personal adverse information may not leave (R66).
+    """
+
+    minimal_fields: frozenset[str]
+    count_ceiling: int
+    adverse_years: int
+
+
+def build_input(facts: Facts, limits: InputLimits) -> Document:
+    """Return the policy's input without `now`.
+
+    Raises:
+        InvalidRequestError: `UNKNOWN_FIELD` when a field is not in the contract.
+    """
+    request = facts.request
+    return {
+        "calendar": _calendar(facts.now, limits.adverse_years),
+        "caller": _caller(facts),
+        "licence": None if facts.licence is None else _licence(facts, facts.licence),
+        "product": _product(facts.product),
+        "request": {
+            "subject_kind": request.subject_kind.value,
+            "purpose": request.purpose,
+            "scenario": request.scenario,
+            "destination": request.destination,
+            "measure": request.measure,
+            "subjects": min(len(request.subjects), count_ceiling(facts, limits.count_ceiling)),
+            "whole_product": not request.subjects,
+            "operator_named": bool(request.operator.strip()),
+        },
+        "fields": _groups(facts, limits.minimal_fields),
+        "consent": None if facts.consent is None else _consent(facts, facts.consent),
+        "stop_orders": [{"scope": s.scope, "index": s.index} for s in facts.stop_orders],
+        "publicity": {"as_of": facts.publicity.as_of, "limit_s": facts.publicity.limit_s},
+        "responsibility": {
+            "manager": _hop(facts.responsibility.manager),
+            "transmitter": _hop(facts.responsibility.transmitter),
+            "user": _hop(facts.responsibility.user),
+        },
+        "platform_operators_only": facts.platform_operators_only,
+        "border": None if facts.border is None else _border(facts, facts.border),
+        "switches": dict(facts.switches),
+    }
+
+
+def count_ceiling(facts: Facts, ceiling: int) -> int:
+    """Return the number at which the count of subjects is told no further."""
+    grant = None if facts.licence is None else facts.licence.grants.get(facts.product.name)
+    return ceiling if grant is None else max(ceiling, grant.minimum_subjects)
+
+
+def day_of(now: int) -> tuple[int, int]:
+    """Return start and end of the day in Asia/Shanghai that `now` falls in."""
+    start = now - (now + SHANGHAI_OFFSET_S) % DAY_S
+    return start, start + DAY_S
+
+
+def _calendar(now: int, adverse_years: int) -> Document:
+    start, end = day_of(now)
+    today = dt.date(1970, 1, 1) + dt.timedelta(days=(start + SHANGHAI_OFFSET_S) // DAY_S)
+    new_year = int(dt.datetime(today.year, 1, 1, tzinfo=dt.UTC).timestamp()) - SHANGHAI_OFFSET_S
+    next_year = int(dt.datetime(today.year + 1, 1, 1, tzinfo=dt.UTC).timestamp())
+    return {
+        "turns": [new_year, start, end, next_year - SHANGHAI_OFFSET_S],
+        "year": today.year,
+        "adverse_since": _years_before(today, adverse_years).isoformat(),
+    }
+
+
+def _years_before(day: dt.date, years: int) -> dt.date:
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:
+        return day.replace(year=day.year - years, day=28)
+
+
+def _caller(facts: Facts) -> Document:
+    party, certificate = facts.caller.party, facts.caller.certificate
+    return {
+        "party": party.party_id,
+        "role": party.role.value,
+        "jurisdiction": party.jurisdiction,
+        "status": party.status.value,
+        "index": party.index,
+        "certificate": {
+            "status": certificate.status.value,
+            "not_before": certificate.not_before,
+            "not_after": certificate.not_after,
+            "index": certificate.index,
+        },
+    }
+
+
+def _licence(facts: Facts, licence: Licence) -> Document:
+    request = facts.request
+    grant = licence.grants.get(facts.product.name)
+    return {
+        "id": licence.licence_id,
+        "serial": licence.serial,
+        "party": licence.party_id,
+        "kind": licence.kind.value,
+        "status": licence.status.value,
+        "not_before": licence.not_before,
+        "not_after": licence.not_after,
+        "agreement": {
+            "id": licence.agreement.agreement_id,
+            "not_before": licence.agreement.not_before,
+            "not_after": licence.agreement.not_after,
+        },
+        "covers": {
+            "product": grant is not None,
+            "purpose": request.purpose in licence.purposes,
+            "scenario": request.scenario in licence.scenarios,
+            "destination": request.destination in licence.destinations,
+            "subject_kind": request.subject_kind in licence.subject_kinds,
+        },
+        "subject_kinds": sorted(licence.subject_kinds),
+        "pseudonymous": grant is not None and grant.pseudonymous,
+        "minimum_subjects": 1 if grant is None else grant.minimum_subjects,
+        "index": licence.index,
+        "status_index": licence.status_index,
+    }
+
+
+def _product(product: Product) -> Document:
+    return {
+        "name": product.name,
+        "version": product.version,
+        "digest": product.digest,
+        "form": product.form,
+        "domain": product.domain,
+        "adverse": product.adverse,
+        "registered": bool(product.registration_code),
+        "subject_kinds": sorted(product.subject_kinds),
+        "columns": [name for name in RULE_COLUMNS if name in product.fields],
+    }
+
+
+def _groups(facts: Facts, minimal: frozenset[str]) -> list[Document]:
+    product, whitelist = facts.product, facts.border and facts.border.whitelist
+    grant = None if facts.licence is None else facts.licence.grants.get(product.name)
+    granted = frozenset() if grant is None else grant.fields
+    crossing = frozenset() if whitelist is None else whitelist.fields
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for name in facts.request.fields:
+        field = product.fields.get(name)
+        if field is None:
+            raise InvalidRequestError("UNKNOWN_FIELD", "a field is not in the product's contract")
+        key = _kind_of(field, product, granted, crossing, minimal)
+        groups.setdefault(key, []).append(name)
+    return [
+        dict(zip(_GROUP_KEYS, key, strict=True)) | {"names": sorted(set(names))}
+        for key, names in sorted(groups.items())
+    ]
+
+
+_GROUP_KEYS = (
+    "class", "border", "identifying", "transform", "subject_key", "granted", "whitelisted",
+    "minimal",
+)  # fmt: skip
+
+
+def _kind_of(
+    field: Field,
+    product: Product,
+    granted: frozenset[str],
+    crossing: frozenset[str],
+    minimal: frozenset[str],
+) -> tuple[object, ...]:
+    name = field.name
+    return (
+        field.classification.value,
+        field.border.value,
+        field.identifying,
+        bool(field.generalisation),
+        name == product.subject_key,
+        name in granted,
+        name in crossing,
+        name in minimal,
+    )
+
+
+def _consent(facts: Facts, consent: Consent) -> Document:
+    return {
+        "names_caller": consent.recipient == facts.caller.party.party_id,
+        "covers_purpose": facts.request.purpose in consent.purposes,
+        "covers_product": facts.product.name in consent.data_kinds,
+        "covers_subjects": facts.consent_covers,
+        "mode": consent.mode,
+        "cross_border": consent.cross_border,
+        "not_before": consent.not_before,
+        "not_after": consent.not_after,
+        "withdrawn_at": consent.withdrawn_at,
+        "index": consent.index,
+    }
+
+
+def _hop(hop: Hop | None) -> Document | None:
+    if hop is None:
+        return None
+    return {"uscc": hop.uscc, "signer": hop.signer, "at": hop.at, "index": hop.index}
+
+
+def _border(facts: Facts, border: Border) -> Document:
+    exporter = border.exporter
+    return {
+        "country": border.country,
+        "is_judicial": border.is_judicial,
+        "restricted": border.restricted,
+        "important_data": border.important_data,
+        "whitelist": None if border.whitelist is None else _whitelist(border.whitelist),
+        "mechanisms": [_mechanism(facts, mechanism) for mechanism in border.mechanisms],
+        "exporter": {
+            "party": exporter.party_id,
+            "is_ciio": exporter.is_ciio,
+            "is_state_organ": exporter.is_state_organ,
+            "persons": exporter.persons,
+            "sensitive_persons": exporter.sensitive_persons,
+            "counters_index": exporter.counters_index,
+        },
+        "impact_assessment_until": border.impact_assessment_until,
+        "exempt_basis": border.exempt_basis,
+        "enterprise_authorised": border.enterprise_authorised,
+    }
+
+
+def _whitelist(whitelist: Whitelist) -> Document:
+    return {
+        "version": whitelist.version,
+        "approvals": dict(whitelist.approvals),
+        "mechanism": whitelist.mechanism,
+        "not_before": whitelist.not_before,
+        "withdrawn_at": whitelist.withdrawn_at,
+        "index": whitelist.index,
+    }
+
+
+def _mechanism(facts: Facts, mechanism: Mechanism) -> Document:
+    return {
+        "id": mechanism.mechanism_id,
+        "kind": mechanism.kind,
+        "names_recipient": mechanism.recipient == facts.caller.party.party_id,
+        "covers_purpose": facts.request.purpose in mechanism.purposes,
+        "fields": sorted(mechanism.fields.intersection(facts.request.fields)),
+        "scale_cap": mechanism.scale_cap,
+        "not_before": mechanism.not_before,
+        "not_after": mechanism.not_after,
+        "index": mechanism.index,
+    }
+
+
+def fields_of(document: bytes) -> tuple[str, ...]:
+    """Return the names of the fields asked for in a canonical input, sorted."""
+    groups = json.loads(document)["fields"]
+    return tuple(sorted(name for group in groups for name in group["names"]))

@@ -1,0 +1,198 @@
+# METADATA
+# title: Natural persons, port clearance, platforms, special reports
+# description: Persons are separately gated (M11, R31, R42), and some products have one use (R70 to R75).
+package xinguan.persons
+
+import data.xinguan.banks
+import data.xinguan.callers
+
+law := data.law
+
+# METADATA
+# title: The subjects are persons, individual businesses included
+about_persons if law.lists.person_kinds[input.request.subject_kind]
+
+# METADATA
+# title: Personal information of this request may leave in the clear inside the country
+basis if callers.duty
+
+basis if callers.personally_licensed
+
+basis if written_consent
+
+basis if input.border != null
+
+written_consent if {
+	banks.consented
+	law.lists.written_modes[input.consent.mode]
+}
+
+# METADATA
+# title: Person-level data is asked for without written consent and purpose
+# custom:
+#   rule: R42
+#   code: NO_WRITTEN_CONSENT
+deny contains {"rule": "R42", "code": "NO_WRITTEN_CONSENT", "fields": []} if {
+	about_persons
+	not law.lists.personal_licence_roles[input.caller.role]
+	not basis
+}
+
+# METADATA
+# title: Sensitive personal information needs a personal licence
+# custom:
+#   rule: R31
+#   code: NO_PERSONAL_LICENCE
+drop contains {"rule": "R31", "code": "NO_PERSONAL_LICENCE", "group": i} if {
+	law.lists.personal_licence_roles[input.caller.role]
+	not basis
+	some i, group in input.fields
+	group.class == "SPI"
+}
+
+# METADATA
+# title: Sensitive personal information needs written consent
+# custom:
+#   rule: R42
+#   code: NO_WRITTEN_CONSENT
+drop contains {"rule": "R42", "code": "NO_WRITTEN_CONSENT", "group": i} if {
+	not law.lists.personal_licence_roles[input.caller.role]
+	not basis
+	some i, group in input.fields
+	group.class == "SPI"
+}
+
+# METADATA
+# title: Prohibited fields never leave
+# custom:
+#   rule: R04
+#   code: PROHIBITED_FIELD
+drop contains {"rule": "R04", "code": "PROHIBITED_FIELD", "group": i} if {
+	some i, group in input.fields
+	group.class == "X"
+}
+
+# METADATA
+# title: Ordinary personal information without a basis is masked
+# custom:
+#   rule: R31
+#   code: NO_PERSONAL_LICENCE
+masked contains i if {
+	not basis
+	some i, group in input.fields
+	group.class == "PI"
+}
+
+fired contains "R31" if count(masked) > 0
+
+# METADATA
+# title: Rows of persons never reach a caller without the right to ask about persons
+# custom:
+#   rule: R31
+#   code: NO_PERSONAL_LICENCE
+predicates contains {"field": "subject_type", "op": "in", "value": kinds} if {
+	"subject_type" in input.product.columns
+	kinds := [kind | some kind in input.licence.subject_kinds; row_kind(kind)]
+}
+
+row_kind(kind) if {
+	not law.lists.person_kinds[kind]
+	input.border == null
+}
+
+row_kind(kind) if {
+	law.lists.person_kinds[kind]
+	basis
+	input.border == null
+}
+
+row_kind(kind) if {
+	input.border != null
+	kind == input.request.subject_kind
+}
+
+# METADATA
+# title: The golden coconut score serves incentives only
+# custom:
+#   rule: R70
+#   code: INCENTIVE_ONLY
+deny contains {"rule": "R70", "code": "INCENTIVE_ONLY", "fields": []} if {
+	law.lists.golden_coconut_products[input.product.name]
+	not law.purposes.incentive[input.request.purpose]
+}
+
+# METADATA
+# title: A person's port-clearance class is not for agencies
+# custom:
+#   rule: R71
+#   code: PORT_PERSON_CLASS
+deny contains {"rule": "R71", "code": "PORT_PERSON_CLASS", "fields": []} if {
+	law.lists.port_products[input.product.name]
+	about_persons
+	not callers.duty
+	not port_basis
+}
+
+port_basis if {
+	input.switches.port_person_class
+	written_consent
+}
+
+# METADATA
+# title: A platform asks about somebody who is not its operator
+# custom:
+#   rule: R72
+#   code: NOT_PLATFORM_OPERATOR
+deny contains {"rule": "R72", "code": "NOT_PLATFORM_OPERATOR", "fields": []} if {
+	input.caller.role == "PLATFORM_ENTERPRISE"
+	not input.platform_operators_only
+}
+
+# METADATA
+# title: Special reports on natural persons are switched off
+# custom:
+#   rule: R73
+#   code: SPECIAL_REPORT_PERSON
+deny contains {"rule": "R73", "code": "SPECIAL_REPORT_PERSON", "fields": []} if {
+	law.purposes.special_report[input.request.purpose]
+	about_persons
+	not input.switches.natural_person_special_report
+}
+
+# METADATA
+# title: The restriction measure is on neither list
+# custom:
+#   rule: R74
+#   code: MEASURE_NOT_LISTED
+deny contains {"rule": "R74", "code": "MEASURE_NOT_LISTED", "fields": []} if {
+	law.purposes.restriction[input.request.purpose]
+	not law.measures[input.request.measure]
+}
+
+# METADATA
+# title: A policy benefit is redeemed with a yes or no
+# custom:
+#   rule: R75
+#   code: BOOLEAN_ONLY
+deny contains {"rule": "R75", "code": "BOOLEAN_ONLY", "fields": []} if {
+	law.purposes.boolean[input.request.purpose]
+	input.product.form != "VERIFY"
+}
+
+# METADATA
+# title: A list check shows the hit, the list, the decision number and the date
+# custom:
+#   rule: R75
+#   code: MINIMAL_ANSWER
+drop contains {"rule": "R75", "code": "MINIMAL_ANSWER", "group": i} if {
+	law.purposes.minimal[input.request.purpose]
+	some i, group in input.fields
+	not group.minimal
+}
+
+# METADATA
+# title: The answer of a list check is minimal
+# custom:
+#   rule: R75
+#   code: MINIMAL_ANSWER
+obligations contains "minimal_answer" if law.purposes.minimal[input.request.purpose]

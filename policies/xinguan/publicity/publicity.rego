@@ -1,0 +1,79 @@
+# METADATA
+# title: Consistency with publicity
+# description: What leaves is what the public sees, for as long as it sees it (R10 to R15).
+package xinguan.publicity
+
+import data.xinguan.callers
+
+law := data.law
+
+# METADATA
+# title: Adverse records leave for third parties only while they are publicised
+# custom:
+#   rule: R10
+#   code: NOT_PUBLICISED
+predicates contains {"field": "publicity_state", "op": "eq", "value": "PUBLIC"} if publicised_only
+
+publicised_only if {
+	input.product.adverse
+	not callers.duty
+	"publicity_state" in input.product.columns
+}
+
+fired contains "R10" if publicised_only
+
+# METADATA
+# title: The reconciliation feed of an adverse product is too old
+# custom:
+#   rule: R13
+#   code: PRODUCT_UNAVAILABLE
+deny contains {"rule": "R13", "code": "PRODUCT_UNAVAILABLE", "fields": []} if {
+	feed_limit > 0
+	not feed_fresh
+}
+
+feed_fresh if {
+	input.publicity.as_of <= input.now
+	input.now < stale_from
+	input.publicity.as_of != null
+}
+
+# METADATA
+# title: First instant at which the feed is too old
+stale_from := (input.publicity.as_of + feed_limit) + 1 if {
+	feed_limit > 0
+	input.publicity.as_of != null
+}
+
+feed_limit := input.publicity.limit_s if {
+	input.publicity.limit_s > 0
+} else := law.numbers.adverse_feed_age if {
+	input.product.adverse
+} else := 0
+
+# METADATA
+# title: A disputed record leaves only with its label
+# custom:
+#   rule: R14
+#   code: LABEL_DISPUTE
+obligations contains "label_dispute" if "dispute_flag" in input.product.columns
+
+fired contains "R14" if "dispute_flag" in input.product.columns
+
+# METADATA
+# title: Every answer says what it covers
+# custom:
+#   rule: GATE
+#   code: COVERAGE
+obligations contains "coverage"
+
+# METADATA
+# title: The free public query shows publicised fields only
+# custom:
+#   rule: R15
+#   code: PUBLIC_FIELDS_ONLY
+drop contains {"rule": "R15", "code": "PUBLIC_FIELDS_ONLY", "group": i} if {
+	law.purposes.public_query[input.request.purpose]
+	some i, group in input.fields
+	group.class != "P0"
+}
