@@ -1,0 +1,178 @@
+"""What all commands share: where the deployment is, how results and refusals are printed."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from audit.errors import AuditUnavailableError
+from audit.journal import Transaction
+from gateway.deployment import Deployment
+from gateway.domain.errors import UnavailableError, XinguanError
+from gateway.registry.act import Act
+from gateway.registry.registry import Registry, View
+from gateway.store.state import State
+
+T = TypeVar("T")
+BAD_INPUT = 2
+FAILED = 1
+_OUR_FAULT = frozenset({"INTERNAL", "UNAVAILABLE"})
+
+Home = Annotated[
+    Path,
+    typer.Option("--home", envvar="XINGUAN_HOME", help="The deployment that `init` made."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+HERE = Path()
+
+JsonObject = Mapping[str, Any]  # Any: values of a JSON object
+
+
+def now() -> int:
+    """Return the present time in unix seconds: the one clock of the command line."""
+    return int(time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open deployment for the length of one command.
+
+    Args:
+        deployment: The deployment.
+        state: Its open state.
+        act: The circumstances of whatever this command does.
+    """
+
+    deployment: Deployment
+    state: State
+    act: Act
+
+    def run(self, job: Callable[[Transaction], T]) -> T:
+        """Run a job in one transaction; it is durable when this returns.
+
+        Raises:
+            UnavailableError: `AUDIT_UNAVAILABLE` when it can't be logged; nothing happened.
+        """
+        try:
+            return self.state.run(job)
+        except AuditUnavailableError as error:
+            raise UnavailableError("AUDIT_UNAVAILABLE", str(error)) from None
+
+    def view(self) -> View:
+        """Return the registry as it stands."""
+        registry = Registry(self.state)
+        try:
+            return registry.view()
+        finally:
+            registry.close()
+
+
+@contextmanager
+def session(home: Path) -> Iterator[Session]:
+    """Open the deployment and its state, and close them again.
+
+    Raises:
+        ConfigError: There is no usable deployment.
+        UnavailableError: `AUDIT_UNAVAILABLE` when the state can't be opened.
+    """
+    deployment = Deployment.open(home)
+    try:
+        state = deployment.open_state()
+    except AuditUnavailableError as error:
+        raise UnavailableError("AUDIT_UNAVAILABLE", str(error)) from None
+    try:
+        yield Session(deployment, state, Act(now(), deployment.settings.node))
+    finally:
+        state.close()
+
+
+def show(value: JsonObject | Sequence[JsonObject], as_json: bool, *, title: str) -> None:
+    """Print one object as lines, or several as a table, or either as JSON."""
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
+        return
+    console = Console()
+    if isinstance(value, Mapping):
+        table = Table(title=title, show_header=False, title_justify="left")
+        for name, entry in value.items():
+            table.add_row(name, _text(entry))
+        console.print(table)
+        return
+    if not value:
+        console.print(f"{title}: none")
+        return
+    table = Table(title=title, title_justify="left")
+    for name in value[0]:
+        table.add_column(name, overflow="fold")
+    for row in value:
+        table.add_row(*(_text(entry) for entry in row.values()))
+    console.print(table)
+
+
+def instant(seconds: int | None) -> str:
+    """Return a time as people in Hainan read it, or an empty text."""
+    if seconds is None:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S +08:00", time.gmtime(seconds + 8 * 3_600))
+
+
+def read_text(path: Path) -> str:
+    """Return a text file that the user named.
+
+    Raises:
+        typer.BadParameter: It can't be read.
+    """
+    return read_bytes(path).decode("utf-8", errors="replace")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file that the user named.
+
+    Raises:
+        typer.BadParameter: It can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{path.name}: {error.strerror}") from None
+
+
+def report(error: XinguanError, as_json: bool) -> int:
+    """Print a refusal to standard error and return the exit code."""
+    code = FAILED if error.grpc_code in _OUR_FAULT else BAD_INPUT
+    if as_json:
+        told = {
+            "reason": error.code,
+            "message": error.message,
+            "hints": list(error.hints),
+            "reasons": [
+                {"rule": reason.rule, "code": reason.code, "fields": list(reason.fields)}
+                for reason in error.reasons
+            ],
+        }
+        print(json.dumps(told, ensure_ascii=False, sort_keys=True), file=sys.stderr)
+        return code
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]{error.code}[/]", end=": ")
+    console.print(error.message, markup=False)
+    for hint in error.hints:
+        console.print("  remedy:", hint, markup=False)
+    return code
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(str(entry) for entry in value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_text(entry)}" for name, entry in value.items())
+    return "" if value is None else str(value)

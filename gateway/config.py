@@ -1,0 +1,223 @@
+"""The deployment's settings: one frozen tree, read once from `xinguan.toml`.
+
+Every limit has a default and its unit in its name. The file holds no secrets, only the names
+of files inside the deployment. A key that is not named here is refused by its name, because a
+misspelt limit that is silently ignored is no limit.
+"""
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Collection
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.domain.errors import XinguanError
+
+CONFIG_NAME = "xinguan.toml"
+_SWITCH_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?")
+_GREATEST_PORT = 65_535
+
+
+class ConfigError(XinguanError):
+    """The deployment's settings or files are not usable; the message names the key to mend."""
+
+    grpc_code = "FAILED_PRECONDITION"
+
+
+class Profile(StrEnum):
+    """Which safeguards are enforced (DESIGN.md, deployment profiles)."""
+
+    DEV = "dev"
+    STANDARD = "standard"
+
+
+def _inside_deployment(text: str) -> str:
+    """Refuse names that lead out of the deployment's directory."""
+    path = PurePosixPath(text)
+    if not text or path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text:
+        raise ValueError("must be a file name inside the deployment, relative to it")
+    return text
+
+
+def _address(text: str) -> str:
+    """Refuse what is not HOST:PORT."""
+    host, separator, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not separator or not port.isascii() or not port.isdigit() or int(port) > _GREATEST_PORT:
+        raise ValueError("must be HOST:PORT with a port of 0 to 65535")
+    if bracketed:
+        ipaddress.IPv6Address(host[1:-1])
+    elif not _HOST_NAME.fullmatch(host):
+        raise ValueError("must be HOST:PORT; an IPv6 address stands in brackets")
+    return text
+
+
+FileName = Annotated[str, AfterValidator(_inside_deployment)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class _Table(BaseModel):
+    """A table of the settings: frozen, and nothing in it that is not named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Server(_Table):
+    """Where the gateway listens and what its certificate answers for."""
+
+    listen: Address = "127.0.0.1:8443"
+    server_names: list[str] = Field(default=["localhost", "127.0.0.1"], min_length=1)
+    workers: int = Field(default=4, ge=1, le=256)  # threads for scans, not for calls
+    opa_url: str = ""  # empty: the embedded policy engine
+
+
+class Limits(_Table):
+    """Every limit of the node, with its unit in its name."""
+
+    max_batch_subjects: int = Field(default=10_000, ge=1, le=10_000)
+    max_request_bytes: int = Field(default=4 << 20, ge=1 << 10)
+    max_document_bytes: int = Field(default=64 << 10, ge=1 << 10)
+    max_consent_bytes: int = Field(default=1 << 20, ge=1 << 10)
+    max_error_bytes: int = Field(default=8 << 10, ge=1 << 10, le=8 << 10)
+    max_flight_batch_bytes: int = Field(default=8 << 20, ge=1 << 16)
+    max_answer_rows: int = Field(default=1_000_000, ge=1)
+    policy_deadline_ms: int = Field(default=200, ge=1, le=60_000)
+    gate_wait_ms: int = Field(default=2_000, ge=1, le=60_000)
+    clock_skew_s: int = Field(default=300, ge=0, le=3_600)
+    idempotency_window_s: int = Field(default=86_400, ge=600)
+    checkpoint_interval_ms: int = Field(default=500, ge=10, le=60_000)
+    integrator_lease_ms: int = Field(default=10_000, ge=1_000)
+    ticket_lifetime_s: int = Field(default=3_600, ge=1, le=86_400)
+    stop_grace_s: int = Field(default=10, ge=0, le=600)
+    busy_timeout_ms: int = Field(default=5_000, ge=1)
+    calls_per_second: int = Field(default=200, ge=1)  # per licence, where it states none
+    rows_per_day: int = Field(default=10_000_000, ge=1)  # per licence, where it states none
+    decision_cache_entries: int = Field(default=4_096, ge=0)
+
+
+class Files(_Table):
+    """Names of the deployment's files, relative to its directory."""
+
+    state: FileName = "state/state.sqlite3"
+    log: FileName = "log"
+    snapshots: FileName = "snapshots"
+    inputs: FileName = "inputs"
+    server_key: FileName = "identity/server.key"
+    server_csr: FileName = "identity/server.csr"
+    server_certificate: FileName = "identity/server.pem"
+    client_ca: FileName = "identity/client-ca.pem"
+    authority_keys: FileName = "identity/authority"
+    log_key: FileName = "keys/log.key"
+    log_vkey: FileName = "keys/log.vkey"
+    opening_key: FileName = "keys/opening.key"
+    index_key: FileName = "keys/index.key"
+    consent_key: FileName = "keys/consent.key"
+    pseudonym_key: FileName = "keys/pseudonym.key"
+    ticket_key: FileName = "keys/ticket.key"
+
+
+class Log(_Table):
+    """The audit log's name and the organisation that keeps it."""
+
+    origin: str = Field(default="xinguan.example/log", pattern=r"^[A-Za-z0-9][A-Za-z0-9./_\-]*$")
+
+
+class Settings(_Table):
+    """All settings of one deployment."""
+
+    profile: Profile = Field(default=Profile.STANDARD, strict=False)
+    node: str = Field(default="node-1", pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")
+    operator: str = ""  # party id of the organisation that runs the gateway
+    server: Server = Server()
+    limits: Limits = Limits()
+    log: Log = Log()
+    files: Files = Files()
+    switches: dict[str, bool | int] = Field(default_factory=dict)
+
+    def refuse_unknown_switches(self, known: Collection[str]) -> None:
+        """Refuse a deployment switch that no rule reads.
+
+        Args:
+            known: Names that the policy's tables know.
+
+        Raises:
+            ConfigError: `BAD_CONFIG`, naming the switch.
+        """
+        for name in self.switches:
+            if name not in known:
+                raise ConfigError("BAD_CONFIG", _unknown("switches", name, known))
+
+
+def parse_settings(text: str) -> Settings:
+    """Return the settings written in a TOML text.
+
+    Raises:
+        ConfigError: `BAD_CONFIG`, naming the key, when the text is not TOML, a key is
+            unknown or a value is out of its range.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("BAD_CONFIG", f"{CONFIG_NAME} is not valid TOML: {error}") from None
+    try:
+        settings = Settings.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError("BAD_CONFIG", _explain(error)) from None
+    for name in settings.switches:
+        if not _SWITCH_NAME.fullmatch(name):
+            raise ConfigError("BAD_CONFIG", f"{CONFIG_NAME}: switches: a name is lower_snake_case")
+    return settings
+
+
+def read_settings(path: Path) -> Settings:
+    """Return the settings in a file.
+
+    Raises:
+        ConfigError: `NO_CONFIG` when it can't be read, `BAD_CONFIG` as `parse_settings`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            "NO_CONFIG",
+            f"{CONFIG_NAME} is not here or can't be read",
+            hints=("make a deployment with: xinguan init DIR",),
+        ) from None
+    return parse_settings(text)
+
+
+def _explain(error: ValidationError) -> str:
+    """Return one line per fault, naming the key, never its value."""
+    lines = []
+    for fault in error.errors(include_input=False, include_url=False):
+        location = [str(part) for part in fault["loc"]]
+        if fault["type"] == "extra_forbidden":
+            lines.append(_unknown(".".join(location[:-1]), location[-1], _keys(location[:-1])))
+        else:
+            lines.append(f"{CONFIG_NAME}: {'.'.join(location)}: {fault['msg']}")
+    return "; ".join(lines)
+
+
+def _keys(location: list[str]) -> Collection[str]:
+    """Return the keys that are known at a place of the tree."""
+    model: type[BaseModel] = Settings
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return ()
+        model = annotation
+    return tuple(model.model_fields)
+
+
+def _unknown(table: str, key: str, known: Collection[str]) -> str:
+    """Return the text for an unknown key, with the nearest known one."""
+    name = f"{table}.{key}" if table else key
+    near = difflib.get_close_matches(key, known, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return f"{CONFIG_NAME}: unknown key {name}{meant}"

@@ -1,0 +1,1 @@
+"""Who is on the line: keys, certificates, and the peer behind a connection."""

@@ -1,0 +1,141 @@
+"""Idempotency keys: a key is good for one request of one party within a window.
+
+A claim is part of the transaction that acts on it, so that of two racing replays exactly one
+acts. An exchange answers a replay with a refusal that names the first request: released data
+are not kept to be repeated. An administrative act is answered from its first outcome.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audit.journal import Transaction
+from gateway.domain.errors import ConflictError
+
+_DOMAIN = b"xinguan/idempotency/v1\0"
+_PRUNED_AT_ONCE = 64  # bounds the work of one claim; the table shrinks over several
+
+JsonObject = Mapping[str, Any]  # Any: values of a JSON object
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A party's wish to act under its key.
+
+    Args:
+        party_id: Who asks.
+        key: The caller's idempotency key, 8 to 64 characters.
+        request_digest: Digest of the request without its key's own replay, hex.
+        request_id: The gateway's id for this request.
+        now: Unix seconds.
+        window_s: How long a key is remembered, in seconds.
+    """
+
+    party_id: str
+    key: str
+    request_digest: str
+    request_id: str
+    now: int
+    window_s: int
+
+    @property
+    def key_hash(self) -> bytes:
+        """Hash of party and key; the key itself is not kept."""
+        party = self.party_id.encode()
+        return hashlib.sha256(
+            _DOMAIN + len(party).to_bytes(4, "big") + party + self.key.encode()
+        ).digest()
+
+
+def claim(tx: Transaction, wanted: Claim) -> None:
+    """Claim a key inside the transaction that acts on it.
+
+    Raises:
+        ConflictError: `REPLAYED` for the same request, naming the first request's id;
+            `CONFLICT` for another request under the same key.
+    """
+    _prune(tx, wanted)
+    first = _first(tx, wanted)
+    if first is not None:
+        digest, request_id, _ = first
+        if digest != wanted.request_digest:
+            raise _other_request()
+        raise ConflictError(
+            "REPLAYED",
+            "this idempotency key was used for this very request before",
+            hints=(f"first request id: {request_id}", "a new request needs a new key"),
+        )
+    _insert(tx, wanted)
+
+
+def outcome(tx: Transaction, wanted: Claim, result: JsonObject) -> None:
+    """Keep the outcome of a claimed key, for replays to be answered from."""
+    tx.execute(
+        "UPDATE idempotency SET outcome = ? WHERE key_hash = ?",
+        (json.dumps(result, sort_keys=True), wanted.key_hash),
+    )
+
+
+def once(
+    tx: Transaction, wanted: Claim, act: Callable[[Transaction], JsonObject]
+) -> tuple[JsonObject, bool]:
+    """Act under a key, or answer from the first outcome without acting.
+
+    Args:
+        tx: The transaction of the act.
+        wanted: The key and the request.
+        act: The administrative act; its result is JSON and is kept.
+
+    Returns:
+        The first outcome, and whether this is a replay.
+
+    Raises:
+        ConflictError: `CONFLICT` for another request under the same key.
+    """
+    _prune(tx, wanted)
+    first = _first(tx, wanted)
+    if first is not None:
+        digest, _, kept = first
+        if digest != wanted.request_digest or kept is None:
+            raise _other_request()
+        replayed: JsonObject = json.loads(kept)
+        return replayed, True
+    _insert(tx, wanted)
+    result = act(tx)
+    outcome(tx, wanted, result)
+    return result, False
+
+
+def _first(tx: Transaction, wanted: Claim) -> tuple[str, str, str | None] | None:
+    row: tuple[str, str, str | None] | None = tx.execute(
+        "SELECT request_digest, request_id, outcome FROM idempotency"
+        " WHERE key_hash = ? AND claimed_at > ?",
+        (wanted.key_hash, wanted.now - wanted.window_s),
+    ).fetchone()
+    return row
+
+
+def _insert(tx: Transaction, wanted: Claim) -> None:
+    tx.execute(
+        "INSERT OR REPLACE INTO idempotency"
+        " (key_hash, request_digest, request_id, claimed_at, outcome) VALUES (?, ?, ?, ?, NULL)",
+        (wanted.key_hash, wanted.request_digest, wanted.request_id, wanted.now),
+    )
+
+
+def _prune(tx: Transaction, wanted: Claim) -> None:
+    tx.execute(
+        "DELETE FROM idempotency WHERE key_hash IN (SELECT key_hash FROM idempotency"
+        " WHERE claimed_at <= ? ORDER BY claimed_at LIMIT ?)",
+        (wanted.now - wanted.window_s, _PRUNED_AT_ONCE),
+    )
+
+
+def _other_request() -> ConflictError:
+    return ConflictError(
+        "CONFLICT",
+        "this idempotency key was used for another request",
+        hints=("a new request needs a new key",),
+    )

@@ -1,0 +1,170 @@
+"""Limits of use per licence: calls per second in memory, rows per day in the state.
+
+Calls are counted per process: a limit is a brake, not evidence. Rows are kept in the
+transaction of the outcome that releases them, so that a restart doesn't reset them.
+"""
+
+import secrets
+import sqlite3
+import threading
+from collections import OrderedDict
+
+from gateway.domain.errors import ExhaustedError
+from gateway.domain.licence import Licence
+from gateway.store.migration import Statements
+
+_SHANGHAI_S = 8 * 3_600  # Asia/Shanghai has had no summer time since 1991
+_DAY_S = 86_400
+_REMEMBERED_LICENCES = 16_384
+_KEPT_DAYS = 7
+_OTHERS = (
+    "SELECT coalesce(sum(rows_released), 0) FROM row_counts"
+    " WHERE licence_id = ? AND day = ? AND writer <> ?"
+)
+
+
+def shanghai_day(now_ms: int) -> int:
+    """Return the number of the day in Asia/Shanghai, counted from 1970-01-01.
+
+    Args:
+        now_ms: Unix milliseconds.
+    """
+    return (now_ms // 1000 + _SHANGHAI_S) // _DAY_S
+
+
+class CallRate:
+    """A token bucket per licence: one second's calls may come at once, no more."""
+
+    def __init__(self) -> None:
+        """Start with full buckets."""
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, licence_id: str, calls_per_second: int, now_s: float) -> None:
+        """Take one call.
+
+        Args:
+            licence_id: Whose bucket.
+            calls_per_second: Its size and its refill per second.
+            now_s: Seconds; a clock that goes back refills nothing.
+
+        Raises:
+            ExhaustedError: `RATE_LIMIT` when the bucket is empty.
+        """
+        size = float(calls_per_second)
+        with self._lock:
+            tokens, filled_at = self._buckets.pop(licence_id, (size, now_s))
+            tokens = min(size, tokens + max(0.0, now_s - filled_at) * size)
+            allowed = tokens >= 1.0
+            self._buckets[licence_id] = (tokens - 1.0 if allowed else tokens, now_s)
+            if len(self._buckets) > _REMEMBERED_LICENCES:
+                self._buckets.popitem(last=False)
+        if not allowed:
+            raise ExhaustedError(
+                "RATE_LIMIT",
+                "the licence's calls per second are used up",
+                hints=(f"at most {calls_per_second} calls a second; retry after one second",),
+            )
+
+
+class LicenceQuotas:
+    """Both limits, as the road of a request asks about them. Thread-safe.
+
+    Each process counts under a writer's name of its own, drawn at its start. What it let go
+    itself it knows without waiting for the database; what the others and its predecessors let
+    go it reads there.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, *, calls_per_second: int, rows_per_day: int
+    ) -> None:
+        """Use a reading connection of the state as its own.
+
+        Args:
+            connection: See `gateway.store.state.State.connect`.
+            calls_per_second: The node's limit, for licences that state none.
+            rows_per_day: The node's limit, for licences that state none.
+        """
+        self._connection = connection
+        self._calls_per_second = calls_per_second
+        self._rows_per_day = rows_per_day
+        self._calls = CallRate()
+        self._writer = secrets.token_hex(8)
+        self._lock = threading.Lock()
+        self._day = 0
+        self._taken: dict[str, int] = {}
+
+    def check(self, licence: Licence | None, now_ms: int) -> None:
+        """Count one call; without a licence the decision refuses it anyway.
+
+        Args:
+            licence: The licence that the request rests on.
+            now_ms: Unix milliseconds.
+
+        Raises:
+            ExhaustedError: `RATE_LIMIT`.
+        """
+        if licence is not None:
+            limit = licence.quotas.calls_per_second or self._calls_per_second
+            self._calls.take(licence.licence_id, limit, now_ms / 1000)
+
+    def take_rows(self, licence: Licence | None, rows: int, now_ms: int) -> None:
+        """Take rows that are about to leave from the day's quota.
+
+        What is taken and never leaves stays taken until the process ends: never too much.
+
+        Args:
+            licence: The licence that the request rests on.
+            rows: Rows about to leave.
+            now_ms: Unix milliseconds.
+
+        Raises:
+            ExhaustedError: `ROW_QUOTA`, and nothing is taken.
+        """
+        if licence is None or rows == 0:
+            return
+        limit = licence.quotas.rows_per_day or self._rows_per_day
+        with self._lock:
+            used = self._used(licence.licence_id, now_ms)
+            if used + rows > limit:
+                raise ExhaustedError(
+                    "ROW_QUOTA",
+                    "the licence's rows for this day are used up",
+                    hints=(f"at most {limit} rows a day; the day ends at 24:00 +08:00",),
+                )
+            taken = self._taken.get(licence.licence_id, 0)
+            self._taken[licence.licence_id] = taken + rows
+
+    def used_rows(self, licence_id: str, now_ms: int) -> int:
+        """Return the rows of this day, those about to leave here included."""
+        with self._lock:
+            return self._used(licence_id, now_ms)
+
+    def count_rows(self, tx: Statements, licence_id: str, rows: int, now_ms: int) -> None:
+        """Keep released rows, in the transaction of their outcome.
+
+        Args:
+            tx: The transaction.
+            licence_id: Whose quota.
+            rows: Rows that left.
+            now_ms: Unix milliseconds, as when they were taken.
+        """
+        day = shanghai_day(now_ms)
+        tx.execute(
+            "INSERT INTO row_counts (licence_id, day, writer, rows_released) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (licence_id, day, writer)"
+            " DO UPDATE SET rows_released = rows_released + excluded.rows_released",
+            (licence_id, day, self._writer, rows),
+        )
+        tx.execute(
+            "DELETE FROM row_counts WHERE licence_id = ? AND day < ?",
+            (licence_id, day - _KEPT_DAYS),
+        )
+
+    def _used(self, licence_id: str, now_ms: int) -> int:
+        day = shanghai_day(now_ms)
+        if day != self._day:
+            self._day = day
+            self._taken.clear()
+        row = self._connection.execute(_OTHERS, (licence_id, day, self._writer)).fetchone()
+        return int(row[0]) + self._taken.get(licence_id, 0)
