@@ -10,7 +10,7 @@ from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import Condition, ExchangeRequest
 from gateway.domain.vocabulary import SubjectKind
-from gateway.identity.peer import public_key_pem
+from gateway.doors.peer import public_key_pem
 from gateway.release.rows import parse_condition
 from gateway.release.ticket import Ticket
 from xinguan.signing import SignatureMismatchError, verify_request
@@ -93,7 +93,7 @@ class Ask:
                 public_key_pem(peer),
                 self.query.context.signature,
             )
-        except SignatureMismatchError:
+        except (SignatureMismatchError, ValueError):
             raise UnauthenticatedError(
                 "BAD_SIGNATURE", "the request's signature is not the caller's over this request"
             ) from None

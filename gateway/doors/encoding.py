@@ -25,14 +25,14 @@ def promise_message(promised: Promised) -> types_pb2.Promise:
 def coverage_message(world: World, snapshot: Snapshot, now: int) -> types_pb2.Coverage:
     """Return what is behind an answer: per product, never per subject."""
     manifest = snapshot.manifest
-    product = world.products[snapshot.product]
-    as_of = world.registry.view().feed_as_of(snapshot.product) if product.feed_limit_s else None
+    product = world.products[manifest.product]
+    as_of = world.registry.view().feed_as_of(manifest.product) if product.feed_limit_s else None
     return types_pb2.Coverage(
-        product=snapshot.product,
-        sources=manifest.sources,
+        product=manifest.product,
+        sources=sorted({field.unit_uscc for field in product.fields.values()}),
         as_of=Timestamp(seconds=manifest.as_of),
         feed_age_s=-1 if as_of is None else max(0, now - as_of),
-        quarantined_ppm=manifest.quarantined_ppm,
+        quarantined_ppm=round((1 - manifest.admitted_share) * 1_000_000),
         snapshot_id=snapshot.snapshot_id,
     )
 

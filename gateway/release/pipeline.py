@@ -69,10 +69,12 @@ class Exchange:
         delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent)
         try:
             for portion in delivery.portions(ask.batches):  # (6) scan
-                async with world.gate.hold(facts.product.name):  # (7) gate
+                async with world.gate.hold(facts.product.name) as hold:  # (7) gate
                     await self._still_allowed(trail, facts, decision)
                     batch = delivery.enforce(portion)  # (8) enforce
-                    yield await delivery.record(batch, portion)  # evidence, then hand over
+                    part = await delivery.record(batch, portion)  # evidence before hand-over
+                    hold.confirm()
+                    yield part
             if delivery.open:
                 yield await delivery.close()  # (9) outcome
         except BaseException as failure:
