@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -181,3 +182,25 @@ def _archive(policies: Path, sources: Mapping[str, str], data: bytes, revision: 
             tar.addfile(entry, io.BytesIO(files[name]))
     # Level 0 stores: the bytes then don't depend on the version of zlib.
     return gzip.compress(plain.getvalue(), compresslevel=0, mtime=0)
+
+
+def main(arguments: list[str]) -> int:
+    """Run `python -m gateway.decision.bundle build|check [OPA]`; the exit code is the answer.
+
+    Args:
+        arguments: `build` or `check`, then the path of the OPA binary (`.tools/bin/opa`).
+    """
+    match arguments:
+        case ["build", *rest]:
+            bundle = build(DEFAULT_POLICIES, Path(rest[0] if rest else ".tools/bin/opa"))
+        case ["check", *_]:
+            bundle = load()
+        case _:
+            sys.stderr.write("usage: python -m gateway.decision.bundle build|check [OPA]\n")
+            return 2
+    sys.stdout.write(f"revision {bundle.revision}\ndigest   {bundle.digest}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -65,12 +65,9 @@ class LawTable:
         """
         data = policies / "data"
         reasons = read_table(data, "reasons")
-        switches = {name: entry["default"] for name, entry in read_table(data, "switches").items()}
-        if not all(isinstance(value, (bool, int)) for value in switches.values()):
-            raise ValueError("switches: a default is true, false or an integer")
         return cls(
             texts={key: _text(key, entry) for key, entry in reasons.items()},
-            switches=switches,
+            switches={k: _default(v) for k, v in read_table(data, "switches").items()},
             limits=_limits(data),
         )
 
@@ -112,6 +109,13 @@ def _text(key: str, entry: Mapping[str, object]) -> ReasonText:
         remedy_en=remedy_en,
         unconfirmed=entry["tag"] in UNCONFIRMED_TAGS,
     )
+
+
+def _default(entry: Mapping[str, object]) -> bool | int:
+    value = entry.get("default")
+    if not isinstance(value, (bool, int)):
+        raise TypeError("switches: a default is true, false or an integer")
+    return value
 
 
 def _limits(data: Path) -> InputLimits:
