@@ -32,10 +32,7 @@ _SCHEMA: Final = (
         " holder TEXT NOT NULL, expires INTEGER NOT NULL)"
     ),
     # What opens the commitments of an entry, and which entries concern a subject.
-    (
-        "CREATE TABLE audit_opening (entry INTEGER NOT NULL, name TEXT NOT NULL,"
-        " sealed BLOB NOT NULL, PRIMARY KEY (entry, name)) WITHOUT ROWID"
-    ),
+    "CREATE TABLE audit_opening (entry INTEGER PRIMARY KEY, sealed BLOB NOT NULL)",
     (
         "CREATE TABLE audit_label (label BLOB NOT NULL, entry INTEGER NOT NULL,"
         " PRIMARY KEY (label, entry)) WITHOUT ROWID"

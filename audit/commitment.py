@@ -1,0 +1,162 @@
+"""Salted commitments: the log can prove a value later without telling it now.
+
+A commitment is HMAC-SHA256(salt, domain-separated value) with a fresh 32-byte salt, so a
+guess of a low-entropy value (an identifier, a name) cannot be confirmed without the salt.
+Salts live outside the log (`audit.openings`) and can be destroyed there.
+
+A small answer commits to all of its fields with one Merkle root, over one commitment per
+field. The salts of the fields derive from one seed and are told one by one, so that opening
+one field leaves the others closed.
+"""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from audit.errors import ProofError
+from audit.merkle import inclusion_proof, leaf_hash, root_of, verify_inclusion
+
+SALT_BYTES: Final = 32
+_TAG: Final = b"xinguan/commitment/v1\0"
+_SALT_TAG: Final = b"xinguan/field-salt/v1\0"
+_LABEL_TAG: Final = b"xinguan/subject/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What opens a commitment; as secret as the value.
+
+    Args:
+        domain: What kind of value it is (`operator`, `case`, `subjects`), ASCII.
+        value: The bytes committed to.
+        salt: 32 fresh random bytes.
+    """
+
+    domain: str
+    value: bytes
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProof:
+    """Opens one field of an answer whose entry holds only the root.
+
+    Args:
+        name: Name of the field.
+        opening: Value and salt of this field.
+        position: Position of the field among all fields in order of name.
+        count: Number of fields.
+        path: Merkle audit path, 32 bytes each.
+    """
+
+    name: str
+    opening: Opening
+    position: int
+    count: int
+    path: tuple[bytes, ...]
+
+
+def commit(opening: Opening) -> bytes:
+    """Compute the commitment to a value.
+
+    Args:
+        opening: Domain, value and salt.
+
+    Returns:
+        32 bytes for the log.
+
+    Raises:
+        ProofError: The salt is not 32 bytes.
+    """
+    if len(opening.salt) != SALT_BYTES:
+        raise ProofError("a salt must have 32 bytes")
+    message = _TAG + opening.domain.encode() + b"\0" + opening.value
+    return hmac.digest(opening.salt, message, "sha256")
+
+
+def check_opening(opening: Opening, commitment: bytes) -> None:
+    """Check that an opening belongs to a commitment.
+
+    Raises:
+        ProofError: It does not.
+    """
+    if not hmac.compare_digest(commit(opening), commitment):
+        raise ProofError("the opening does not belong to the commitment")
+
+
+def subjects_value(subjects: Sequence[str]) -> bytes:
+    """Encode a set of subjects for one commitment: sorted, each once, one a line."""
+    return "\n".join(sorted(set(subjects))).encode()
+
+
+def subject_label(index_key: bytes, subject: str) -> bytes:
+    """Compute the keyed label under which a subject's entries are found.
+
+    Args:
+        index_key: Secret key of the index, 32 bytes.
+        subject: The subject's identifier.
+
+    Returns:
+        32 bytes; nobody without the key can compute or recognise it.
+    """
+    return hmac.digest(index_key, _LABEL_TAG + subject.encode(), "sha256")
+
+
+def fields_root(values: Mapping[str, bytes], seed: bytes) -> bytes:
+    """Commit to every field of a small answer.
+
+    Args:
+        values: Field name to the canonical bytes of its values.
+        seed: 32 fresh random bytes; keep them to open fields later.
+
+    Returns:
+        The Merkle root, 32 bytes.
+    """
+    return root_of(
+        [_field_leaf(name, _field_opening(name, values, seed)) for name in sorted(values)]
+    )
+
+
+def prove_field(values: Mapping[str, bytes], seed: bytes, name: str) -> FieldProof:
+    """Open one field of an answer and none of the others.
+
+    Args:
+        values: All fields, as they were committed to.
+        seed: The seed of their salts.
+        name: The field to open.
+
+    Raises:
+        ProofError: The answer has no such field.
+    """
+    if name not in values:
+        raise ProofError("the answer has no such field")
+    names = sorted(values)
+    leaves = [_field_leaf(each, _field_opening(each, values, seed)) for each in names]
+    position = names.index(name)
+
+    def nodes(height: int, offset: int) -> bytes:
+        return root_of(leaves[offset << height : (offset + 1) << height])
+
+    path = inclusion_proof(position, len(leaves), nodes)
+    opening = _field_opening(name, values, seed)
+    return FieldProof(name, opening, position, len(leaves), tuple(path))
+
+
+def check_field(proof: FieldProof, root: bytes) -> None:
+    """Check an opened field against the root in the log.
+
+    Raises:
+        ProofError: The field or its value was not what was committed to.
+    """
+    leaf = _field_leaf(proof.name, proof.opening)
+    verify_inclusion(proof.position, proof.count, leaf, proof.path, root)
+
+
+def _field_opening(name: str, values: Mapping[str, bytes], seed: bytes) -> Opening:
+    salt = hmac.digest(seed, _SALT_TAG + name.encode(), "sha256")
+    return Opening("field", values[name], salt)
+
+
+def _field_leaf(name: str, opening: Opening) -> bytes:
+    return leaf_hash(name.encode() + b"\0" + commit(opening))

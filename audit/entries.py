@@ -1,0 +1,324 @@
+"""One builder for each kind of entry; `docs/audit-entries.md` explains them field by field.
+
+Entries hold no released value, no subject and nothing guessable: such things stand here as
+commitments (`audit.commitment`). Digests and commitments of 32 bytes are written as base64url
+without padding (43 characters). Times are unix seconds. A reference to another entry is its
+index, so that an auditor can walk from a release to whoever signed the ground it stands on.
+
+This module holds the kinds that follow requests; those that follow administrative acts are
+in `audit.acts` and `audit.grants`, and can be used from here too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from audit.acts import (
+    contract_published,
+    key_changed,
+    log_opened,
+    node_started,
+    node_stopped,
+    policy_activated,
+    snapshot_admitted,
+    stop_lifted,
+    stop_ordered,
+)
+from audit.entry_form import Digest, Entry, digest_text, make_entry
+from audit.grants import (
+    certificate_pinned,
+    certificate_revoked,
+    consent_registered,
+    consent_withdrawn,
+    licence_activated,
+    licence_status,
+    party_registered,
+    whitelist_approved,
+    whitelist_proposed,
+    whitelist_withdrawn,
+)
+
+__all__ = [
+    "Digest", "Entry", "Use", "audit_read", "batch", "certificate_pinned", "certificate_revoked",
+    "consent_registered", "consent_withdrawn", "contract_published", "denial", "digest_text",
+    "intent", "key_changed", "licence_activated", "licence_status", "log_opened", "node_started",
+    "node_stopped", "outcome", "party_registered", "policy_activated", "recall",
+    "recall_acknowledged", "repair", "snapshot_admitted", "stop_lifted", "stop_ordered",
+    "whitelist_approved", "whitelist_proposed", "whitelist_withdrawn",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Who manages and who uses: the common part of intents and denials.
+
+    What is not known yet when a request is refused is None or empty and is left out.
+
+    Args:
+        request: Request id.
+        product: Product asked about.
+        managers: Providing units (who manages), party ids.
+        party: Organisation that asks (who uses), party id.
+        certificate: Fingerprint of its certificate, a digest.
+        operator: Commitment to the human behind the call.
+        case: Commitment to the case behind the call.
+        purpose: Purpose code.
+        scenario: Scenario code.
+        destination: ISO 3166 code of where the data will be used.
+        licence: Index of the entry that activated the licence.
+        consent: Index of the entry that registered the consent.
+        contract: Digest of the product's contract.
+        bundle: Digest of the policy bundle that decided.
+        input: Digest of the decision's canonical input.
+        subject_count: Number of subjects asked about; 0 for the whole product.
+        subjects: Commitment to the subjects.
+        idempotency: Commitment to the idempotency key.
+        signature: Digest of the caller's own signature on the request.
+    """
+
+    request: str
+    product: str = ""
+    managers: Sequence[str] = ()
+    party: str = ""
+    certificate: Digest | None = None
+    operator: Digest | None = None
+    case: Digest | None = None
+    purpose: str = ""
+    scenario: str = ""
+    destination: str = ""
+    licence: int | None = None
+    consent: int | None = None
+    contract: Digest | None = None
+    bundle: Digest | None = None
+    input: Digest | None = None
+    subject_count: int | None = None
+    subjects: Digest | None = None
+    idempotency: Digest | None = None
+    signature: Digest | None = None
+
+
+_USE_DIGESTS: Final = (
+    "certificate", "operator", "case", "contract", "bundle", "input", "subjects",
+    "idempotency", "signature",
+)  # fmt: skip
+_USE_PLAIN: Final = ("product", "party", "purpose", "scenario", "destination")
+_USE_NUMBERS: Final = ("licence", "consent", "subject_count")
+
+
+def _use(use: Use) -> Entry:
+    members: Entry = {"request": use.request}
+    for name in _USE_PLAIN:
+        if text := getattr(use, name):
+            members[name] = text
+    for name in _USE_NUMBERS:
+        if (number := getattr(use, name)) is not None:
+            members[name] = number
+    for name in _USE_DIGESTS:
+        if (digest := getattr(use, name)) is not None:
+            members[name] = digest_text(digest)
+    if use.managers:
+        members["managers"] = list(use.managers)
+    return members
+
+
+def _by_action(actions: Mapping[str, str]) -> dict[str, list[str]]:
+    """Group field names by action: an entry names each action once."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(actions):
+        groups.setdefault(actions[name], []).append(name)
+    return groups
+
+
+def intent(*, time: int, node: str, use: Use, snapshot: Digest, fields: Mapping[str, str]) -> Entry:
+    """Say what is about to be released; durable before anything is read.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node that will release.
+        use: Who manages, who uses, on which ground.
+        snapshot: Digest of the snapshot that answers.
+        fields: Field name to action.
+    """
+    members = _use(use)
+    members["snapshot"] = digest_text(snapshot)
+    members["fields"] = _by_action(fields)
+    return make_entry("intent", time, node, **members)
+
+
+def batch(
+    *, time: int, node: str, intent: int, number: int, rows: int, content: Digest, bitmap: Digest
+) -> Entry:
+    """Say what one batch of a stream holds; durable before the batch is handed over.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node.
+        intent: Index of the intent.
+        number: Number of the batch in its stream, from 0.
+        rows: Rows in the batch.
+        content: Commitment to the digest of the bytes.
+        bitmap: Commitment to the bitmap of released rows of the snapshot.
+    """
+    return make_entry(
+        "batch",
+        time,
+        node,
+        intent=intent,
+        number=number,
+        rows=rows,
+        content=digest_text(content),
+        bitmap=digest_text(bitmap),
+    )
+
+
+def outcome(
+    *,
+    time: int,
+    node: str,
+    intent: int,
+    status: str,
+    rows: int,
+    size: int,
+    content: Digest | None = None,
+    field_root: Digest | None = None,
+) -> Entry:
+    """Say what became of an intent.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node.
+        intent: Index of the intent.
+        status: `delivered`, or the reason code of the failure.
+        rows: Rows released.
+        size: Bytes released.
+        content: Commitment to the digest of what was released.
+        field_root: Root of the commitments of the fields of a small answer.
+    """
+    members: Entry = {"intent": intent, "status": status, "rows": rows, "bytes": size}
+    if content is not None:
+        members["content"] = digest_text(content)
+    if field_root is not None:
+        members["field_root"] = digest_text(field_root)
+    return make_entry("outcome", time, node, **members)
+
+
+def denial(*, time: int, node: str, use: Use, reasons: Sequence[tuple[str, str]]) -> Entry:
+    """Say what was refused and why.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node.
+        use: Who asked for what, as far as it was known.
+        reasons: (rule, reason code) pairs, all of them.
+    """
+    members = _use(use)
+    members["reasons"] = [[rule, code] for rule, code in reasons]
+    return make_entry("denial", time, node, **members)
+
+
+def repair(
+    *,
+    time: int,
+    node: str,
+    actor: str,
+    product: str,
+    record: Digest,
+    authority: str,
+    sequence: int,
+    verdict: str,
+    signer: str,
+    document: Digest,
+) -> Entry:
+    """Say that a repair or another change of shareability took effect.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node.
+        actor: Party that handed the decision in.
+        product: Product of the record.
+        record: Commitment to the record's key.
+        authority: Whose sequence numbers it: the origin of the decision.
+        sequence: Number in that sequence.
+        verdict: What was decided.
+        signer: Key id of the authority's key.
+        document: Digest of the signed decision.
+    """
+    return make_entry(
+        "repair",
+        time,
+        node,
+        actor=actor,
+        product=product,
+        record=digest_text(record),
+        authority=authority,
+        sequence=sequence,
+        verdict=verdict,
+        signer=signer,
+        document=digest_text(document),
+    )
+
+
+def recall(*, time: int, node: str, repair: int, party: str, intents: Sequence[int]) -> Entry:
+    """Say that a receiver was told to recall what it received before a repair.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node.
+        repair: Index of the repair.
+        party: The receiver.
+        intents: Indexes of the releases concerned.
+    """
+    return make_entry("recall", time, node, repair=repair, party=party, intents=list(intents))
+
+
+def recall_acknowledged(
+    *, time: int, node: str, recall: int, party: str, signature: Digest | None = None
+) -> Entry:
+    """Say that a receiver acknowledged a recall.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node.
+        recall: Index of the recall.
+        party: The receiver.
+        signature: Digest of its signature on the acknowledgement.
+    """
+    members: Entry = {"recall": recall, "party": party}
+    if signature is not None:
+        members["signature"] = digest_text(signature)
+    return make_entry("recall_acknowledged", time, node, **members)
+
+
+def audit_read(
+    *,
+    time: int,
+    node: str,
+    actor: str,
+    what: str,
+    start: int | None = None,
+    count: int | None = None,
+    subject: Digest | None = None,
+    reason: str = "",
+) -> Entry:
+    """Say that somebody read the log's entries, or who accessed a subject.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node.
+        actor: Party that read.
+        what: `entries`, `accesses`, `receipt` and the like.
+        start: First index read.
+        count: Number of entries read.
+        subject: Commitment to the subject looked for.
+        reason: The reader's stated reason.
+    """
+    members: Entry = {"actor": actor, "what": what}
+    if start is not None:
+        members["start"] = start
+    if count is not None:
+        members["count"] = count
+    if subject is not None:
+        members["subject"] = digest_text(subject)
+    if reason:
+        members["reason"] = reason
+    return make_entry("audit_read", time, node, **members)

@@ -1,0 +1,46 @@
+"""The form that all entries share, and how digests stand in them."""
+
+from base64 import urlsafe_b64encode
+from typing import Final
+
+from audit.errors import EntryError
+
+Entry = dict[str, object]
+Digest = bytes | str
+"""32 bytes, or the same as 64 hexadecimal digits."""
+
+VERSION: Final = 1
+_DIGEST_BYTES: Final = 32
+
+
+def make_entry(kind: str, time: int, node: str, **members: object) -> Entry:
+    """Make an entry with the members that every kind has.
+
+    Args:
+        kind: Name of the kind.
+        time: Unix seconds.
+        node: Name of the node that writes it.
+        members: What the kind adds.
+    """
+    return {"v": VERSION, "kind": kind, "time": time, "node": node, **members}
+
+
+def digest_text(value: Digest) -> str:
+    """Write a digest as entries hold it.
+
+    Args:
+        value: 32 bytes or 64 hexadecimal digits.
+
+    Returns:
+        43 characters of base64url.
+
+    Raises:
+        EntryError: It is not 32 bytes.
+    """
+    try:
+        raw = bytes.fromhex(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise EntryError("a digest must be 32 bytes") from error
+    if len(raw) != _DIGEST_BYTES:
+        raise EntryError("a digest must be 32 bytes")
+    return urlsafe_b64encode(raw)[:-1].decode()
