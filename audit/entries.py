@@ -157,7 +157,7 @@ def batch(
         number: Number of the batch in its stream, from 0.
         rows: Rows in the batch.
         content: Commitment to the digest of the bytes.
-        bitmap: Commitment to the bitmap of released rows of the snapshot.
+        delivered: Commitment to which rows of the snapshot are released.
     """
     return make_entry(
         "batch",
@@ -167,7 +167,7 @@ def batch(
         number=number,
         rows=rows,
         content=digest_text(content),
-        bitmap=digest_text(bitmap),
+        delivered=digest_text(delivered),
     )
 
 
@@ -181,6 +181,7 @@ def outcome(
     size: int,
     content: Digest | None = None,
     field_root: Digest | None = None,
+    delivered: Digest | None = None,
 ) -> Entry:
     """Say what became of an intent.
 
@@ -193,12 +194,15 @@ def outcome(
         size: Bytes released.
         content: Commitment to the digest of what was released.
         field_root: Root of the commitments of the fields of a small answer.
+        delivered: Commitment to which rows of the snapshot a small answer holds.
     """
     members: Entry = {"intent": intent, "status": status, "rows": rows, "bytes": size}
     if content is not None:
         members["content"] = digest_text(content)
     if field_root is not None:
         members["field_root"] = digest_text(field_root)
+    if delivered is not None:
+        members["delivered"] = digest_text(delivered)
     return make_entry("outcome", time, node, **members)
 
 

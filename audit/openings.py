@@ -24,7 +24,7 @@ _TAG: Final = b"xinguan/opening/v1\0"
 _LABELS_AT_ONCE: Final = 4_096
 
 
-class Openings:
+class OpeningStore:
     """Seals and opens what the commitments of entries hide.
 
     Args:
