@@ -43,7 +43,11 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
     try:
         descriptor = os.open(path, flags, mode)
     except FileExistsError:
-        raise KeyFileError("FILE_EXISTS", "a file of that name exists; it stays as it is") from None
+        raise KeyFileError(
+            "FILE_EXISTS",
+            f"a file {path.name} exists there; it stays as it is",
+            hints=("name another folder",),
+        ) from None
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)  # the process's umask must not widen or narrow it
         file.write(content)

@@ -6,6 +6,7 @@ in effect replaces it. A withdrawn version is never replaced by an older one: de
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -24,7 +25,7 @@ from gateway.domain.party import Party
 from gateway.domain.vocabulary import Role, Status
 from gateway.registry import document_keys, parties
 from gateway.registry.act import Act, raise_version
-from gateway.registry.documents import APPROVAL_TYPE, Claims, verify
+from gateway.registry.documents import APPROVAL_TYPE, Claims, parse_claims, verify
 from gateway.registry.licences import Identifier, Instant, Name, PartyId
 
 COLUMNS = (
@@ -81,6 +82,32 @@ class Proposal:
             not_before=self.content.not_before,
             withdrawn_at=self.withdrawn_at,
         )
+
+
+def content(
+    *,
+    partner: str,
+    product: str,
+    version: int,
+    fields: Sequence[str],
+    mechanism: str,
+    not_before: int,
+) -> WhitelistClaims:
+    """Return the checked content of a version.
+
+    Raises:
+        BadDocumentError: `BAD_DOCUMENT`, naming what is malformed.
+        InvalidRequestError: `BAD_ID` for the partner.
+    """
+    stated = {
+        "partner": partner,
+        "product": product,
+        "version": version,
+        "fields": sorted(set(fields)),
+        "mechanism": mechanism,
+        "not_before": not_before,
+    }
+    return parse_claims(json.dumps(stated).encode(), WhitelistClaims)
 
 
 def propose(tx: Transaction, content: WhitelistClaims, act: Act) -> Proposal:
@@ -219,6 +246,11 @@ def find(tx: Transaction, partner: str, product: str, version: int) -> Proposal:
     if row is None:
         raise NotFoundError("NOT_FOUND", "no such whitelist version was proposed")
     return from_row(row)
+
+
+def every(tx: Transaction) -> list[Proposal]:
+    """Return every version that was ever proposed."""
+    return [from_row(row) for row in tx.execute(f"SELECT {COLUMNS} FROM whitelists").fetchall()]
 
 
 def from_row(row: WhitelistRow) -> Proposal:

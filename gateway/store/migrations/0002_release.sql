@@ -42,3 +42,8 @@ CREATE TABLE published_contracts (  -- who manages what, since which entry
     log_index INTEGER NOT NULL,
     PRIMARY KEY (product, digest)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE decision_inputs (  -- content-addressed, for replay
+    digest TEXT PRIMARY KEY,
+    body BLOB NOT NULL  -- canonical JSON without `now`
+) STRICT, WITHOUT ROWID;
