@@ -14,6 +14,9 @@ financing if law.lists.financing_roles[input.caller.role]
 # custom:
 #   rule: R40
 #   code: PURPOSE
+#   title_zh: 目的不是企业融资
+#   clause: "Measure 52; State Council Office 52 of 2021: not for anything but the financing of enterprises."
+#   remedy: "Use a financing purpose: credit, after-loan, guarantee, credit insurance, subsidy, joint modelling."
 deny contains {"rule": "R40", "code": "PURPOSE", "fields": []} if {
 	financing
 	not law.purposes.financing[input.request.purpose]
@@ -47,6 +50,9 @@ withdrawn if {
 # custom:
 #   rule: R41
 #   code: NO_ENTERPRISE_AUTH
+#   title_zh: 无企业授权
+#   clause: "Measures 52, 54; Regulation on Credit Reporting art. 29: commercial, self-declared and unpublicised data need the enterprise's authorisation."
+#   remedy: "Obtain the enterprise's authorisation for this recipient, purpose, product and all subjects, and cite it."
 drop contains {"rule": "R41", "code": "NO_ENTERPRISE_AUTH", "group": i} if {
 	not callers.duty
 	not enterprise_authorised
@@ -59,6 +65,9 @@ drop contains {"rule": "R41", "code": "NO_ENTERPRISE_AUTH", "group": i} if {
 # custom:
 #   rule: R41
 #   code: NO_ENTERPRISE_AUTH
+#   title_zh: 无企业授权
+#   clause: "Measures 52, 54; Regulation on Credit Reporting art. 29: commercial, self-declared and unpublicised data need the enterprise's authorisation."
+#   remedy: "Obtain the enterprise's authorisation for this recipient, purpose, product and all subjects, and cite it."
 drop contains {"rule": "R41", "code": "NO_ENTERPRISE_AUTH", "group": i} if {
 	financing
 	not enterprise_authorised
@@ -71,6 +80,9 @@ drop contains {"rule": "R41", "code": "NO_ENTERPRISE_AUTH", "group": i} if {
 # custom:
 #   rule: R43
 #   code: ROW_LEVEL_MODELLING
+#   title_zh: 联合建模不得返回明细
+#   clause: "Measures 21, 52: usable but not visible; joint modelling gives models, metrics and scores only."
+#   remedy: "Use a score or index product."
 deny contains {"rule": "R43", "code": "ROW_LEVEL_MODELLING", "fields": []} if {
 	law.purposes.modelling[input.request.purpose]
 	law.lists.raw_forms[input.product.form]
@@ -81,6 +93,9 @@ deny contains {"rule": "R43", "code": "ROW_LEVEL_MODELLING", "fields": []} if {
 # custom:
 #   rule: R43
 #   code: GROUP_TOO_SMALL
+#   title_zh: 建模分组过小
+#   clause: "A joint-modelling group is at least k subjects (design value 20)."
+#   remedy: "Ask for a larger group."
 deny contains {"rule": "R43", "code": "GROUP_TOO_SMALL", "fields": []} if {
 	law.purposes.modelling[input.request.purpose]
 	not input.request.whole_product
@@ -92,6 +107,9 @@ deny contains {"rule": "R43", "code": "GROUP_TOO_SMALL", "fields": []} if {
 # custom:
 #   rule: R46
 #   code: ONWARD_SUPPLY
+#   title_zh: 向第三方转供
+#   clause: "Regulation on Credit Reporting art. 20: no use beyond the agreed one, no supply to third parties without consent."
+#   remedy: "The third party asks under its own licence."
 deny contains {"rule": "R46", "code": "ONWARD_SUPPLY", "fields": []} if {
 	law.lists.forbidden_scenarios[input.request.scenario]
 }

@@ -18,6 +18,9 @@ crossing if input.border != null
 # custom:
 #   rule: R50
 #   code: XB_FOREIGN_AUTHORITY
+#   title_zh: 外国司法或执法机构
+#   clause: "PIPL art. 41, DSL art. 36: nothing for foreign judicial or law-enforcement bodies without approval."
+#   remedy: "Take the way of judicial assistance, with the competent authority's approval."
 deny contains {"rule": "R50", "code": "XB_FOREIGN_AUTHORITY", "fields": []} if input.border.is_judicial
 
 # METADATA
@@ -25,6 +28,9 @@ deny contains {"rule": "R50", "code": "XB_FOREIGN_AUTHORITY", "fields": []} if i
 # custom:
 #   rule: R51
 #   code: XB_RESTRICTED
+#   title_zh: 接收方受限
+#   clause: "PIPL art. 42: the recipient is on the restricted list."
+#   remedy: "Nothing is provided until it is off the list."
 deny contains {"rule": "R51", "code": "XB_RESTRICTED", "fields": []} if input.border.restricted
 
 # METADATA
@@ -32,6 +38,9 @@ deny contains {"rule": "R51", "code": "XB_RESTRICTED", "fields": []} if input.bo
 # custom:
 #   rule: R52
 #   code: XB_PURPOSE
+#   title_zh: 无有效协议或目的不可出境
+#   clause: "Measure 59; PBOC Order 4 of 2021: trade, investment and financing, insurance and factoring, settlement risk, under a valid agreement."
+#   remedy: "Use one of these purposes, as agreed."
 deny contains {"rule": "R52", "code": "XB_PURPOSE", "fields": []} if {
 	crossing
 	not purpose_agreed
@@ -50,6 +59,9 @@ purpose_agreed if {
 # custom:
 #   rule: R53
 #   code: XB_IMPORTANT
+#   title_zh: 重要数据无安全评估
+#   clause: "Network Data Regulation art. 37; CAC Order 16 art. 7: important data needs a security assessment."
+#   remedy: "Obtain an assessment whose scope covers it."
 deny contains {"rule": "R53", "code": "XB_IMPORTANT", "fields": []} if {
 	input.border.important_data
 	not assessed(all_names)
@@ -60,6 +72,9 @@ deny contains {"rule": "R53", "code": "XB_IMPORTANT", "fields": []} if {
 # custom:
 #   rule: R54
 #   code: XB_NOT_WHITELISTED
+#   title_zh: 字段不在白名单
+#   clause: "Measures 58, 60: only fields of the whitelist in effect for this partner and product."
+#   remedy: "Have the whitelist extended (approved by two roles)."
 drop contains {"rule": "R54", "code": "XB_NOT_WHITELISTED", "group": i} if {
 	crossing
 	some i, group in input.fields
@@ -86,6 +101,9 @@ whitelist_withdrawn if {
 # custom:
 #   rule: R54
 #   code: XB_DEFAULT_DENY
+#   title_zh: 契约规定不出境的字段
+#   clause: "The field's contract keeps it inside the country."
+#   remedy: "Leave the field out."
 drop contains {"rule": "R54", "code": "XB_DEFAULT_DENY", "group": i} if {
 	crossing
 	some i, group in input.fields
@@ -104,6 +122,9 @@ kept_inside(group) if {
 # custom:
 #   rule: R54
 #   code: XB_TRANSFORM
+#   title_zh: 须泛化后出境
+#   clause: "The field crosses only generalised."
+#   remedy: "Nothing to do."
 generalised contains i if {
 	crossing
 	some i, group in input.fields
@@ -115,6 +136,9 @@ generalised contains i if {
 # custom:
 #   rule: R55
 #   code: XB_RECORD_STATE
+#   title_zh: 仅有效或异议中的记录出境
+#   clause: "Measures 32, 34: records no longer shared never cross."
+#   remedy: "Nothing to do."
 predicates contains {"field": "share_state", "op": "in", "value": ["ACTIVE", "DISPUTED"]} if {
 	crossing
 	input.product.adverse
@@ -126,6 +150,9 @@ predicates contains {"field": "share_state", "op": "in", "value": ["ACTIVE", "DI
 # custom:
 #   rule: R56
 #   code: XB_NOT_AUTHORISED
+#   title_zh: 未公示信息出境须企业授权
+#   clause: "Measure 21; Regulation on Credit Reporting art. 29: unpublicised or commercial data crosses on the enterprise's authorisation only."
+#   remedy: "Obtain the enterprise's authorisation for the export."
 drop contains {"rule": "R56", "code": "XB_NOT_AUTHORISED", "group": i} if {
 	crossing
 	not banks.enterprise_authorised
@@ -196,6 +223,9 @@ within_cap(mechanism) if {
 # custom:
 #   rule: R58
 #   code: XB_STATE_PI
+#   title_zh: 国家机关个人信息须安全评估
+#   clause: "PIPL arts 36, 37: personal information of state organs and authorised organisations needs a security assessment."
+#   remedy: "Let a licensed agency be the exporter, or obtain an assessment."
 deny contains {"rule": "R58", "code": "XB_STATE_PI", "fields": []} if {
 	crossing_persons
 	input.border.exporter.is_state_organ
@@ -207,6 +237,9 @@ deny contains {"rule": "R58", "code": "XB_STATE_PI", "fields": []} if {
 # custom:
 #   rule: R59
 #   code: XB_CIIO
+#   title_zh: 关键信息基础设施运营者须安全评估
+#   clause: "CAC Order 16 art. 7: an operator of critical infrastructure needs an assessment for any personal information."
+#   remedy: "Obtain an assessment."
 deny contains {"rule": "R59", "code": "XB_CIIO", "fields": []} if {
 	crossing_persons
 	input.border.exporter.is_ciio
@@ -218,6 +251,9 @@ deny contains {"rule": "R59", "code": "XB_CIIO", "fields": []} if {
 # custom:
 #   rule: R60
 #   code: XB_CONSENT
+#   title_zh: 无单独同意
+#   clause: "PIPL art. 39; Regulation on Credit Reporting art. 18: separate (written) consent naming the recipient abroad."
+#   remedy: "Obtain separate consent and cite it; bundled consent is void."
 deny contains {"rule": "R60", "code": "XB_CONSENT", "fields": []} if {
 	crossing_persons
 	not separate_consent
@@ -234,6 +270,9 @@ separate_consent if {
 # custom:
 #   rule: R61
 #   code: XB_PIPIA
+#   title_zh: 影响评估缺失或过期
+#   clause: "PIPL arts 55, 56: an impact assessment precedes the export."
+#   remedy: "Complete the impact assessment and register its validity."
 deny contains {"rule": "R61", "code": "XB_PIPIA", "fields": []} if {
 	crossing_persons
 	not impact_assessed
@@ -249,6 +288,9 @@ impact_assessed if {
 # custom:
 #   rule: R62
 #   code: XB_EXEMPT
+#   title_zh: 豁免且不计数
+#   clause: "CAC Order 16 arts 4, 5: exempt and not counted."
+#   remedy: "Nothing to do."
 exempt if law.lists.border_exemptions[input.border.exempt_basis]
 
 exempt if input.switches.art6_exempt
@@ -258,6 +300,9 @@ exempt if input.switches.art6_exempt
 # custom:
 #   rule: R63
 #   code: XB_COUNTED
+#   title_zh: 当年累计人数
+#   clause: "CAC Order 16 arts 5, 7, 8: cumulative since 1 January, persons counted once."
+#   remedy: "Nothing to do."
 persons := input.border.exporter.persons
 
 sensitive_persons := max([input.border.exporter.sensitive_persons, 1]) if {
@@ -269,6 +314,9 @@ sensitive_persons := max([input.border.exporter.sensitive_persons, 1]) if {
 # custom:
 #   rule: R64
 #   code: XB_MECHANISM_KIND
+#   title_zh: 按人数所需机制
+#   clause: "CAC Order 16 arts 7, 8: the count decides between assessment, standard contract and certificate."
+#   remedy: "Nothing to do."
 needed := {"ASSESSMENT"} if {
 	sensitive_persons >= law.numbers.export_sensitive_assessment
 } else := {"ASSESSMENT"} if {
@@ -284,6 +332,9 @@ needed := {"ASSESSMENT"} if {
 # custom:
 #   rule: R65
 #   code: XB_MECHANISM
+#   title_zh: 无有效出境机制
+#   clause: "CAC Order 16 arts 7, 8; Order 20: at this count an assessment, filing or certificate that is valid, in scope and under its cap is needed."
+#   remedy: "Obtain an assessment, a standard-contract filing or a certificate, and register it."
 deny contains {"rule": "R65", "code": "XB_MECHANISM", "fields": []} if {
 	crossing_persons
 	not exempt
@@ -302,6 +353,9 @@ mechanism_holds if {
 # custom:
 #   rule: R66
 #   code: XB_TOO_OLD
+#   title_zh: 个人不良信息超过五年
+#   clause: "Regulation on Credit Reporting art. 16: personal adverse information is kept five years."
+#   remedy: "Nothing to do."
 predicates contains {"field": "determination_date", "op": "ge", "value": input.calendar.adverse_since} if {
 	crossing
 	input.product.adverse
@@ -314,11 +368,22 @@ predicates contains {"field": "determination_date", "op": "ge", "value": input.c
 # custom:
 #   rule: R67
 #   code: XB_WRONG_PATH
+#   title_zh: 走错通道
+#   clause: "Measure 22: domestic regions don't use the export path, and anything used outside (Hong Kong, Macao, Taiwan included) must."
+#   remedy: "Ask as a registered cross-border partner, or use the data inside the country."
 deny contains {"rule": "R67", "code": "XB_WRONG_PATH", "fields": []} if {
 	crossing
 	input.caller.role == "REGIONAL_PARTNER"
 }
 
+# METADATA
+# title: What is used outside the country takes the export path
+# custom:
+#   rule: R67
+#   code: XB_WRONG_PATH
+#   title_zh: 走错通道
+#   clause: "Measure 22: domestic regions don't use the export path, and anything used outside (Hong Kong, Macao, Taiwan included) must."
+#   remedy: "Ask as a registered cross-border partner, or use the data inside the country."
 deny contains {"rule": "R67", "code": "XB_WRONG_PATH", "fields": []} if {
 	not crossing
 	leaves_the_country
@@ -331,15 +396,26 @@ leaves_the_country if input.request.destination != "CN"
 leaves_the_country if law.lists.outside_roles[input.caller.role]
 
 # METADATA
-# title: The whitelist lacks two approvals of different roles, or isn't bound to a mechanism
+# title: The whitelist lacks two approvals of different roles
 # custom:
 #   rule: R68
 #   code: XB_WHITELIST_UNAPPROVED
+#   title_zh: 白名单未经双角色批准或未绑定机制
+#   clause: "Measure 60: a whitelist needs approvals of two roles and is bound to the mechanism's scope."
+#   remedy: "Complete the second approval and bind the mechanism."
 deny contains {"rule": "R68", "code": "XB_WHITELIST_UNAPPROVED", "fields": []} if {
 	whitelist_in_effect
 	count(input.border.whitelist.approvals) < law.numbers.whitelist_approvals
 }
 
+# METADATA
+# title: A whitelist for persons is bound to the mechanism that the count asks for
+# custom:
+#   rule: R68
+#   code: XB_WHITELIST_UNAPPROVED
+#   title_zh: 白名单未经双角色批准或未绑定机制
+#   clause: "Measure 60: a whitelist needs approvals of two roles and is bound to the mechanism's scope."
+#   remedy: "Complete the second approval and bind the mechanism."
 deny contains {"rule": "R68", "code": "XB_WHITELIST_UNAPPROVED", "fields": []} if {
 	crossing_persons
 	whitelist_in_effect
@@ -359,6 +435,9 @@ whitelist_bound if {
 # custom:
 #   rule: R53
 #   code: XB_BULK
+#   title_zh: 批量出境
+#   clause: "Credit data in bulk could be important data; by default one subject per request (design value)."
+#   remedy: "Ask one by one, or have the switch set on a written opinion."
 deny contains {"rule": "R53", "code": "XB_BULK", "fields": []} if {
 	crossing
 	not input.switches.border_bulk
@@ -374,6 +453,9 @@ bulk if input.request.subjects > law.numbers.border_subjects
 # custom:
 #   rule: R57
 #   code: XB_RECORDED
+#   title_zh: 出境留痕
+#   clause: "Network Data Regulation art. 12: records of provision are kept three years."
+#   remedy: "Nothing to do."
 obligations contains "border_record" if crossing
 
 # METADATA
@@ -381,6 +463,9 @@ obligations contains "border_record" if crossing
 # custom:
 #   rule: R63
 #   code: XB_COUNTED
+#   title_zh: 当年累计人数
+#   clause: "CAC Order 16 arts 5, 7, 8: cumulative since 1 January, persons counted once."
+#   remedy: "Nothing to do."
 obligations contains "count_export" if {
 	crossing_persons
 	not exempt

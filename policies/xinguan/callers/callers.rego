@@ -14,6 +14,9 @@ duty if law.lists.duty_roles[input.caller.role]
 # custom:
 #   rule: GATE
 #   code: PARTY_SUSPENDED
+#   title_zh: 机构不在有效状态
+#   clause: "Measures 50, 34: the party is suspended or removed."
+#   remedy: "Ask the competent department to resume; you may object."
 deny contains {"rule": "GATE", "code": "PARTY_SUSPENDED", "fields": []} if input.caller.status != "ACTIVE"
 
 # METADATA
@@ -21,6 +24,9 @@ deny contains {"rule": "GATE", "code": "PARTY_SUSPENDED", "fields": []} if input
 # custom:
 #   rule: GATE
 #   code: CERTIFICATE_REVOKED
+#   title_zh: 证书已吊销
+#   clause: "Measure 23: responsibility along the whole chain. The certificate was revoked."
+#   remedy: "Register a new certificate."
 deny contains {"rule": "GATE", "code": "CERTIFICATE_REVOKED", "fields": []} if {
 	input.caller.certificate.status != "ACTIVE"
 }
@@ -30,6 +36,9 @@ deny contains {"rule": "GATE", "code": "CERTIFICATE_REVOKED", "fields": []} if {
 # custom:
 #   rule: GATE
 #   code: CERTIFICATE_EXPIRED
+#   title_zh: 证书不在有效期内
+#   clause: "Measure 23: responsibility along the whole chain. The certificate is not valid now."
+#   remedy: "Replace the certificate."
 deny contains {"rule": "GATE", "code": "CERTIFICATE_EXPIRED", "fields": []} if not certificate_in_time
 
 certificate_in_time if {
@@ -42,6 +51,9 @@ certificate_in_time if {
 # custom:
 #   rule: R30
 #   code: NO_LICENCE
+#   title_zh: 无有效许可、备案或协议
+#   clause: "Regulation on Credit Reporting arts 7, 10; measures 50, 21: a credit service needs a licence, a filing or an operation agreement that is in force."
+#   remedy: "Have the competent department issue, renew or resume the licence document, then call again."
 deny contains {"rule": "R30", "code": "NO_LICENCE", "fields": []} if not licensed
 
 licensed if {
@@ -57,6 +69,9 @@ licensed if {
 # custom:
 #   rule: R31
 #   code: NO_PERSONAL_LICENCE
+#   title_zh: 个人信息须有个人征信许可
+#   clause: "Regulation on Credit Reporting art. 7: personal credit business needs a licence of the PBOC; individual businesses and farmers count as persons."
+#   remedy: "Use a personal credit licence, or ask for fields of enterprises only."
 deny contains {"rule": "R31", "code": "NO_PERSONAL_LICENCE", "fields": []} if {
 	law.lists.person_kinds[input.request.subject_kind]
 	law.lists.personal_licence_roles[input.caller.role]
@@ -75,6 +90,9 @@ personally_licensed if {
 # custom:
 #   rule: R32
 #   code: OUT_OF_SCOPE
+#   title_zh: 超出授权范围
+#   clause: "Measure 21: no use without or beyond authorisation; NDRC data rule 27 of 2025: only inside the authorised scope."
+#   remedy: "Ask within the product, fields, purpose, scenario, destination, kinds of subject and term granted, or have the agreement changed."
 deny contains {"rule": "R32", "code": "OUT_OF_SCOPE", "fields": []} if {
 	input.licence != null
 	not in_scope
@@ -95,6 +113,9 @@ in_scope if {
 # custom:
 #   rule: R32
 #   code: OUT_OF_SCOPE
+#   title_zh: 超出授权范围
+#   clause: "Measure 21: no use without or beyond authorisation; NDRC data rule 27 of 2025: only inside the authorised scope."
+#   remedy: "Ask within the product, fields, purpose, scenario, destination, kinds of subject and term granted, or have the agreement changed."
 drop contains {"rule": "R32", "code": "OUT_OF_SCOPE", "group": i} if {
 	input.licence.covers.product
 	some i, group in input.fields
@@ -106,6 +127,9 @@ drop contains {"rule": "R32", "code": "OUT_OF_SCOPE", "group": i} if {
 # custom:
 #   rule: R32
 #   code: PUBLIC_PURPOSE
+#   title_zh: 公共管理机构专用目的
+#   clause: "Measures 5, 25, 27: this purpose belongs to public bodies only."
+#   remedy: "Let the public body ask under its duty, or use a purpose of your own licence."
 deny contains {"rule": "R32", "code": "PUBLIC_PURPOSE", "fields": []} if {
 	law.purposes.public_only[input.request.purpose]
 	not duty
@@ -116,6 +140,9 @@ deny contains {"rule": "R32", "code": "PUBLIC_PURPOSE", "fields": []} if {
 # custom:
 #   rule: R33
 #   code: UNREGISTERED_PRODUCT
+#   title_zh: 数据产品未登记
+#   clause: "Hainan registration measure 692 of 2025: every data product and service is registered."
+#   remedy: "The operator registers the product and puts the registration code into its contract."
 deny contains {"rule": "R33", "code": "UNREGISTERED_PRODUCT", "fields": []} if {
 	not input.product.registered
 	not duty
@@ -127,6 +154,9 @@ deny contains {"rule": "R33", "code": "UNREGISTERED_PRODUCT", "fields": []} if {
 # custom:
 #   rule: R34
 #   code: RAW_EGRESS
+#   title_zh: 原始未公示公共数据不出域
+#   clause: "Measure 21: raw public data not lawfully published must not enter the market directly."
+#   remedy: "Use a product form (verification, score, report, index, service), or ask for publicised fields only."
 drop contains {"rule": "R34", "code": "RAW_EGRESS", "group": i} if {
 	law.lists.raw_forms[input.product.form]
 	not duty
@@ -139,6 +169,9 @@ drop contains {"rule": "R34", "code": "RAW_EGRESS", "group": i} if {
 # custom:
 #   rule: GATE
 #   code: BAD_REQUEST
+#   title_zh: 未请求任何字段
+#   clause: "The request is incomplete or contradicts itself."
+#   remedy: "Correct it by the contract's comments."
 deny contains {"rule": "GATE", "code": "BAD_REQUEST", "fields": []} if count(input.fields) == 0
 
 # METADATA
@@ -146,6 +179,9 @@ deny contains {"rule": "GATE", "code": "BAD_REQUEST", "fields": []} if count(inp
 # custom:
 #   rule: GATE
 #   code: SUBJECT_KIND_MISMATCH
+#   title_zh: 产品不含该类主体
+#   clause: "The product holds no such kind of subject."
+#   remedy: "Check the kind of subject."
 deny contains {"rule": "GATE", "code": "SUBJECT_KIND_MISMATCH", "fields": []} if {
 	not input.request.subject_kind in input.product.subject_kinds
 }
@@ -155,6 +191,9 @@ deny contains {"rule": "GATE", "code": "SUBJECT_KIND_MISMATCH", "fields": []} if
 # custom:
 #   rule: GATE
 #   code: PORTFOLIO_TOO_SMALL
+#   title_zh: 批量小于许可下限
+#   clause: "The portfolio is below the grant's minimum, against re-identification."
+#   remedy: "Ask for a larger portfolio."
 deny contains {"rule": "GATE", "code": "PORTFOLIO_TOO_SMALL", "fields": []} if {
 	not input.request.whole_product
 	input.request.subjects < input.licence.minimum_subjects

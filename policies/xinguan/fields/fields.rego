@@ -51,6 +51,9 @@ action(i, _) := "drop" if {
 # custom:
 #   rule: R32
 #   code: PSEUDONYMOUS
+#   title_zh: 假名化许可
+#   clause: "Measures 21, 52: usable but not visible; the grant asks for pseudonyms."
+#   remedy: "Nothing to do."
 pseudonym contains i if {
 	input.licence.pseudonymous
 	some i, group in input.fields
@@ -62,6 +65,9 @@ pseudonym contains i if {
 # custom:
 #   rule: GATE
 #   code: IDENTIFYING_FIELD
+#   title_zh: 假名旁不得有可识别字段
+#   clause: "Beside a pseudonym no other identifying field leaves."
+#   remedy: "Leave identifying fields out."
 drop contains {"rule": "GATE", "code": "IDENTIFYING_FIELD", "group": i} if {
 	input.licence.pseudonymous
 	some i, group in input.fields
@@ -74,6 +80,9 @@ drop contains {"rule": "GATE", "code": "IDENTIFYING_FIELD", "group": i} if {
 # custom:
 #   rule: R32
 #   code: PSEUDONYMOUS
+#   title_zh: 假名化许可
+#   clause: "Measures 21, 52: usable but not visible; the grant asks for pseudonyms."
+#   remedy: "Nothing to do."
 obligations contains "shuffle" if input.licence.pseudonymous
 
 fired contains "R32" if input.licence.pseudonymous

@@ -32,6 +32,9 @@ written_consent if {
 # custom:
 #   rule: R42
 #   code: NO_WRITTEN_CONSENT
+#   title_zh: 个人信息无书面同意
+#   clause: "Regulation on Credit Reporting arts 13, 18; PIPL arts 13, 23, 29: written consent and an agreed purpose."
+#   remedy: "Obtain the person's written consent and cite it in the request."
 deny contains {"rule": "R42", "code": "NO_WRITTEN_CONSENT", "fields": []} if {
 	about_persons
 	not law.lists.personal_licence_roles[input.caller.role]
@@ -43,6 +46,9 @@ deny contains {"rule": "R42", "code": "NO_WRITTEN_CONSENT", "fields": []} if {
 # custom:
 #   rule: R31
 #   code: NO_PERSONAL_LICENCE
+#   title_zh: 个人信息须有个人征信许可
+#   clause: "Regulation on Credit Reporting art. 7: personal credit business needs a licence of the PBOC; individual businesses and farmers count as persons."
+#   remedy: "Use a personal credit licence, or ask for fields of enterprises only."
 drop contains {"rule": "R31", "code": "NO_PERSONAL_LICENCE", "group": i} if {
 	law.lists.personal_licence_roles[input.caller.role]
 	not basis
@@ -55,6 +61,9 @@ drop contains {"rule": "R31", "code": "NO_PERSONAL_LICENCE", "group": i} if {
 # custom:
 #   rule: R42
 #   code: NO_WRITTEN_CONSENT
+#   title_zh: 个人信息无书面同意
+#   clause: "Regulation on Credit Reporting arts 13, 18; PIPL arts 13, 23, 29: written consent and an agreed purpose."
+#   remedy: "Obtain the person's written consent and cite it in the request."
 drop contains {"rule": "R42", "code": "NO_WRITTEN_CONSENT", "group": i} if {
 	not law.lists.personal_licence_roles[input.caller.role]
 	not basis
@@ -67,6 +76,9 @@ drop contains {"rule": "R42", "code": "NO_WRITTEN_CONSENT", "group": i} if {
 # custom:
 #   rule: R04
 #   code: PROHIBITED_FIELD
+#   title_zh: 禁止字段不得提供
+#   clause: "Regulation on Credit Reporting art. 14: religion, genes, fingerprints, blood type, illness and medical history are prohibited."
+#   remedy: "This field can't be provided."
 drop contains {"rule": "R04", "code": "PROHIBITED_FIELD", "group": i} if {
 	some i, group in input.fields
 	group.class == "X"
@@ -77,6 +89,9 @@ drop contains {"rule": "R04", "code": "PROHIBITED_FIELD", "group": i} if {
 # custom:
 #   rule: R31
 #   code: NO_PERSONAL_LICENCE
+#   title_zh: 个人信息须有个人征信许可
+#   clause: "Regulation on Credit Reporting art. 7: personal credit business needs a licence of the PBOC; individual businesses and farmers count as persons."
+#   remedy: "Use a personal credit licence, or ask for fields of enterprises only."
 masked contains i if {
 	not basis
 	some i, group in input.fields
@@ -90,6 +105,9 @@ fired contains "R31" if count(masked) > 0
 # custom:
 #   rule: R31
 #   code: NO_PERSONAL_LICENCE
+#   title_zh: 个人信息须有个人征信许可
+#   clause: "Regulation on Credit Reporting art. 7: personal credit business needs a licence of the PBOC; individual businesses and farmers count as persons."
+#   remedy: "Use a personal credit licence, or ask for fields of enterprises only."
 predicates contains {"field": "subject_type", "op": "in", "value": kinds} if {
 	"subject_type" in input.product.columns
 	kinds := [kind | some kind in input.licence.subject_kinds; row_kind(kind)]
@@ -116,6 +134,9 @@ row_kind(kind) if {
 # custom:
 #   rule: R70
 #   code: INCENTIVE_ONLY
+#   title_zh: 金椰分仅用于激励
+#   clause: "Measure 12: the golden coconut score serves incentives only."
+#   remedy: "Use an incentive purpose: public service, utility, community, deposit-free."
 deny contains {"rule": "R70", "code": "INCENTIVE_ONLY", "fields": []} if {
 	law.lists.golden_coconut_products[input.product.name]
 	not law.purposes.incentive[input.request.purpose]
@@ -126,6 +147,9 @@ deny contains {"rule": "R70", "code": "INCENTIVE_ONLY", "fields": []} if {
 # custom:
 #   rule: R71
 #   code: PORT_PERSON_CLASS
+#   title_zh: 个人通关信用分类不向机构提供
+#   clause: "Measure 38: agencies may use the class of enterprises; a person's class needs a legal basis."
+#   remedy: "Ask for the class of an enterprise."
 deny contains {"rule": "R71", "code": "PORT_PERSON_CLASS", "fields": []} if {
 	law.lists.port_products[input.product.name]
 	about_persons
@@ -143,9 +167,12 @@ port_basis if {
 # custom:
 #   rule: R72
 #   code: NOT_PLATFORM_OPERATOR
+#   title_zh: 非本平台经营者
+#   clause: "Measure 56: only operators registered on the platform are shared with it."
+#   remedy: "Ask about operators registered on your platform only."
 deny contains {"rule": "R72", "code": "NOT_PLATFORM_OPERATOR", "fields": []} if {
 	input.caller.role == "PLATFORM_ENTERPRISE"
-	not input.platform_operators_only
+	input.platform_operators_only != true
 }
 
 # METADATA
@@ -153,6 +180,9 @@ deny contains {"rule": "R72", "code": "NOT_PLATFORM_OPERATOR", "fields": []} if 
 # custom:
 #   rule: R73
 #   code: SPECIAL_REPORT_PERSON
+#   title_zh: 自然人专项信用报告未开放
+#   clause: "Measure 42: special reports on natural persons are still being explored and are off."
+#   remedy: "The operator switches it on once there is a basis."
 deny contains {"rule": "R73", "code": "SPECIAL_REPORT_PERSON", "fields": []} if {
 	law.purposes.special_report[input.request.purpose]
 	about_persons
@@ -164,6 +194,9 @@ deny contains {"rule": "R73", "code": "SPECIAL_REPORT_PERSON", "fields": []} if 
 # custom:
 #   rule: R74
 #   code: MEASURE_NOT_LISTED
+#   title_zh: 惩戒措施不在清单内
+#   clause: "Measure 27: no restriction outside the national list and the Hainan supplement."
+#   remedy: "Cite a measure of the lists (ids to be checked against the 2025 edition)."
 deny contains {"rule": "R74", "code": "MEASURE_NOT_LISTED", "fields": []} if {
 	law.purposes.restriction[input.request.purpose]
 	not law.measures[input.request.measure]
@@ -174,6 +207,9 @@ deny contains {"rule": "R74", "code": "MEASURE_NOT_LISTED", "fields": []} if {
 # custom:
 #   rule: R75
 #   code: BOOLEAN_ONLY
+#   title_zh: 政策兑现仅返回是否
+#   clause: "Measure 46: eligibility is answered with yes or no."
+#   remedy: "Use a product of the form VERIFY."
 deny contains {"rule": "R75", "code": "BOOLEAN_ONLY", "fields": []} if {
 	law.purposes.boolean[input.request.purpose]
 	input.product.form != "VERIFY"
@@ -184,6 +220,9 @@ deny contains {"rule": "R75", "code": "BOOLEAN_ONLY", "fields": []} if {
 # custom:
 #   rule: R75
 #   code: MINIMAL_ANSWER
+#   title_zh: 名单核查仅返回最小字段
+#   clause: "Measure 29: a list check shows hit, list, decision number and date."
+#   remedy: "Ask for the minimal fields only."
 drop contains {"rule": "R75", "code": "MINIMAL_ANSWER", "group": i} if {
 	law.purposes.minimal[input.request.purpose]
 	some i, group in input.fields
@@ -195,4 +234,7 @@ drop contains {"rule": "R75", "code": "MINIMAL_ANSWER", "group": i} if {
 # custom:
 #   rule: R75
 #   code: MINIMAL_ANSWER
+#   title_zh: 名单核查仅返回最小字段
+#   clause: "Measure 29: a list check shows hit, list, decision number and date."
+#   remedy: "Ask for the minimal fields only."
 obligations contains "minimal_answer" if law.purposes.minimal[input.request.purpose]

@@ -12,6 +12,9 @@ law := data.law
 # custom:
 #   rule: R10
 #   code: NOT_PUBLICISED
+#   title_zh: 失信记录仅在公示期间提供
+#   clause: "Measure 19: what is used equals what is publicised, for the same term."
+#   remedy: "Nothing to do: records that are not publicised are not provided."
 predicates contains {"field": "publicity_state", "op": "eq", "value": "PUBLIC"} if publicised_only
 
 publicised_only if {
@@ -27,6 +30,9 @@ fired contains "R10" if publicised_only
 # custom:
 #   rule: R13
 #   code: PRODUCT_UNAVAILABLE
+#   title_zh: 对账超时，失信类产品暂停
+#   clause: "Measures 18, 19: the publicity and repair feed is too old, so products of adverse data are suspended, never emptied."
+#   remedy: "Try again later; the product returns by itself when reconciliation with Credit China does."
 deny contains {"rule": "R13", "code": "PRODUCT_UNAVAILABLE", "fields": []} if {
 	feed_limit > 0
 	not feed_fresh
@@ -56,6 +62,9 @@ feed_limit := input.publicity.limit_s if {
 # custom:
 #   rule: R14
 #   code: LABEL_DISPUTE
+#   title_zh: 异议记录须带标注
+#   clause: "Regulation on Credit Reporting art. 25: disputed information is labelled."
+#   remedy: "Keep the dispute label with the record."
 obligations contains "label_dispute" if "dispute_flag" in input.product.columns
 
 fired contains "R14" if "dispute_flag" in input.product.columns
@@ -65,6 +74,9 @@ fired contains "R14" if "dispute_flag" in input.product.columns
 # custom:
 #   rule: GATE
 #   code: COVERAGE
+#   title_zh: 答复附覆盖说明
+#   clause: "Measure 15: quality of collection; an answer says what it covers."
+#   remedy: "Nothing to do."
 obligations contains "coverage"
 
 # METADATA
@@ -72,6 +84,9 @@ obligations contains "coverage"
 # custom:
 #   rule: R15
 #   code: PUBLIC_FIELDS_ONLY
+#   title_zh: 公益性查询仅限公示字段
+#   clause: "Measure 18: the free public query shows publicised information only."
+#   remedy: "Leave out fields that are not publicised, or ask under a licence."
 drop contains {"rule": "R15", "code": "PUBLIC_FIELDS_ONLY", "group": i} if {
 	law.purposes.public_query[input.request.purpose]
 	some i, group in input.fields

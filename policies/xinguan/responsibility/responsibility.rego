@@ -10,6 +10,9 @@ law := data.law
 # custom:
 #   rule: R80
 #   code: NO_RESPONSIBILITY
+#   title_zh: 责任链不完整
+#   clause: "Measure 23: who manages and who uses answers for it; the whole chain is named."
+#   remedy: "The operator completes the registered chain of manager, transmitter and user."
 deny contains {"rule": "R80", "code": "NO_RESPONSIBILITY", "fields": []} if not chain_complete
 
 chain_complete if {
@@ -30,6 +33,9 @@ complete(hop) if {
 # custom:
 #   rule: R82
 #   code: LOG_FIELDS_MISSING
+#   title_zh: 日志要素缺失
+#   clause: "Regulation on Credit Reporting art. 22; JR/T 0117: institution, user, time, reason and subject are logged."
+#   remedy: "Name the operator and the purpose in the request."
 deny contains {"rule": "R82", "code": "LOG_FIELDS_MISSING", "fields": []} if not log_fields
 
 log_fields if {
@@ -42,6 +48,9 @@ log_fields if {
 # custom:
 #   rule: R86
 #   code: NO_BUSINESS_ROLE
+#   title_zh: 审计与管理角色不得查询业务数据
+#   clause: "Separation of duties: auditing and administering roles don't query live data."
+#   remedy: "Use the audit service; content comes from the sealed vault with two persons."
 deny contains {"rule": "R86", "code": "NO_BUSINESS_ROLE", "fields": []} if {
 	law.lists.no_business_roles[input.caller.role]
 }
@@ -51,4 +60,7 @@ deny contains {"rule": "R86", "code": "NO_BUSINESS_ROLE", "fields": []} if {
 # custom:
 #   rule: R87
 #   code: EMERGENCY_STOP
+#   title_zh: 紧急停止中
+#   clause: "Measure 24: emergency plan; while a stop is on nothing leaves."
+#   remedy: "Wait until the operator lifts the stop."
 deny contains {"rule": "R87", "code": "EMERGENCY_STOP", "fields": []} if count(input.stop_orders) > 0
