@@ -117,7 +117,11 @@ class FileSource(GuardedSource):
 
     def _file_format(self) -> ds.FileFormat:
         if self._format == "parquet":
-            return ds.ParquetFileFormat()
+            return ds.ParquetFileFormat(
+                default_fragment_scan_options=ds.ParquetFragmentScanOptions(
+                    page_checksum_verification=True  # of files that carry checksums
+                )
+            )
         if self._format == "ipc":
             return ds.IpcFileFormat()
         expected = self._expected or pa.schema([])

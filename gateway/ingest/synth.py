@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,11 @@ from gateway.registry.periods import lawful_periods
 DEFAULT_AS_OF = 1_795_449_600
 MIN_COMPANIES = 10
 CHUNK_ROWS = 1 << 16
+
+# Checksums of pages let the reader notice a damaged file.
+_PARQUET: Mapping[str, Any] = MappingProxyType(
+    {"compression": "zstd", "compression_level": 1, "write_page_checksum": True}
+)
 
 Maker = Callable[[Chunk], Columns]
 _MAKERS: Mapping[str, Maker] = MappingProxyType(
@@ -187,7 +193,7 @@ def _write(
     schema = arrow_schema(product)
     unit = (product.manager_uscc, catalogue.unit(product.manager_uscc).name_zh)
     try:
-        with pq.ParquetWriter(partial, schema, compression="zstd", compression_level=1) as writer:
+        with pq.ParquetWriter(partial, schema, **_PARQUET) as writer:
             for start in range(0, total, CHUNK_ROWS):
                 rows = np.arange(start, min(start + CHUNK_ROWS, total))
                 chunk = Chunk(product, population, rows, total, as_of, unit, lawful_periods())
