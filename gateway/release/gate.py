@@ -35,7 +35,17 @@ class Hold:
     async generator keeps it across its `yield`.
     """
 
-    __slots__ = ("_gate", "_recheck", "_reset", "_task", "epoch", "product", "revoked", "waiters")
+    __slots__ = (
+        "_gate",
+        "_recheck",
+        "_reset",
+        "_task",
+        "_watched",
+        "epoch",
+        "product",
+        "revoked",
+        "waiters",
+    )
 
     def __init__(
         self, gate: "Gate", product: str, recheck: Recheck, reset: Callable[[], None] | None
@@ -44,6 +54,7 @@ class Hold:
         self._recheck = recheck
         self._reset = reset
         self._task: asyncio.Task[object] | None = None
+        self._watched = False
         self.product = product
         self.epoch = -1
         self.revoked = False
@@ -89,7 +100,8 @@ class Hold:
         batch can't leave any more as soon as its task is done.
         """
         task = self._task
-        if task is not None:
+        if task is not None and not self._watched:
+            self._watched = True
             task.add_done_callback(lambda _: self._gate.leave(self))
 
     @property

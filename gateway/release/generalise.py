@@ -29,8 +29,8 @@ BANDS = (
     *(f"[{low}, {high})" for low, high in pairwise(EDGES)),
     f"[{EDGES[-1]}, +inf)",
 )
-_EDGE_VALUES = np.array(EDGES, dtype=np.float64)
-_BAND_NAMES = pa.array(BANDS, pa.string())
+_EDGE_VALUES = np.array([*EDGES, np.nan], dtype=np.float64)
+_BAND_NAMES: Any = pa.array([*BANDS, None], pa.string())
 
 HAINAN_CITIES = (
     *("海口市", "三亚市", "三沙市", "儋州市", "五指山市", "文昌市", "琼海市", "万宁市", "东方市"),
@@ -51,12 +51,9 @@ _DIRECT = "4690"
 def band(values: Any) -> Any:
     """Return the band of each amount; null and not-a-number become null."""
     # Rounded down before the cast, so that a decimal just under an edge stays under it.
-    whole = pc.floor(values).cast(pa.float64(), safe=False)
-    known = whole.is_valid().to_numpy(zero_copy_only=False)
-    amounts = whole.fill_null(0).to_numpy(zero_copy_only=False)
-    known = known & ~np.isnan(amounts)
-    places = np.searchsorted(_EDGE_VALUES, amounts, side="right")
-    return _BAND_NAMES.take(pa.array(places, mask=~known))
+    amounts = pc.floor(values).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    # A null arrives as not-a-number, which sorts behind every edge: its band is null.
+    return _BAND_NAMES.take(pa.array(np.searchsorted(_EDGE_VALUES, amounts, side="right")))
 
 
 def year(values: Any) -> Any:

@@ -36,6 +36,7 @@ _HALF = 9  # characters of half of it: 36^9 < 2^47
 _PLAIN = 15  # longest value packed as it is, bytes
 _TAG = 0x92
 _WIDTH = 1 + 2 * _BLOCK  # characters of a pseudonym
+_FEW = 16  # rows
 _SMALL = 1 << 16  # bytes; up to here one shared encryptor is used under a lock
 _DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NO_DIGIT = 255
@@ -135,6 +136,8 @@ class Pseudonymiser:
     def _known(self, values: Any) -> Any:
         """Return the pseudonyms of strings without nulls."""
         count = len(values)
+        if count <= _FEW:
+            return self._few(values.to_pylist())
         _, offsets, data = values.buffers()
         ends = np.frombuffer(offsets, dtype=np.int32)[values.offset : values.offset + count + 1]
         text = np.frombuffer(data, dtype=np.uint8) if data is not None else _NOTHING
@@ -144,8 +147,28 @@ class Pseudonymiser:
             codes = _VALUE_OF[text[ends[0] : ends[-1]].reshape(count, _CODE)]
             if count and int(codes.max()) < _NO_DIGIT:
                 _pack_codes(codes, blocks)
-                return _strings(self._encrypt(blocks))
+                return _from_characters(self._characters(blocks))
         return self._mixed(values, (text, ends, lengths), blocks)
+
+    def _few(self, texts: list[str]) -> Any:
+        """Do what `_known` does for one subject's rows, where each kernel call costs more.
+
+        Measured for one row: 6 us here, 20 us through the kernels. A property test holds the
+        two ways together.
+        """
+        blocks = [_pack(text) for text in texts]
+        spare = bytes(_BLOCK)
+        made = self._encrypt(b"".join(block or spare for block in blocks)).hex()
+        width = 2 * _BLOCK
+        return pa.array(
+            [
+                "h" + hmac.digest(self._digest_key, text.encode(), "sha256")[:_BLOCK].hex()
+                if block is None
+                else "p" + made[place * width : (place + 1) * width]
+                for place, (text, block) in enumerate(zip(texts, blocks, strict=True))
+            ],
+            pa.string(),
+        )
 
     def _mixed(self, values: Any, shape: tuple[Bytes, Any, Any], blocks: Bytes) -> Any:
         text, ends, lengths = shape
@@ -166,11 +189,14 @@ class Pseudonymiser:
             blocks[short, 0] = lengths[short]
             blocks[short, 1:] = plain
             todo[short] = False
-        encrypted = self._encrypt(blocks)
-        out = _characters(encrypted, b"p")
+        out = self._characters(blocks)
         if todo.any():
             out[todo] = _characters(self._digests(values.filter(pa.array(todo))), b"h")
         return _from_characters(out)
+
+    def _characters(self, blocks: Bytes) -> Bytes:
+        made = self._encrypt(blocks.reshape(-1).data)
+        return _characters(np.frombuffer(made, dtype=np.uint8).reshape(-1, _BLOCK), b"p")
 
     def _digests(self, values: Any) -> Bytes:
         """Hash each distinct value once."""
@@ -183,15 +209,13 @@ class Pseudonymiser:
         found: Bytes = table[coded.indices.to_numpy()]
         return found
 
-    def _encrypt(self, blocks: Bytes) -> Bytes:
-        if blocks.nbytes > _SMALL:
-            made = self._cipher.encryptor().update(blocks.data)
-        else:
-            # Without chaining and padding an encryptor has no state between calls, but
-            # OpenSSL's object must not be used by two threads at once.
-            with self._lock:
-                made = self._shared.update(blocks.data)
-        return np.frombuffer(made, dtype=np.uint8).reshape(-1, _BLOCK)
+    def _encrypt(self, blocks: bytes | memoryview) -> bytes:
+        if len(blocks) > _SMALL:
+            return self._cipher.encryptor().update(blocks)
+        # Without chaining and padding an encryptor has no state between calls, but
+        # OpenSSL's object must not be used by two threads at once.
+        with self._lock:
+            return self._shared.update(blocks)
 
     def _reveal(self, text: str) -> str:
         try:
@@ -212,6 +236,17 @@ def _pack_codes(codes: Bytes, blocks: Bytes) -> None:
     words = blocks.view(">u8")
     words[:, 0] = (wide[:, :_HALF] @ _POWERS) | _TAG_BITS
     words[:, 1] = wide[:, _HALF:] @ _POWERS
+
+
+def _pack(text: str) -> bytes | None:
+    """Return the block of one value, or None when it doesn't pack into one."""
+    raw = text.encode()
+    if len(raw) == _CODE and not raw.translate(None, _DIGITS):
+        high, low = int(raw[:_HALF], 36), int(raw[_HALF:], 36)
+        return (_TAG << 56 | high).to_bytes(8, "big") + low.to_bytes(8, "big")
+    if len(raw) <= _PLAIN:
+        return bytes((len(raw),)) + raw.ljust(_PLAIN, b"\x00")
+    return None
 
 
 def _unpack(block: bytes) -> str:
@@ -235,10 +270,6 @@ def _base36(number: int) -> str:
         number, digit = divmod(number, 36)
         digits.append(_DIGITS[digit])
     return bytes(reversed(digits)).decode()
-
-
-def _strings(encrypted: Bytes) -> Any:
-    return _from_characters(_characters(encrypted, b"p"))
 
 
 def _characters(encrypted: Bytes, kind: bytes) -> Bytes:

@@ -136,6 +136,10 @@ class Snapshot:
     def take(self, rows: Rows, columns: Sequence[str]) -> pa.RecordBatch:
         """Return these rows with these columns.
 
+        A slice shares its buffers with its neighbours, which Arrow's IPC writer would let leave
+        as padding; so it goes through `Enforcer.apply`, which copies, and is never serialised
+        as it is.
+
         Args:
             rows: Row numbers, ascending and distinct. A contiguous run inside one batch is not
                 copied.

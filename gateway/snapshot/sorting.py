@@ -95,7 +95,9 @@ def in_order(held: Spool, order: Rows, batch_rows: int) -> Iterator[pa.RecordBat
     for first in range(0, len(order), run_rows):
         run = _gather(held.batches, starts, order[first : first + run_rows])
         for offset in range(0, run.num_rows, batch_rows):
-            yield run.slice(offset, batch_rows)
+            # Joined with nothing, so that its buffers hold its own rows only: the same rows
+            # have the same bytes, whatever lies around them.
+            yield _arrow.concat_batches([run.slice(offset, batch_rows), run.slice(0, 0)])
 
 
 def _gather(batches: tuple[Any, ...], starts: NDArray[Any], wanted: Rows) -> Any:
