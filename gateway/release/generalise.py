@@ -51,7 +51,9 @@ _DIRECT = "4690"
 def band(values: Any) -> Any:
     """Return the band of each amount; null and not-a-number become null."""
     # Rounded down before the cast, so that a decimal just under an edge stays under it.
-    amounts = pc.floor(values).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    # Integers are whole already, and Arrow's floor would refuse those over 2^53.
+    whole = values if pa.types.is_integer(values.type) else pc.floor(values)
+    amounts = whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     # A null arrives as not-a-number, which sorts behind every edge: its band is null.
     return _BAND_NAMES.take(pa.array(np.searchsorted(_EDGE_VALUES, amounts, side="right")))
 
