@@ -34,6 +34,15 @@ _MAX_FAULTS_NAMED = 5
 _PLAIN_NAME = re.compile(r"[a-z][a-z_]{0,39}|[0-9]{1,5}")
 
 
+class _Registry(jws.JWSRegistry):
+    """One algorithm; sizes are limited by `verify`, whose limits differ by kind of document."""
+
+    max_payload_length = 4 << 20
+
+
+_JWS = _Registry(algorithms=[ALGORITHM])
+
+
 class BadDocumentError(InvalidRequestError):
     """`BAD_DOCUMENT`: not a document of the expected type and shape."""
 
@@ -92,7 +101,7 @@ def sign(claims: Claims, key: Ed25519PrivateKey, typ: str) -> str:
     header = {"alg": ALGORITHM, "kid": key_id(key.public_key()), "typ": typ}
     payload = claims.model_dump_json(exclude_none=True).encode()
     signer = OKPKey.import_key(private_pem(key))
-    return jws.serialize_compact(header, payload, signer, algorithms=[ALGORITHM])
+    return jws.serialize_compact(header, payload, signer, registry=_JWS)
 
 
 def verify(
@@ -125,9 +134,7 @@ def verify(
     if key is None:
         raise BadSignatureError("the document's key is not registered for this kind of document")
     try:
-        opened = jws.deserialize_compact(
-            text, OKPKey.import_key(public_pem(key)), algorithms=[ALGORITHM]
-        )
+        opened = jws.deserialize_compact(text, OKPKey.import_key(public_pem(key)), registry=_JWS)
     except (JoseError, InvalidSignature, ValueError, TypeError):
         raise BadSignatureError from None
     if opened.payload is None:

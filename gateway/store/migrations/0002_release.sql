@@ -47,3 +47,8 @@ CREATE TABLE decision_inputs (  -- content-addressed, for replay
     digest TEXT PRIMARY KEY,
     body BLOB NOT NULL  -- canonical JSON without `now`
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE policy_activations (
+    log_index INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL
+) STRICT;
