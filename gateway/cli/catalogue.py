@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 
 @app.command("list")
 def list_products(directory: Directory = POLICY_CATALOGUE, as_json: AsJson = False) -> None:
-    """List every product with its form, subjects and manager."""
+    """List every product with its form; `show` names the units that manage its fields."""
     catalogue = _load(directory, as_json)
     products = [catalogue.product(name) for name in catalogue.names()]
     if as_json:
@@ -34,10 +34,10 @@ def list_products(directory: Directory = POLICY_CATALOGUE, as_json: AsJson = Fal
         return
     table = Table(title="数据产品目录 Catalogue of data products")
     table.add_column("产品 product", no_wrap=True)
-    table.add_column("名称 title", overflow="fold")
+    table.add_column("名称 title", min_width=24)
     table.add_column("形态 form", no_wrap=True)
-    for heading in ("不良 adverse", "字段 fields", "管理单位 manager"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("不良 adverse")
+    table.add_column("字段 fields")
     for product in products:
         table.add_row(
             product.name,
@@ -45,7 +45,6 @@ def list_products(directory: Directory = POLICY_CATALOGUE, as_json: AsJson = Fal
             product.form,
             "是 yes" if product.adverse else "否 no",
             str(len(product.fields)),
-            catalogue.unit(product.manager_uscc).name_zh,
         )
     Console().print(table)
 

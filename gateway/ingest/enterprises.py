@@ -214,9 +214,11 @@ def _records(
 
 def _array(values: Any, kind: Any, count: int) -> TextColumn:
     """Return a column of the contract's type; the stubs don't know types chosen at run time."""
+    column: TextColumn
     if values is None:
-        return pa.nulls(count, kind)
-    column: TextColumn = values if isinstance(values, pa.Array) else pa.array(values, kind)
+        column = pa.nulls(count, kind)
+    else:
+        column = values if isinstance(values, pa.Array) else pa.array(values, kind)
     return column
 
 

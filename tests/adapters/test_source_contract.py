@@ -1,6 +1,6 @@
 """The contract of the Source port; every adapter passes all of it."""
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ def test_every_type_comes_back_as_it_was(place: Place):
     assert table["name"][1].as_py() == "示例“1”公司,有限"
     assert table["capital"][1].as_py() == Decimal("0.001000")
     # Half past midnight in Hainan is still the day before in UTC.
-    assert table["updated"][1].as_py() == datetime(2025, 12, 31, 16, 30, 1, tzinfo=timezone.utc)
+    assert table["updated"][1].as_py() == datetime(2025, 12, 31, 16, 30, 1, tzinfo=UTC)
 
 
 def test_the_schema_is_the_contracts(place: Place):
