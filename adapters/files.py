@@ -36,7 +36,7 @@ class FileSource(GuardedSource):
         location: A path of a file or a directory, or `s3://bucket/key`. Directories are read
             recursively in the order of their names; hidden files and names beginning with `_`
             are left out.
-        schema: Schema that every file must have; needed for CSV, whose types are read by it.
+        expected: Schema that every file must have; needed for CSV, whose types are read by it.
         file_format: `parquet`, `csv` or `ipc`; by default from the ending of the name.
         s3: Region and endpoint. Credentials come from the environment or the profile file of
             the machine, never from here and never from the location.
@@ -49,17 +49,17 @@ class FileSource(GuardedSource):
         self,
         location: str,
         *,
-        schema: pa.Schema | None = None,
+        expected: pa.Schema | None = None,
         file_format: str | None = None,
         s3: S3Options | None = None,
     ) -> None:
         self._location = location
-        self._expected = schema
+        self._expected = expected
         ending = location.rsplit(".", 1)[-1].lower() if "." in location else ""
         self._format = FORMATS.get(file_format or ending, "")
         if not self._format:
             raise SourceError("BAD_LOCATION", "the format is none of parquet, csv, ipc")
-        if self._format == "csv" and schema is None:
+        if self._format == "csv" and expected is None:
             raise SourceError("BAD_LOCATION", "CSV needs the schema of its contract")
         self._s3 = s3
         self._opened: tuple[ds.FileSystemDataset, fs.FileSystem, tuple[_Pin, ...]] | None = None

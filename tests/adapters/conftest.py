@@ -131,11 +131,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
     def put(table: pa.Table) -> FileSource:
         write(table, path, kind)
-        return FileSource(str(path), schema=SCHEMA)
+        return FileSource(str(path), expected=SCHEMA)
 
     def damage(_: FileSource) -> FileSource:
         path.write_bytes(_broken(path.read_bytes(), kind))
-        return FileSource(str(path), schema=SCHEMA)
+        return FileSource(str(path), expected=SCHEMA)
 
     return Place(kind, put, damage)
 
@@ -147,7 +147,7 @@ def _s3_place(options: S3Options, filesystem: fs.S3FileSystem, tmp_path: Path) -
     def upload() -> FileSource:
         with filesystem.open_output_stream(key) as stream:
             stream.write(local.read_bytes())
-        return FileSource(f"s3://{key}", schema=SCHEMA, s3=options)
+        return FileSource(f"s3://{key}", expected=SCHEMA, s3=options)
 
     def put(table: pa.Table) -> FileSource:
         write(table, local, "parquet")
