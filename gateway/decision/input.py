@@ -257,7 +257,9 @@ def _consent(facts: Facts, consent: Consent) -> Document:
 def _hop(hop: Hop | None) -> Document | None:
     if hop is None:
         return None
-    return {"uscc": hop.uscc, "signer": hop.signer, "at": hop.at, "index": hop.index}
+    # The time itself stands in the log entry. The user's hop is as old as the request, so its
+    # time here would make every input unlike every other.
+    return {"uscc": hop.uscc, "signer": hop.signer, "timed": hop.at > 0, "index": hop.index}
 
 
 def _border(facts: Facts, border: Border) -> Document:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gateway.decision.input import InputLimits, count_ceiling
 from gateway.domain.decision import Decision
-from gateway.domain.facts import Border, Facts
+from gateway.domain.facts import Border, Facts, Responsibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
     changes each fact in turn and expects another key. The calendar follows from `now` and is
     covered by `valid_until`, which never passes midnight in Asia/Shanghai.
     """
-    request, publicity, chain = facts.request, facts.publicity, facts.responsibility
+    request, publicity = facts.request, facts.publicity
     subjects = len(request.subjects)
     return (
         id(facts.caller.party),
@@ -97,7 +97,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
         facts.stop_orders,
         publicity.as_of,
         publicity.limit_s,
-        chain,
+        *_chain_key(facts.responsibility),
         facts.platform_operators_only,
         None if facts.border is None else _border_key(facts.border),
         *facts.switches.items(),
@@ -114,6 +114,17 @@ def anchors_of(facts: Facts) -> tuple[object, ...]:
         facts.product,
         facts.consent,
         None if border is None else (border.whitelist, border.mechanisms),
+    )
+
+
+def _chain_key(chain: Responsibility) -> tuple[Hashable, ...]:
+    # Written out because this runs on every request; the time of a hop only has to be there.
+    manager, transmitter, user = chain.manager, chain.transmitter, chain.user
+    return (
+        manager and (manager.uscc, manager.signer, manager.at > 0, manager.index),
+        transmitter
+        and (transmitter.uscc, transmitter.signer, transmitter.at > 0, transmitter.index),
+        user and (user.uscc, user.signer, user.at > 0, user.index),
     )
 
 

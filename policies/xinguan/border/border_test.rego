@@ -258,6 +258,22 @@ test_r62_silent_without_a_basis if {
 	not "R62" in fixture.decided(fixture.person_abroad, []).rules
 }
 
+test_r63_sensitive_fields_of_a_company_count if {
+	token := [["/fields/-", {"class": "SPI", "border": "A", "granted": true, "whitelisted": true, "names": ["owner"]}], ["/consent", fixture.consent]]
+	fixture.decided(fixture.partner, token).allow
+	fixture.fires("XB_MECHANISM", fixture.partner, array.concat(token, [["/border/mechanisms", []]]))
+}
+
+test_r63_lost_sensitive_fields_do_not_count if {
+	token := [["/fields/-", {"class": "SPI", "border": "D", "granted": true, "whitelisted": true, "names": ["owner"]}], ["/border/mechanisms", []]]
+	fixture.silent("XB_MECHANISM", fixture.partner, token)
+}
+
+test_r67_a_partner_abroad_without_border_facts if {
+	home := [["/border", null], ["/caller/jurisdiction", "CN"], ["/request/destination", "CN"]]
+	fixture.fires("XB_WRONG_PATH", fixture.partner, home)
+}
+
 # R66: five years
 test_r66_old_personal_adverse_rows_stay if {
 	adverse := [["/product/adverse", true], ["/publicity/as_of", fixture.now]]

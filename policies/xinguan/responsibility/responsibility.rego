@@ -24,8 +24,7 @@ chain_complete if {
 complete(hop) if {
 	hop.uscc != ""
 	hop.signer != ""
-	hop.at > 0
-	hop.at <= input.now
+	hop.timed
 }
 
 # METADATA

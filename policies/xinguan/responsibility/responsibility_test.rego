@@ -23,9 +23,9 @@ test_r80_no_responsibility_fires_5 if fixture.fires("NO_RESPONSIBILITY", fixture
 
 test_r80_no_responsibility_silent_5 if fixture.silent("NO_RESPONSIBILITY", fixture.agency, [["/responsibility/user/signer", "k1"]])
 
-test_r80_no_responsibility_fires_6 if fixture.fires("NO_RESPONSIBILITY", fixture.agency, [["/responsibility/user/at", fixture.now + 1]])
+test_r80_no_responsibility_fires_6 if fixture.fires("NO_RESPONSIBILITY", fixture.agency, [["/responsibility/user/timed", false]])
 
-test_r80_no_responsibility_silent_6 if fixture.silent("NO_RESPONSIBILITY", fixture.agency, [["/responsibility/user/at", fixture.now]])
+test_r80_no_responsibility_silent_6 if fixture.silent("NO_RESPONSIBILITY", fixture.agency, [["/responsibility/user/timed", true]])
 
 # R82 LOG_FIELDS_MISSING
 test_r82_log_fields_missing_fires if fixture.fires("LOG_FIELDS_MISSING", fixture.agency, [["/request/operator_named", false]])

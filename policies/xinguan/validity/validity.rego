@@ -43,8 +43,6 @@ boundaries contains input.publicity.as_of
 
 boundaries contains publicity.stale_from
 
-boundaries contains hop.at if some hop in input.responsibility
-
 boundaries contains input.border.impact_assessment_until
 
 boundaries contains input.border.whitelist.not_before

@@ -198,3 +198,38 @@ def banking(*fields, **changes) -> Facts:
         request=request(*fields, purpose="ENTERPRISE_CREDIT"),
     )  # fmt: skip
     return replace(base, **changes)
+
+
+def put(value, path, new):
+    """Return a copy of frozen dataclasses (and tuples) with one thing inside changed."""
+    head, _, rest = path.partition(".")
+    if isinstance(value, tuple):
+        index = int(head)
+        inner = put(value[index], rest, new) if rest else new
+        return (*value[:index], inner, *value[index + 1 :])
+    if isinstance(value, dict):
+        return {**value, head: put(value[head], rest, new) if rest else new}
+    return replace(value, **{head: put(getattr(value, head), rest, new) if rest else new})
+
+
+def vary(value, **changes):
+    """Apply `put` for each change; `__` in a name stands for a dot."""
+    for path, new in changes.items():
+        value = put(value, path.replace("__", "."), new)
+    return value
+
+
+def person_abroad(*fields, **changes) -> Facts:
+    """Facts of a partner that asks about one person, everything in order."""
+    base = crossing(*fields, subject_kind=SubjectKind.NATURAL_PERSON)
+    base = replace(base, consent=consent(mode="SEPARATE"), consent_covers=True)
+    return vary(put(base, "border.exporter", exporter(0, 1)), **changes)
+
+
+def ordinary_abroad(persons=0, sensitive=0, mechanisms=None, **changes) -> Facts:
+    """Facts of a partner that asks for ordinary personal information in a company's file."""
+    base = crossing("uscc", "owner_name", consent=consent(mode="SEPARATE"), consent_covers=True)
+    base = put(base, "border.exporter", exporter(persons, sensitive))
+    if mechanisms is not None:
+        base = put(base, "border.mechanisms", mechanisms)
+    return vary(base, **changes)
