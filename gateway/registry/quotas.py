@@ -91,8 +91,7 @@ class LicenceQuotas:
         self._calls = CallRate()
         self._writer = secrets.token_hex(8)
         self._lock = threading.Lock()
-        self._day = 0
-        self._taken: dict[str, int] = {}
+        self._taken: dict[tuple[str, int], int] = {}
 
     def check(self, licence: Licence | None, now_ms: int) -> None:
         """Count one call; without a licence the decision refuses it anyway.
@@ -132,8 +131,7 @@ class LicenceQuotas:
                     "the licence's rows for this day are used up",
                     hints=(f"at most {limit} rows a day; the day ends at 24:00 +08:00",),
                 )
-            taken = self._taken.get(licence.licence_id, 0)
-            self._taken[licence.licence_id] = taken + rows
+            self._take(licence.licence_id, shanghai_day(now_ms), rows)
 
     def used_rows(self, licence_id: str, now_ms: int) -> int:
         """Return the rows of this day, those about to leave here included."""
@@ -163,8 +161,14 @@ class LicenceQuotas:
 
     def _used(self, licence_id: str, now_ms: int) -> int:
         day = shanghai_day(now_ms)
-        if day != self._day:
-            self._day = day
-            self._taken.clear()
         row = self._connection.execute(_OTHERS, (licence_id, day, self._writer)).fetchone()
-        return int(row[0]) + self._taken.get(licence_id, 0)
+        return int(row[0]) + self._taken.get((licence_id, day), 0)
+
+    def _take(self, licence_id: str, day: int, rows: int) -> None:
+        """Add rows to a day; a request may still count on the day before, none on older ones."""
+        key = (licence_id, day)
+        if key not in self._taken:
+            self._taken = {
+                known: count for known, count in self._taken.items() if known[1] >= day - 1
+            }
+        self._taken[key] = self._taken.get(key, 0) + rows
