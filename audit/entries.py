@@ -146,7 +146,7 @@ def intent(*, time: int, node: str, use: Use, snapshot: Digest, fields: Mapping[
 
 
 def batch(
-    *, time: int, node: str, intent: int, number: int, rows: int, content: Digest, bitmap: Digest
+    *, time: int, node: str, intent: int, number: int, rows: int, content: Digest, delivered: Digest
 ) -> Entry:
     """Say what one batch of a stream holds; durable before the batch is handed over.
 
