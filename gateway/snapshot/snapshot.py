@@ -152,15 +152,18 @@ class Snapshot:
         if not count:
             return _empty(self.schema, columns)
         first, last = int(rows[0]), int(rows[-1])
-        if first < 0 or last >= self.rows or (count > 1 and not np.all(rows[1:] > rows[:-1])):
+        run = last - first == count - 1
+        if first < 0 or last >= self.rows or not (_is_run(rows) if run else _ascend(rows)):
             raise ValueError("row numbers are ascending, distinct and inside the snapshot")
-        number = first // self._batch_rows
-        if last // self._batch_rows == number:
-            alone: pa.RecordBatch = self._pick(number, rows, columns)
+        size = self._batch_rows
+        if first // size == last // size:
+            alone: pa.RecordBatch = self._pick(first // size, rows, columns, run=run)
             return alone
-        cuts = np.flatnonzero(np.diff(rows // self._batch_rows)) + 1
+        cuts = np.flatnonzero(np.diff(rows // size)) + 1
         parts = np.split(rows, cuts)
-        picked = [self._pick(int(part[0]) // self._batch_rows, part, columns) for part in parts]
+        picked = [
+            self._pick(int(part[0]) // size, part, columns, run=_is_run(part)) for part in parts
+        ]
         joined: pa.RecordBatch = _arrow.concat_batches(picked)
         return joined
 
@@ -232,12 +235,25 @@ class Snapshot:
             batch = self._batches[number] = self._reader.get_batch(number)
         return batch
 
-    def _pick(self, number: int, rows: Rows, columns: Sequence[str]) -> Any:
+    def _pick(self, number: int, rows: Rows, columns: Sequence[str], *, run: bool) -> Any:
         batch: Any = self._mapped_batch(number).select(columns)
-        offset = int(rows[0]) - number * self._batch_rows
-        if int(rows[-1]) - int(rows[0]) == len(rows) - 1:
-            return batch.slice(offset, len(rows))
-        return batch.take(pa.array(rows - number * self._batch_rows))
+        first = number * self._batch_rows
+        if run:
+            return batch.slice(int(rows[0]) - first, len(rows))
+        return batch.take(pa.array(rows - first))
+
+
+def _ascend(rows: Rows) -> bool:
+    return bool((rows[1:] > rows[:-1]).all())
+
+
+def _is_run(rows: Rows) -> bool:
+    """Say whether the rows are n, n+1, n+2 and so on."""
+    if len(rows) > _FEW:
+        return bool((np.diff(rows) == 1).all())
+    numbers = rows.tolist()
+    first: int = numbers[0]
+    return bool(numbers == list(range(first, first + len(numbers))))
 
 
 def _empty(schema: pa.Schema, columns: Sequence[str]) -> pa.RecordBatch:
