@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from audit.journal import Transaction
+from audit.journal import Appended, Transaction
 from gateway.domain.errors import DeniedError, InvalidRequestError
 from gateway.domain.party import Caller
 from gateway.doors.duties import Duty, require
+from gateway.doors.encoding import promise_message
 from gateway.doors.errors import LawTexts, abort
 from gateway.doors.peer import peer_certificate
 from gateway.identity.peer import identify
@@ -21,7 +22,7 @@ from gateway.release.world import World
 from gateway.store.state import State
 from xinguan.v1 import admin_pb2, admin_pb2_grpc, types_pb2
 
-_Context = grpc.aio.ServicerContext  # type: ignore[type-arg]  # the stubs' parameters do not matter here
+_Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
 
 
 class KeyedRequest(Protocol):
@@ -69,7 +70,11 @@ class AdminDoor(admin_pb2_grpc.AdminServiceServicer):
 
         def job(tx: Transaction, act: Act) -> dict[str, Any]:
             licence = licences.activate(
-                tx, request.document, act, self._keys.authority, self._keys.catalogue
+                tx,
+                request.document,
+                act,
+                authority_key=self._keys.authority,
+                catalogue=self._keys.catalogue,
             )
             return {"index": licence.index, "licence_id": licence.licence_id}
 
@@ -163,18 +168,26 @@ class AdminDoor(admin_pb2_grpc.AdminServiceServicer):
             act = Act(now, self._world.node.name, caller.party.party_id)
             wanted = _claim(request, caller, now, self._window_s)
             done, _ = await self._state.submit(
-                lambda tx: idempotency.once(tx, wanted, lambda inner: job(inner, act))
+                lambda tx: idempotency.once(tx, wanted, lambda inner: _with_leaf(inner, job, act))
             )
             return dict(done)
         except Exception as error:
             await abort(context, error, self._law)
 
     def _promise(self, done: Mapping[str, Any]) -> types_pb2.Promise:
-        index = int(done["index"])
-        promised = self._world.evidence.promise_at(index)
-        return types_pb2.Promise(
-            index=promised.index, leaf_hash=promised.leaf_hash, signature=promised.signature
-        )
+        appended = Appended(int(done["index"]), bytes.fromhex(done["leaf_hash"]), b"")
+        return promise_message(self._world.evidence.promise(appended))
+
+
+def _with_leaf(
+    tx: Transaction, job: Callable[[Transaction, Act], dict[str, Any]], act: Act
+) -> dict[str, Any]:
+    """Do an act and add the leaf hash of its entry, so that a replay gets the same promise."""
+    done = job(tx, act)
+    row = tx.execute(
+        "SELECT leaf_hash FROM audit_entry WHERE position = ?", (done["index"] + 1,)
+    ).fetchone()
+    return done | {"leaf_hash": row[0].hex()}
 
 
 def _claim(request: KeyedRequest, caller: Caller, now: int, window_s: int) -> idempotency.Claim:

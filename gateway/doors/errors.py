@@ -24,11 +24,30 @@ _log = structlog.get_logger(__name__)
 class ReasonText(Protocol):
     """The words of one reason, as the law tables hold them."""
 
-    clause_zh: str
-    clause_en: str
-    remedy_zh: str
-    remedy_en: str
-    unconfirmed: bool
+    @property
+    def clause_zh(self) -> str:
+        """The clause, in Chinese."""
+        ...
+
+    @property
+    def clause_en(self) -> str:
+        """The clause, in English."""
+        ...
+
+    @property
+    def remedy_zh(self) -> str:
+        """What would make it allowed, in Chinese."""
+        ...
+
+    @property
+    def remedy_en(self) -> str:
+        """What would make it allowed, in English."""
+        ...
+
+    @property
+    def unconfirmed(self) -> bool:
+        """True when no lawyer has confirmed the source yet."""
+        ...
 
 
 class LawTexts(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,7 +20,7 @@ from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from xinguan.v1 import exchange_pb2, exchange_pb2_grpc
 
-_Context = grpc.aio.ServicerContext  # type: ignore[type-arg]  # the stubs' parameters do not matter here
+_Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
 
 
 class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):

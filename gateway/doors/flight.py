@@ -9,6 +9,7 @@ import itertools
 import struct
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -34,7 +35,7 @@ SERVICE = "arrow.flight.protocol.FlightService"
 MAX_ENDPOINTS = 8
 _PREFIX = struct.Struct("<4xI")
 _HEADER, _METADATA, _BODY = b"\x12", b"\x1a", b"\xc2\x3e"
-_Context = grpc.aio.ServicerContext  # type: ignore[type-arg]  # the stubs' parameters do not matter here
+_Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
 
 
 class FlightDoor:
@@ -130,7 +131,8 @@ class FlightDoor:
             self._caller(context)
         except Exception as error:
             await abort(context, error, self._law)
-        for action in ():
+        nothing: tuple[flight_pb2.ActionType, ...] = ()
+        for action in nothing:
             yield action
 
     def _ask(self, blob: bytes, context: _Context) -> Ask:
@@ -190,7 +192,7 @@ def frame(message: bytes, app_metadata: bytes) -> bytes:
         message: IPC message: continuation, length, header, body; or empty for metadata alone.
         app_metadata: What goes beside it.
     """
-    parts = []
+    parts: list[bytes | memoryview] = []
     if message:
         (length,) = _PREFIX.unpack_from(message)
         parts += [_HEADER, _varint(length), memoryview(message)[8 : 8 + length]]
@@ -256,7 +258,7 @@ def add_flight(door: FlightDoor, server: grpc.aio.Server) -> None:
 
     one, many = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     descriptor = flight_pb2.FlightDescriptor.FromString
-    handlers = {
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "ListFlights": many(door.ListFlights, flight_pb2.Criteria.FromString, encode),
         "GetFlightInfo": one(door.GetFlightInfo, descriptor, encode),
         "GetSchema": one(door.GetSchema, descriptor, encode),

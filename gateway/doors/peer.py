@@ -16,7 +16,7 @@ def peer_certificate(context: grpc.aio.ServicerContext) -> bytes:  # type: ignor
         UnauthenticatedError: `UNKNOWN_CERTIFICATE` when there is none; the server's credentials
             demand one, so this is a defect or a plain-text server.
     """
-    found = context.auth_context().get("x509_pem_cert")
+    found = list(context.auth_context().get("x509_pem_cert") or ())
     if not found:
         raise UnauthenticatedError("UNKNOWN_CERTIFICATE", "the call came without a certificate")
     return bytes(found[0])

@@ -1,6 +1,7 @@
 """The door of `RepairService`."""
 
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -15,7 +16,7 @@ from gateway.repair.decision import read_decision
 from gateway.repair.publish import Publisher
 from xinguan.v1 import repair_pb2, repair_pb2_grpc
 
-_Context = grpc.aio.ServicerContext  # type: ignore[type-arg]  # the stubs' parameters do not matter here
+_Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
 
 
 class RepairDoor(repair_pb2_grpc.RepairServiceServicer):

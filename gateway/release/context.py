@@ -1,7 +1,6 @@
 """Step two of a request: everything the decision needs, gathered from what was signed before."""
 
 import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,6 +12,7 @@ from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
 from gateway.domain.vocabulary import Role
+from gateway.registry.consents import subject_label
 
 HOME = "CN"
 
@@ -24,14 +24,17 @@ class RegistryView(Protocol):
     process or by another.
     """
 
-    version: int
+    @property
+    def version(self) -> int:
+        """Number of the last committed change."""
+        ...
 
     def caller(self, fingerprint: str) -> Caller | None:
         """Return the party and certificate behind a pin, or None."""
         ...
 
-    def licence_for(self, party_id: str, product: str) -> Licence | None:
-        """Return the newest licence of a party that names a product, whatever its status."""
+    def licence_for(self, party_id: str, product: str, at: int | None = None) -> Licence | None:
+        """Return the licence of a party that speaks for a product, whatever its status."""
         ...
 
     def consent(self, consent_id: str) -> Consent | None:
@@ -42,8 +45,8 @@ class RegistryView(Protocol):
         """Return the emergency stops that touch a party and a product (R87)."""
         ...
 
-    def whitelist(self, partner: str, product: str) -> Whitelist | None:
-        """Return the newest field whitelist of a partner and a product (R68)."""
+    def whitelist(self, partner: str, product: str, at: int | None = None) -> Whitelist | None:
+        """Return the newest field whitelist of a partner and a product in effect (R68)."""
         ...
 
     def feed_as_of(self, product: str) -> int | None:
@@ -104,7 +107,7 @@ def gather(
     consent = view.consent(request.consent_id) if request.consent_id else None
     if request.consent_id and consent is None:
         raise InvalidRequestError("CONSENT_UNKNOWN", "the consent was never registered")
-    licence = view.licence_for(party.party_id, product.name)
+    licence = view.licence_for(party.party_id, product.name, now)
     abroad = request.destination != HOME or party.jurisdiction != HOME
     return Facts(
         now=now,
@@ -123,20 +126,15 @@ def gather(
         ),
         # Deny on doubt: no register of a platform's operators is connected yet (R72).
         platform_operators_only=False if party.role is Role.PLATFORM_ENTERPRISE else None,
-        border=_border(view, caller, request, product) if abroad else None,
+        border=_border(view, caller, request, product, now) if abroad else None,
         switches=node.switches,
     )
-
-
-def consent_label(subject: str, key: bytes) -> str:
-    """Return the keyed label under which consents know a subject, hex."""
-    return hmac.new(key, b"xinguan/consent-subject/v1\0" + subject.encode(), "sha256").hexdigest()
 
 
 def _covers(consent: Consent | None, subjects: Sequence[str], key: bytes) -> bool:
     if consent is None or not subjects:
         return False
-    return all(consent_label(subject, key) in consent.subjects for subject in subjects)
+    return all(subject_label(key, subject) in consent.subjects for subject in subjects)
 
 
 def _user(caller: Caller, licence: Licence | None, request: ExchangeRequest) -> Hop | None:
@@ -147,7 +145,7 @@ def _user(caller: Caller, licence: Licence | None, request: ExchangeRequest) -> 
 
 
 def _border(
-    view: RegistryView, caller: Caller, request: ExchangeRequest, product: Product
+    view: RegistryView, caller: Caller, request: ExchangeRequest, product: Product, now: int
 ) -> Border:
     party = caller.party
     country = party.jurisdiction if party.jurisdiction != HOME else request.destination
@@ -156,7 +154,7 @@ def _border(
         is_judicial=False,
         restricted=False,
         important_data=False,
-        whitelist=view.whitelist(party.party_id, product.name),
+        whitelist=view.whitelist(party.party_id, product.name, now),
         # No mechanism is registered and no person is counted yet: the policy lets nothing
         # about a person cross while that is so.
         mechanisms=(),

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from gateway.domain.decision import Decision
 from gateway.domain.facts import Facts
-from gateway.release.evidence import Promised
+from gateway.release.evidence import Promised, Sent
 from gateway.release.rows import matching
-from gateway.release.world import Prepared, Trail, World
+from gateway.release.trail import Trail
+from gateway.release.world import Prepared, World
 from gateway.snapshot.snapshot import Snapshot
 
 
@@ -157,7 +158,7 @@ class Delivery:
             self._left -= len(rows)
         if plan.shuffle and len(rows) > 1:
             order = np.random.default_rng().permutation(len(rows))
-            batch = batch.take(pa.array(order))
+            batch = batch.take(order)
         self.world.quotas.take_rows(self.facts.licence, len(rows), self.trail.now_ms)
         released = self.prepared.enforcer.apply(batch)
         message = released.serialize().to_pybytes()
@@ -171,16 +172,15 @@ class Delivery:
         self._digest.update(batch.digest)
         first, self._first = self._first, False
         if portion.only:
-            closing = await self._outcome("complete", batch)
+            closing = await self._outcome("delivered", batch)
             return Part(self, first, batch, None, closing)
-        evidence = await self.world.evidence.batch(
-            self.trail, self.intent, self.snapshot.snapshot_id, batch, self._released_rows
-        )
+        sent = self._sent("", batch, batch.batch.num_rows, len(batch.message), batch.digest)
+        evidence = await self.world.evidence.batch(self.trail, self.intent, sent, batch.number)
         return Part(self, first, batch, evidence, None)
 
     async def close(self) -> Part:
         """Record the outcome of a delivery in several batches and return its last part."""
-        closing = await self._outcome("complete", None)
+        closing = await self._outcome("delivered", None)
         first, self._first = self._first, False
         return Part(self, first, None, None, closing)
 
@@ -191,19 +191,24 @@ class Delivery:
 
     async def _outcome(self, status: str, batch: ReleasedBatch | None) -> Closing:
         self.open = False
+        sent = self._sent(status, batch, self._rows, self._bytes, self._digest.digest())
         promise = await self.world.evidence.outcome(
-            self.trail,
-            self.facts,
-            self.intent,
-            self.snapshot.snapshot_id,
-            status=status,
-            rows=self._rows,
-            size=self._bytes,
-            digest=self._digest.digest(),
-            small=batch,
-            released_rows=self._released_rows if batch is not None else None,
+            self.trail, self.facts.licence, self.intent, sent
         )
         return Closing(self._rows, self._bytes, promise)
+
+    def _sent(
+        self, status: str, batch: ReleasedBatch | None, rows: int, size: int, digest: bytes
+    ) -> Sent:
+        return Sent(
+            status=status,
+            rows=rows,
+            size=size,
+            digest=digest,
+            snapshot_id=self.snapshot.snapshot_id,
+            small=None if batch is None else batch.batch,
+            row_numbers=None if batch is None else self._released_rows,
+        )
 
     def _exhausted(self) -> bool:
         return self.prepared.plan.limit > 0 and self._left <= 0
@@ -212,4 +217,4 @@ class Delivery:
 def _status(failure: BaseException) -> str:
     """Return the outcome's word for a failure: its reason code, never its message."""
     code = getattr(failure, "code", None)
-    return f"failed:{code}" if isinstance(code, str) else "cancelled"
+    return code if isinstance(code, str) else "cancelled"

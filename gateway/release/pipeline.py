@@ -15,7 +15,7 @@ Nothing else releases data. The doors translate; they decide nothing.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError, XinguanError
@@ -24,7 +24,8 @@ from gateway.identity.peer import identify
 from gateway.release.context import gather
 from gateway.release.delivery import Delivery, Part
 from gateway.release.identifiers import request_id
-from gateway.release.world import Ask, Planned, Trail, World
+from gateway.release.trail import Trail
+from gateway.release.world import Ask, Planned, World
 
 # A reason with one of these codes means "not now", not "not you".
 _NOT_NOW = frozenset({"FEED_STALE", "AUDIT_UNAVAILABLE"})
@@ -37,7 +38,7 @@ class Exchange:
         """Take the ports; the composition root has built them."""
         self._world = world
 
-    async def release(self, peer: bytes, ask: Ask) -> AsyncIterator[Part]:
+    async def release(self, peer: bytes, ask: Ask) -> AsyncGenerator[Part, None]:
         """Answer one query, batch by batch.
 
         Args:

@@ -15,10 +15,11 @@ from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
 from gateway.release.context import Node, Registry
-from gateway.release.enforce import ConsumerKeys, Enforcer, compile_enforcer, edge_check
+from gateway.release.enforce import Enforcer, compile_enforcer, edge_check
 from gateway.release.evidence import Evidence
 from gateway.release.gate import Gate
 from gateway.release.plan import Plan, make_plan, released_actions
+from gateway.release.pseudonym import ConsumerKeys
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 
@@ -75,24 +76,6 @@ class Quotas(Protocol):
     def take_rows(self, licence: Licence | None, rows: int, now_ms: int) -> None:
         """Count rows that are about to leave, or raise ExhaustedError."""
         ...
-
-
-@dataclass(slots=True)
-class Trail:
-    """What is known of a request so far; a refusal is logged with as much as there is."""
-
-    request_id: str
-    now_ms: int
-    peer: bytes
-    caller: Caller | None = None
-    request: ExchangeRequest | None = None
-    product: str = ""
-    view_version: int = -1
-
-    @property
-    def now(self) -> int:
-        """Unix seconds of the request's arrival."""
-        return self.now_ms // 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,16 @@ After `publish` returns, no batch that held the record can be released any more:
 request and not in a stream already running (DESIGN, invariant 5).
 """
 
+import os
 from dataclasses import dataclass
 
+from audit import entries
+from audit.commitment import Opening, commit
+from audit.errors import AuditUnavailableError
 from audit.journal import Appended, Journal, Transaction
-from gateway.domain.errors import ConflictError, NotFoundError
+from audit.openings import OpeningStore
+from gateway.domain.errors import ConflictError, NotFoundError, UnavailableError
 from gateway.registry.documents import Verified
-from gateway.release.evidence import Evidence
 from gateway.release.gate import Gate
 from gateway.repair.decision import RepairClaims
 from gateway.snapshot.library import SnapshotLibrary
@@ -31,15 +35,17 @@ class Publisher:
         journal: Journal,
         library: SnapshotLibrary,
         gate: Gate,
-        evidence: Evidence,
+        openings: OpeningStore,
         *,
+        node: str,
         gate_wait_ms: int,
     ) -> None:
         """Take the log, the snapshots and the gate that a repair goes through, in that order."""
         self._journal = journal
         self._library = library
         self._gate = gate
-        self._evidence = evidence
+        self._openings = openings
+        self._node = node
         self._gate_wait_s = gate_wait_ms / 1000
 
     async def publish(self, decision: Verified[RepairClaims], actor: str, now: int) -> Published:
@@ -59,8 +65,32 @@ class Publisher:
         snapshot = self._library.current(claims.product)
         if snapshot is None or not len(snapshot.rows_of([claims.record_id])):
             raise NotFoundError("NOT_FOUND", "no admitted record has this id (R25)")
-        entry = self._evidence.repair_entry(claims, decision, actor, now)
-        published = await self._journal.submit(lambda tx: _apply(tx, decision, entry))
+        record = Opening("record", claims.record_id.encode(), os.urandom(32))
+        entry = entries.repair(
+            time=now,
+            node=self._node,
+            actor=actor,
+            product=claims.product,
+            record=commit(record),
+            authority=claims.origin.value,
+            sequence=claims.sequence,
+            verdict=claims.verdict.value,
+            signer=decision.signer,
+            document=decision.digest,
+        )
+
+        def job(tx: Transaction) -> Published:
+            published = _apply(tx, decision, entry)
+            if not published.repeated:
+                self._openings.record(tx, published.appended.index, {"record": record}, ())
+            return published
+
+        try:
+            published = await self._journal.submit(job)
+        except AuditUnavailableError:
+            raise UnavailableError(
+                "AUDIT_UNAVAILABLE", "the audit log can't be written; nothing changed"
+            ) from None
         # The transaction comes first: a crash from here on leaves the record sealed at the
         # next start. The bits and the epoch come second, the acknowledgement last.
         await self._gate.publish(

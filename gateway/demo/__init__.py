@@ -1,0 +1,1 @@
+"""The demonstration: a whole deployment with every kind of user, played through once."""

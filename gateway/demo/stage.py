@@ -1,0 +1,198 @@
+"""The stage: a development deployment with its cast registered, licensed, and records loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.x509 import load_pem_x509_certificate
+
+from audit.journal import Transaction
+from gateway.demo.cast import AUTHORITY, CAST, OPERATOR, PARTNER, SECURITY, WHITELIST, Player
+from gateway.deployment import Deployment
+from gateway.domain.vocabulary import SubjectKind
+from gateway.founding import (
+    AUTHORITY_KEY,
+    CA_CERTIFICATE,
+    CA_KEY,
+    Founding,
+    found,
+)
+from gateway.identity.certificates import CertificateAuthority
+from gateway.identity.keyfiles import (
+    new_tls_key,
+    read_document_key,
+    read_tls_key,
+    write_new,
+    write_private_key,
+)
+from gateway.ingest.loading import Loaded, load_product
+from gateway.ingest.synth import SynthReport, synthesise
+from gateway.registry import certificates, licences, parties, whitelists
+from gateway.registry.act import Act
+from gateway.registry.catalogue import Catalogue
+from gateway.registry.documents import LICENCE_TYPE, sign
+from gateway.registry.licences import AgreementClaims, GrantClaims, LicenceClaims
+from gateway.snapshot.library import SnapshotLibrary
+from gateway.store.state import State
+from xinguan.client import Identity
+
+_DAY_S = 86_400
+_PARTY_DAYS = 90
+_NODE = "demo-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A deployment ready to be served.
+
+    Args:
+        deployment: The deployment.
+        population: What the synthetic population holds.
+        loaded: Product name to what was loaded.
+    """
+
+    deployment: Deployment
+    population: SynthReport
+    loaded: dict[str, Loaded]
+
+    def identity(self, player: Player) -> Identity:
+        """Return a player's certificate and key, as its own programs would load them."""
+        return load_identity(self.deployment, player)
+
+
+def load_identity(deployment: Deployment, player: Player) -> Identity:
+    """Return a player's identity from the deployment's folder of parties."""
+    folder = deployment.parties_directory / player.key
+    authority = deployment.dev_authority / CA_CERTIFICATE
+    return Identity.load(folder / "client.pem", folder / "client.key", authority)
+
+
+def make_deployment(root: Path, now: int) -> Deployment:
+    """Found a development deployment that listens on a free port of this machine."""
+    return found(
+        root,
+        Founding(
+            dev=True,
+            authority_pem=b"",
+            client_ca_pem=b"",
+            node=_NODE,
+            origin="xinguan.example/demo",
+            operator=OPERATOR.party_id,
+            listen="127.0.0.1:0",
+            server_names=("localhost", "127.0.0.1"),
+        ),
+        now,
+    )
+
+
+def register_cast(deployment: Deployment, state: State, now: int) -> None:
+    """Register every organisation, pin its certificate, put its licence into force."""
+    dev = deployment.dev_authority
+    certificate = load_pem_x509_certificate((dev / CA_CERTIFICATE).read_bytes())
+    issuer = CertificateAuthority(read_tls_key(dev / CA_KEY), certificate)
+    act = Act(now, _NODE)
+    for player in CAST:
+        state.run(lambda tx, player=player: _register(tx, player, act))  # type: ignore[misc]  # the default binds the loop's player
+        folder = deployment.parties_directory / player.key
+        folder.mkdir(mode=0o700, parents=True)
+        key = new_tls_key()
+        write_private_key(folder / "client.key", key)
+        pem = issuer.issue_party(player.party_id, key.public_key(), now, _PARTY_DAYS)
+        write_new(folder / "client.pem", pem, 0o644)
+        state.run(lambda tx, pem=pem: certificates.pin(tx, pem, act))  # type: ignore[misc]  # the default binds the loop's certificate
+        if player.kind is not None:
+            state.run(lambda tx, player=player: license_player(deployment, tx, player, act))  # type: ignore[misc]  # as above
+
+
+def license_player(deployment: Deployment, tx: Transaction, player: Player, act: Act) -> str:
+    """Sign a player's licence with the development authority's key and put it into force.
+
+    Returns:
+        The licence id.
+    """
+    key = read_document_key(deployment.dev_authority / AUTHORITY_KEY)
+    document = sign(licence_claims(player, act.now), key, LICENCE_TYPE)
+    licence = licences.activate(tx, document, act, authority_key=deployment.authority_keys().get)
+    return licence.licence_id
+
+
+def licence_claims(player: Player, now: int) -> LicenceClaims:
+    """Return what a player's licence says."""
+    if player.kind is None:
+        raise ValueError("this player needs no licence")
+    return LicenceClaims(
+        v=1,
+        licence_id=f"DEMO-{player.key.upper()}",
+        serial=1,
+        party_id=player.party_id,
+        kind=player.kind,
+        agreement=AgreementClaims(
+            agreement_id=f"AGREEMENT-{player.key.upper()}",
+            not_before=now - _DAY_S,
+            not_after=now + 365 * _DAY_S,
+        ),
+        grants={
+            product: GrantClaims(
+                fields=fields,
+                pseudonymous=product in player.pseudonymous,
+                minimum_subjects=10 if product in player.pseudonymous else 1,
+            )
+            for product, fields in player.grants
+        },
+        purposes=player.purposes,
+        scenarios=(player.scenario,),
+        destinations=(player.destination,),
+        subject_kinds=(SubjectKind.LEGAL_ENTITY,),
+        not_before=now - _DAY_S,
+        not_after=now + 300 * _DAY_S,
+    )
+
+
+def approve_whitelist(state: State, now: int) -> None:
+    """Propose the partner's whitelist and have two different roles approve it (R68)."""
+    act = Act(now, _NODE)
+
+    def job(tx: Transaction) -> None:
+        content = whitelists.content(
+            partner=PARTNER.party_id,
+            product="legal_entity_base",
+            version=1,
+            fields=WHITELIST,
+            mechanism="",
+            not_before=now,
+        )
+        whitelists.propose(tx, content, act)
+        for player in (SECURITY, AUTHORITY):
+            whitelists.approve(tx, content, parties.find(tx, player.party_id), act)
+
+    state.run(job)
+
+
+def set_stage(root: Path, now: int, *, companies: int = 200, seed: int = 1) -> Stage:
+    """Make everything that the demonstration, the end-to-end tests and the benchmarks need.
+
+    Args:
+        root: An empty or missing directory.
+        now: Unix seconds.
+        companies: Size of the synthetic population.
+        seed: The same seed gives the same population.
+    """
+    deployment = make_deployment(root, now)
+    population = synthesise(root / "synthetic", companies=companies, seed=seed, as_of=now)
+    catalogue = Catalogue.load()
+    library = SnapshotLibrary(deployment.snapshots_directory)
+    state = deployment.open_state()
+    try:
+        register_cast(deployment, state, now)
+        approve_whitelist(state, now)
+        act = Act(now, _NODE)
+        loaded = {
+            name: load_product(state, library, catalogue.product(name), file.path, act)
+            for name, file in population.files.items()
+        }
+    finally:
+        state.close()
+    return Stage(deployment, population, loaded)
+
+
+def _register(tx: Transaction, player: Player, act: Act) -> None:
+    parties.register(tx, parties.registration(player.party_id, player.name, player.role), act)

@@ -1,0 +1,105 @@
+"""All doors of the one port: exchange, Flight, repair, audit, administration, reflection."""
+
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from audit.openings import OpeningStore
+from audit.reader import LogReader
+from gateway.decision.law import LawTable
+from gateway.deployment import Deployment, Secrets
+from gateway.doors.admin import AdminDoor, AdminKeys
+from gateway.doors.audit import AuditDoor, AuditKeys
+from gateway.doors.exchange import ExchangeDoor
+from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
+from gateway.doors.flight import FlightDoor, add_flight
+from gateway.doors.repair import RepairDoor
+from gateway.registry.catalogue import Catalogue
+from gateway.release.pipeline import Exchange
+from gateway.release.world import World
+from gateway.repair.publish import Publisher
+from gateway.store.state import State
+from xinguan.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    audit_pb2,
+    audit_pb2_grpc,
+    exchange_pb2,
+    exchange_pb2_grpc,
+    repair_pb2,
+    repair_pb2_grpc,
+)
+
+SERVICES = (
+    exchange_pb2.DESCRIPTOR.services_by_name["ExchangeService"].full_name,
+    repair_pb2.DESCRIPTOR.services_by_name["RepairService"].full_name,
+    audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
+    admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+    FLIGHT_SERVICE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What stands behind the doors."""
+
+    deployment: Deployment
+    state: State
+    world: World
+    exchange: Exchange
+    publisher: Publisher
+    law: LawTable
+    secrets: Secrets
+    catalogue: Catalogue
+
+
+async def add_services(server: grpc.aio.Server, doors: Doors) -> None:
+    """Register every service on a server."""
+    world, law, limits = doors.world, doors.law, doors.deployment.settings.limits
+    authority = doors.deployment.authority_keys()
+    exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(
+        ExchangeDoor(doors.exchange, world, law, max_subjects=limits.max_batch_subjects), server
+    )
+    add_flight(
+        FlightDoor(
+            doors.exchange,
+            world,
+            law,
+            max_subjects=limits.max_batch_subjects,
+            ticket_key=doors.secrets.ticket_key,
+            ticket_life_s=limits.ticket_lifetime_s,
+        ),
+        server,
+    )
+    repair_pb2_grpc.add_RepairServiceServicer_to_server(
+        RepairDoor(doors.publisher, world, law, authority.get), server
+    )
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(
+        AuditDoor(
+            doors.state,
+            world,
+            law,
+            LogReader(doors.deployment.log_directory, doors.deployment.log_vkey),
+            AuditKeys(OpeningStore(doors.secrets.opening_key), doors.secrets.index_key),
+        ),
+        server,
+    )
+    keys = AdminKeys(
+        authority=authority.get,
+        consent=doors.secrets.consents,
+        catalogue={
+            name: frozenset(product.fields) for name, product in doors.catalogue.products.items()
+        },
+    )
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(
+        AdminDoor(doors.state, world, law, keys, window_s=limits.idempotency_window_s), server
+    )
+    servicer = health.aio.HealthServicer()
+    for name in SERVICES:
+        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    reflection.enable_server_reflection(
+        (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )

@@ -1,0 +1,220 @@
+"""The door of `AuditService`: checkpoints and receipts for callers, entries for auditors."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from audit import entries
+from audit.commitment import Opening, commit, subject_label
+from audit.errors import AuditError
+from audit.openings import OpeningStore, who
+from audit.reader import LogReader
+from audit.sequence import read_bodies
+from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
+from gateway.domain.party import Caller
+from gateway.doors.duties import Duty, require
+from gateway.doors.errors import LawTexts, abort
+from gateway.doors.peer import peer_certificate
+from gateway.identity.peer import identify
+from gateway.release.world import World
+from gateway.store.state import State
+from xinguan.v1 import audit_pb2, audit_pb2_grpc
+
+_Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
+_MAX_ENTRIES = 1_000
+_MAX_WAIT_MS = 10_000
+_MAX_REASON = 256
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class AuditKeys:
+    """Keys of what lies beside the log.
+
+    Args:
+        openings: Seals what opens commitments.
+        index_key: 32 bytes; labels subjects in the index of accesses.
+    """
+
+    openings: OpeningStore = field(repr=False)
+    index_key: bytes = field(repr=False)
+
+
+class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
+    """Serves callers their receipts, and auditors the entries."""
+
+    def __init__(
+        self, state: State, world: World, law: LawTexts, reader: LogReader, keys: AuditKeys
+    ) -> None:
+        """Take the published log and the keys of what lies beside it."""
+        self._state = state
+        self._world = world
+        self._law = law
+        self._reader = reader
+        self._keys = keys
+
+    async def GetCheckpoint(
+        self, request: audit_pb2.GetCheckpointRequest, context: _Context
+    ) -> audit_pb2.GetCheckpointResponse:
+        """Return the newest checkpoint; unwitnessed until there is a witness."""
+        try:
+            self._caller(context)
+            checkpoint = await asyncio.to_thread(self._reader.checkpoint)
+            return audit_pb2.GetCheckpointResponse(checkpoint=checkpoint.note, witnessed=False)
+        except AuditError:
+            await abort(context, _not_published(), self._law)
+        except Exception as error:
+            await abort(context, error, self._law)
+
+    async def GetReceipt(
+        self, request: audit_pb2.GetReceiptRequest, context: _Context
+    ) -> audit_pb2.GetReceiptResponse:
+        """Return the receipt of a request's intent, waiting for its checkpoint."""
+        try:
+            caller = self._caller(context)
+            index = await asyncio.to_thread(self._intent_of, request.request_id, caller)
+            await self._published(index, min(request.wait_ms, _MAX_WAIT_MS))
+            proof = await asyncio.to_thread(self._reader.receipt, index)
+            entry = await asyncio.to_thread(self._reader.entry, index)
+            return audit_pb2.GetReceiptResponse(proof=proof, entry=entry)
+        except AuditError:
+            await abort(context, _not_published(), self._law)
+        except Exception as error:
+            await abort(context, error, self._law)
+
+    async def ListEntries(
+        self, request: audit_pb2.ListEntriesRequest, context: _Context
+    ) -> AsyncIterator[audit_pb2.ListEntriesResponse]:
+        """Yield published entries to an auditor; the reading is in the log before them."""
+        try:
+            caller = self._caller(context)
+            require(caller, Duty.READ_LOG)
+            if request.start < 0 or not 1 <= request.count <= _MAX_ENTRIES:
+                raise InvalidRequestError("BAD_REQUEST", f"1 to {_MAX_ENTRIES} entries from 0 on")
+            size = (await asyncio.to_thread(self._reader.checkpoint)).size
+            end = min(size, request.start + request.count)
+            await self._log_reading(
+                caller, "entries", start=request.start, count=max(0, end - request.start)
+            )
+            for index in range(request.start, end):
+                entry = await asyncio.to_thread(self._reader.entry, index)
+                yield audit_pb2.ListEntriesResponse(index=index, entry=entry)
+        except AuditError:
+            await abort(context, _not_published(), self._law)
+        except Exception as error:
+            await abort(context, error, self._law)
+
+    async def ListAccesses(
+        self, request: audit_pb2.ListAccessesRequest, context: _Context
+    ) -> audit_pb2.ListAccessesResponse:
+        """Return who asked about a subject, refusals included; the reading is in the log."""
+        try:
+            caller = self._caller(context)
+            require(caller, Duty.READ_LOG)
+            if not request.subject or not 1 <= len(request.reason) <= _MAX_REASON:
+                raise InvalidRequestError("BAD_REQUEST", "name the subject and why you ask")
+            opening = Opening("subject", request.subject.encode(), os.urandom(32))
+            await self._log_reading(
+                caller, "accesses", subject=commit(opening), reason=request.reason, opening=opening
+            )
+            accesses = await asyncio.to_thread(self._accesses, request.subject)
+            return audit_pb2.ListAccessesResponse(accesses=accesses)
+        except Exception as error:
+            await abort(context, error, self._law)
+
+    def _caller(self, context: _Context) -> Caller:
+        now = self._world.clock_ms() // 1000
+        return identify(peer_certificate(context), self._world.registry.view(), now)
+
+    def _intent_of(self, request_id: str, caller: Caller) -> int:
+        row = self._select("SELECT intent, party_id FROM requests WHERE request_id = ?", request_id)
+        if row is None or row[1] != caller.party.party_id:
+            # Another's request looks exactly like one that never was.
+            raise NotFoundError("NOT_FOUND", "you made no request with this id")
+        return int(row[0])
+
+    async def _published(self, index: int, wait_ms: int) -> None:
+        deadline = self._world.clock_ms() + wait_ms
+        while True:
+            try:
+                if (await asyncio.to_thread(self._reader.checkpoint)).size > index:
+                    return
+            except AuditError:
+                pass  # No checkpoint yet; the first one is under way.
+            if self._world.clock_ms() >= deadline:
+                raise _not_published()
+            await asyncio.sleep(_POLL_S)
+
+    async def _log_reading(
+        self,
+        caller: Caller,
+        what: str,
+        *,
+        start: int | None = None,
+        count: int | None = None,
+        subject: bytes | None = None,
+        reason: str = "",
+        opening: Opening | None = None,
+    ) -> None:
+        entry = entries.audit_read(
+            time=self._world.clock_ms() // 1000,
+            node=self._world.node.name,
+            actor=caller.party.party_id,
+            what=what,
+            start=start,
+            count=count,
+            subject=subject,
+            reason=reason,
+        )
+        if opening is None:
+            await self._state.journal.append(entry)
+            return
+        openings = {"subject": opening}
+        await self._state.submit(
+            lambda tx: self._keys.openings.record(tx, tx.append(entry).index, openings, ())
+        )
+
+    def _accesses(self, subject: str) -> list[audit_pb2.Access]:
+        connection = self._state.connect()
+        try:
+            found = who(connection, subject_label(self._keys.index_key, subject))
+            return [_access(connection, index) for index in found]
+        finally:
+            connection.close()
+
+    def _select(self, statement: str, value: str) -> tuple[Any, ...] | None:
+        connection = self._state.connect()
+        try:
+            row: tuple[Any, ...] | None = connection.execute(statement, (value,)).fetchone()
+        finally:
+            connection.close()
+        return row
+
+
+def _access(connection: sqlite3.Connection, index: int) -> audit_pb2.Access:
+    """Return one access as the entry tells it."""
+    entry = json.loads(read_bodies(connection, index, index + 1)[0][2])
+    fields = [
+        f"{name}:{action}" for action, names in entry.get("fields", {}).items() for name in names
+    ]
+    return audit_pb2.Access(
+        index=index,
+        time=Timestamp(seconds=entry["time"]),
+        party=entry.get("party", ""),
+        purpose=entry.get("purpose", ""),
+        product=entry.get("product", ""),
+        fields=sorted(fields),
+        refused=[code for _, code in entry.get("reasons", [])],
+        licence_index=entry.get("licence", -1),
+    )
+
+
+def _not_published() -> UnavailableError:
+    return UnavailableError("CHECKPOINT_PENDING", "no checkpoint includes this entry yet")

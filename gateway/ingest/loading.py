@@ -1,0 +1,86 @@
+"""Loading a product: a file becomes the snapshot that is served, and the log says so."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.files import FileSource
+from adapters.source import SourceError
+from audit import acts
+from audit.journal import Transaction
+from gateway.domain.errors import InvalidRequestError
+from gateway.domain.product import Product
+from gateway.registry import feeds
+from gateway.registry.act import Act
+from gateway.registry.arrow_schema import arrow_schema
+from gateway.snapshot.library import SnapshotLibrary
+from gateway.snapshot.snapshot import Snapshot
+from gateway.store.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was loaded: the product, its snapshot and the log index of the admission."""
+
+    product: str
+    snapshot: Snapshot
+    index: int
+
+
+def load_product(
+    state: State,
+    library: SnapshotLibrary,
+    product: Product,
+    path: Path | str,
+    act: Act,
+    *,
+    quarantined: int = 0,
+    as_of: int | None = None,
+) -> Loaded:
+    """Admit a file as the current snapshot of a product, and log it.
+
+    Args:
+        state: The open state; its log gets the admission.
+        library: Where snapshots are kept.
+        product: The contract that the file must meet.
+        path: Parquet, CSV or IPC; local or S3.
+        act: The circumstances.
+        quarantined: Rows that were held back before, for the coverage statement.
+        as_of: Unix seconds at which the records were right; by default now. For a product
+            bound to publicity this is also when its feed was last reconciled (R13).
+
+    Raises:
+        InvalidRequestError: `SOURCE_FAILED` when the file can't be read or doesn't meet the
+            contract; what was served before is served still.
+    """
+    moment = act.now if as_of is None else as_of
+    schema = arrow_schema(product)
+    try:
+        source = FileSource(str(path), expected=schema)
+        snapshot = library.admit_and_activate(
+            source,
+            product,
+            schema,
+            now=act.now,
+            as_of=moment,
+            quarantined=quarantined,
+        )
+    except SourceError as error:
+        raise InvalidRequestError("SOURCE_FAILED", f"{product.name}: {error}") from None
+    entry = acts.snapshot_admitted(
+        time=act.now,
+        node=act.node,
+        actor=act.actor,
+        product=product.name,
+        snapshot=snapshot.snapshot_id,
+        contract=product.digest,
+        as_of=moment,
+        rows=snapshot.manifest.rows,
+        quarantined=quarantined,
+    )
+
+    def job(tx: Transaction) -> int:
+        if product.feed_limit_s:
+            feeds.reconciled(tx, product.name, moment, act)
+        return tx.append(entry).index
+
+    return Loaded(product.name, snapshot, state.run(job))

@@ -1,0 +1,341 @@
+"""What the log is told of a request: intent, evidence of batches, outcome, denial, repair.
+
+Every method returns only after its entry is durable. What could be guessed from an entry is
+committed to under a fresh salt; salts and the values that they open lie outside the log,
+sealed, and can be destroyed. Released values are never kept.
+"""
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from audit import entries
+from audit.commitment import Opening, commit, fields_root, subject_label
+from audit.errors import AuditUnavailableError
+from audit.journal import Appended, Journal, Transaction
+from audit.openings import OpeningStore
+from audit.promise import sign_promise
+from gateway.domain.decision import Decision
+from gateway.domain.errors import UnavailableError, XinguanError
+from gateway.domain.facts import Facts
+from gateway.domain.licence import Licence
+from gateway.domain.request import ExchangeRequest
+from gateway.registry import idempotency
+from gateway.release.released_rows import encode_rows
+from gateway.release.trail import Trail
+from gateway.release.use import use_known, use_of
+
+_T = TypeVar("_T")
+_SMALL_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """A durable entry and the log key's promise that it stands at its index."""
+
+    index: int
+    leaf_hash: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceKeys:
+    """Keys of the log and of what lies beside it.
+
+    Args:
+        origin: Name of the log.
+        log_key: Signs promises.
+        openings: Seals what opens commitments.
+        index_key: 32 bytes; labels subjects in the index of accesses.
+    """
+
+    origin: str
+    log_key: Ed25519PrivateKey = field(repr=False)
+    openings: OpeningStore = field(repr=False)
+    index_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How a delivery ended.
+
+    Args:
+        status: `delivered`, `cancelled`, or the reason code of a failure.
+        rows: Rows that were handed over.
+        size: Bytes of Arrow IPC that were handed over.
+        digest: SHA-256 over the digests of the batches.
+        snapshot_id: Snapshot that they come from.
+        small: The batch of an answer in one part, or None.
+        row_numbers: Rows of the snapshot that `small` holds.
+    """
+
+    status: str
+    rows: int
+    size: int
+    digest: bytes
+    snapshot_id: str
+    small: pa.RecordBatch | None = None
+    row_numbers: np.ndarray | None = None
+
+
+class Evidence:
+    """Writes the entries of requests. One per node; used by one event loop."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        keys: EvidenceKeys,
+        *,
+        node: str,
+        idempotency_window_s: int,
+        count_rows: Callable[[Transaction, str, int, int], None],
+        inputs: Callable[[str], bytes],
+    ) -> None:
+        """Take the journal and what goes into entries.
+
+        Args:
+            journal: The one writer.
+            keys: Keys of the log.
+            node: Name of this node.
+            idempotency_window_s: How long a key is remembered.
+            count_rows: Counts released rows of a licence in the outcome's transaction.
+            inputs: Input digest to the canonical input of a recent decision.
+        """
+        self._journal = journal
+        self._keys = keys
+        self._node = node
+        self._window_s = idempotency_window_s
+        self._count_rows = count_rows
+        self._inputs = inputs
+        self._kept_inputs: set[str] = set()
+
+    async def intent(
+        self,
+        trail: Trail,
+        facts: Facts,
+        decision: Decision,
+        snapshot_id: str,
+        replay_digest: bytes | None,
+    ) -> Promised:
+        """Record that data is about to leave, before anything is read.
+
+        Args:
+            trail: The request on its way.
+            facts: What the decision was made on.
+            decision: The decision.
+            snapshot_id: The snapshot that will be read.
+            replay_digest: Claims the idempotency key for this request; None for a ticket.
+
+        Raises:
+            ConflictError: `REPLAYED` or `CONFLICT`; the key was used before.
+            UnavailableError: `AUDIT_UNAVAILABLE`; nothing may leave.
+        """
+        request, party_id = facts.request, facts.caller.party.party_id
+        use, openings = use_of(trail, facts, decision)
+        entry = entries.intent(
+            time=trail.now,
+            node=self._node,
+            use=use,
+            snapshot=snapshot_id,
+            fields={name: action.value for name, action in decision.actions.items()},
+        )
+        wanted = _claim(trail, request, party_id, replay_digest, self._window_s)
+        labels = self._labels(request.subjects)
+        document = self._unkept_input(decision)
+
+        def job(tx: Transaction) -> Appended:
+            if wanted is not None:
+                idempotency.claim(tx, wanted)
+            appended = tx.append(entry)
+            self._keys.openings.record(tx, appended.index, openings, labels)
+            tx.execute(
+                "INSERT INTO requests VALUES (?, ?, ?)",
+                (trail.request_id, party_id, appended.index),
+            )
+            if document is not None:
+                tx.execute(
+                    "INSERT OR IGNORE INTO decision_inputs VALUES (?, ?)",
+                    (decision.input_digest, document),
+                )
+            return appended
+
+        promised = self.promise(await _durable(self._journal.submit(job)))
+        self._kept_inputs.add(decision.input_digest)
+        return promised
+
+    async def batch(self, trail: Trail, intent: Promised, sent: Sent, number: int) -> Promised:
+        """Record one batch of a stream before it leaves.
+
+        Args:
+            trail: The request on its way.
+            intent: Its intent.
+            sent: The batch: rows, row numbers, the digest of its IPC message.
+            number: Number of the batch.
+
+        Raises:
+            UnavailableError: `AUDIT_UNAVAILABLE`; the batch may not leave.
+        """
+        runs = encode_rows(sent.row_numbers)
+        openings = {
+            "content": Opening("content", sent.digest, os.urandom(32)),
+            "delivered": Opening("rows", runs, os.urandom(32)),
+        }
+        entry = entries.batch(
+            time=trail.now,
+            node=self._node,
+            intent=intent.index,
+            number=number,
+            rows=sent.rows,
+            content=commit(openings["content"]),
+            delivered=commit(openings["delivered"]),
+        )
+
+        def job(tx: Transaction) -> Appended:
+            appended = tx.append(entry)
+            self._keys.openings.record(tx, appended.index, openings, ())
+            _deliver(tx, intent.index, number, sent.snapshot_id, runs)
+            return appended
+
+        return self.promise(await _durable(self._journal.submit(job)))
+
+    async def outcome(
+        self, trail: Trail, licence: Licence | None, intent: Promised, sent: Sent
+    ) -> Promised:
+        """Record how a delivery ended; of an answer in one part, before it leaves.
+
+        Args:
+            trail: The request on its way.
+            licence: Whose rows of the day are counted.
+            intent: The intent that it closes.
+            sent: How it ended.
+
+        Raises:
+            UnavailableError: `AUDIT_UNAVAILABLE`; an answer in one part may not leave.
+        """
+        runs = b"" if sent.small is None else encode_rows(sent.row_numbers)
+        openings = {"content": Opening("content", sent.digest, os.urandom(32))}
+        if runs:
+            openings["delivered"] = Opening("rows", runs, os.urandom(32))
+        root = None
+        if sent.small is not None and sent.rows <= _SMALL_ROWS:
+            seed = os.urandom(32)
+            root = fields_root(field_values(sent.small), seed)
+            # The seed opens fields one by one; the values themselves are not kept.
+            openings["field_root"] = Opening("seed", b"", seed)
+        entry = entries.outcome(
+            time=trail.now,
+            node=self._node,
+            intent=intent.index,
+            status=sent.status,
+            rows=sent.rows,
+            size=sent.size,
+            content=commit(openings["content"]),
+            field_root=root,
+            delivered=commit(openings["delivered"]) if runs else None,
+        )
+
+        def job(tx: Transaction) -> Appended:
+            appended = tx.append(entry)
+            self._keys.openings.record(tx, appended.index, openings, ())
+            if runs:
+                _deliver(tx, intent.index, 0, sent.snapshot_id, runs)
+            if sent.rows and licence is not None:
+                self._count_rows(tx, licence.licence_id, sent.rows, trail.now_ms)
+            return appended
+
+        return self.promise(await _durable(self._journal.submit(job)))
+
+    async def denial(self, trail: Trail, refusal: XinguanError) -> int:
+        """Record a refusal, with as much as was known; return its log index.
+
+        Returns:
+            The index, or -1 when the log itself is what fails: nothing leaves either way.
+        """
+        use, openings = use_known(trail)
+        entry = entries.denial(
+            time=trail.now,
+            node=self._node,
+            use=use,
+            reasons=[(reason.rule, reason.code) for reason in refusal.reasons],
+        )
+        labels = self._labels(trail.request.subjects) if trail.request else ()
+
+        def job(tx: Transaction) -> Appended:
+            appended = tx.append(entry)
+            self._keys.openings.record(tx, appended.index, openings, labels)
+            return appended
+
+        try:
+            return (await self._journal.submit(job)).index
+        except AuditUnavailableError:
+            return -1
+
+    def promise(self, appended: Appended) -> Promised:
+        """Return the log key's promise on a durable entry."""
+        keys = self._keys
+        signature = sign_promise(keys.log_key, keys.origin, appended.index, appended.leaf_hash)
+        return Promised(appended.index, appended.leaf_hash, signature)
+
+    def _labels(self, subjects: Sequence[str]) -> list[bytes]:
+        return [subject_label(self._keys.index_key, subject) for subject in subjects]
+
+    def _unkept_input(self, decision: Decision) -> bytes | None:
+        """Return a decision's input when it may not be in the store yet, for replay."""
+        if decision.input_digest in self._kept_inputs:
+            return None
+        if len(self._kept_inputs) > 100_000:  # noqa: PLR2004 - 10 MB of digests; then start over
+            self._kept_inputs.clear()
+        return self._inputs(decision.input_digest)
+
+
+def field_values(batch: pa.RecordBatch) -> dict[str, bytes]:
+    """Return the canonical bytes of each field of a small answer: JSON of its values as text."""
+    return {
+        name: json.dumps(
+            column.to_pylist(), default=str, ensure_ascii=False, separators=(",", ":")
+        ).encode()
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+
+
+async def _durable(work: Awaitable[_T]) -> _T:
+    """Wait for the log; without it nothing leaves (R81).
+
+    Raises:
+        UnavailableError: `AUDIT_UNAVAILABLE`.
+    """
+    try:
+        return await work
+    except AuditUnavailableError:
+        raise UnavailableError(
+            "AUDIT_UNAVAILABLE", "the audit log can't be written; nothing leaves without it"
+        ) from None
+
+
+def _claim(
+    trail: Trail,
+    request: ExchangeRequest,
+    party_id: str,
+    replay_digest: bytes | None,
+    window_s: int,
+) -> idempotency.Claim | None:
+    if replay_digest is None:
+        return None
+    return idempotency.Claim(
+        party_id=party_id,
+        key=request.idempotency_key,
+        request_digest=replay_digest.hex(),
+        request_id=trail.request_id,
+        now=trail.now,
+        window_s=window_s,
+    )
+
+
+def _deliver(tx: Transaction, intent: int, sequence: int, snapshot_id: str, runs: bytes) -> None:
+    tx.execute("INSERT INTO deliveries VALUES (?, ?, ?, ?)", (intent, sequence, snapshot_id, runs))
