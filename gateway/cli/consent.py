@@ -53,7 +53,7 @@ def withdraw(
     """End a consent from now on, for running streams too."""
     with session(home) as opened:
         done = opened.run(lambda tx: consents.withdraw(tx, consent, opened.act))
-    show(_told(done), as_json, title="Consent withdrawn")
+    show({**_told(done.consent), "entry": done.index}, as_json, title="Consent withdrawn")
 
 
 def _told(consent: Consent) -> dict[str, Any]:

@@ -63,18 +63,20 @@ def read_private(path: Path) -> bytes:
             or it isn't a plain file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         raise KeyFileError("NO_KEY", f"the key file {path.name} can't be read") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
             raise KeyFileError(
                 "BAD_FILE_MODE",
-                f"the key file {path.name} can be read by others than its owner",
+                f"the key file {path.name} is no plain file that its owner alone can read",
                 hints=(f"run: chmod 600 {path.name}",),
             )
-        return file.read(_GREATEST_KEY_FILE_BYTES)
+        return os.read(descriptor, _GREATEST_KEY_FILE_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def new_tls_key() -> ec.EllipticCurvePrivateKey:

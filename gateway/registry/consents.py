@@ -144,7 +144,20 @@ def register(tx: Transaction, document: str, act: Act, keys: ConsentKeys) -> Con
     return _insert(tx, consent, sealed, act)
 
 
-def withdraw(tx: Transaction, consent_id: str, act: Act) -> Consent:
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The end of a consent.
+
+    Args:
+        consent: The consent, withdrawn.
+        index: Log index of the withdrawal.
+    """
+
+    consent: Consent
+    index: int
+
+
+def withdraw(tx: Transaction, consent_id: str, act: Act) -> Withdrawal:
     """End a consent from now on, for running streams too, and log it.
 
     Raises:
@@ -154,7 +167,7 @@ def withdraw(tx: Transaction, consent_id: str, act: Act) -> Consent:
     consent = find(tx, consent_id)
     if consent.withdrawn_at is not None:
         raise ConflictError("CONFLICT", "this consent was withdrawn before")
-    tx.append(
+    appended = tx.append(
         entries.consent_withdrawn(
             time=act.now,
             node=act.node,
@@ -168,7 +181,7 @@ def withdraw(tx: Transaction, consent_id: str, act: Act) -> Consent:
         "UPDATE consents SET withdrawn_at = ?, changed = ? WHERE consent_id = ?",
         (act.now, raise_version(tx), consent_id),
     )
-    return replace(consent, withdrawn_at=act.now)
+    return Withdrawal(replace(consent, withdrawn_at=act.now), appended.index)
 
 
 def open_sealed(tx: Transaction, consent_id: str, keys: ConsentKeys) -> tuple[bytes, str]:

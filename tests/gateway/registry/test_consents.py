@@ -132,9 +132,11 @@ def test_a_consent_for_ten_thousand_subjects_fits(world, issuer) -> None:
 
 def test_a_withdrawal_holds_and_is_final(world, issuer) -> None:
     consent = register(world, world.consent_document(issuer[1], world.party(2, "BANK")))
-    world.run(lambda tx: consents.withdraw(tx, "C-1", world.act))
-    assert world.registry.view().consent("C-1").withdrawn_at == NOW
-    assert world.entries()[-1]["consent"] == consent.index
+    done = world.run(lambda tx: consents.withdraw(tx, "C-1", world.act))
+    assert world.registry.view().consent("C-1") == done.consent
+    assert done.consent.withdrawn_at == NOW
+    entry = world.entries()[done.index]
+    assert (entry["kind"], entry["consent"]) == ("consent_withdrawn", consent.index)
     with pytest.raises(ConflictError):
         world.run(lambda tx: consents.withdraw(tx, "C-1", world.act))
     with pytest.raises(NotFoundError) as caught:
