@@ -4,7 +4,7 @@
     mask        text keeps its first character and gets three asterisks, whatever its length;
                 every other type is null. A null stays null
     pseudonym   text, see `pseudonym`
-    generalise  text, see `generalise`
+    generalise  text, or for `presence` a boolean, see `generalise`
     drop        the column isn't there
 
 Each field of the released schema says in its metadata what was done to it, so that a masked
@@ -164,7 +164,7 @@ def _transform(
         listed = pa.types.is_list(before)
         return pseudonymiser.column, pa.list_(pa.string()) if listed else pa.string()
     if action is FieldAction.GENERALISE:
-        return kernel_for(field, before), pa.string()
+        return kernel_for(field, before)
     raise InternalError("POLICY_UNKNOWN_ANSWER", "a decision names an unknown field action")
 
 

@@ -1,10 +1,11 @@
 """Generalisation: what replaces an exact value where only its order of size may be seen.
 
-    band   an amount becomes the half-open band it lies in, `[100, 500)`, as text in the
-           field's unit; 以上 includes the number and 不满 excludes it (Civil Code art. 1259)
-    year   a date or an instant becomes its year in Asia/Shanghai
-    city   a division code (GB/T 2260) or an address becomes its city-level division; in
-           Hainan the counties that the province manages directly are city-level
+    band      an amount becomes the half-open band it lies in, `[100, 500)`, as text in the
+              field's unit; 以上 includes the number and 不满 excludes it (Civil Code art. 1259)
+    year      a date or an instant becomes its year in Asia/Shanghai
+    city      a division code (GB/T 2260) or an address becomes its city-level division; in
+              Hainan the counties that the province manages directly are city-level
+    presence  any value becomes whether there is one at all
 
 A value that a transform doesn't understand becomes null, never itself.
 """
@@ -72,11 +73,27 @@ def city(values: Any) -> Any:
     return pc.coalesce(by_code, by_address)
 
 
-_KERNELS: dict[str, Kernel] = {"band": band, "year": year, "city": city}
+def presence(values: Any) -> Any:
+    """Return for each value whether it is there; an empty text is not."""
+    there = values.is_valid()
+    if not pa.types.is_string(values.type):
+        return there
+    return pc.and_(there, pc.not_equal(values, "").fill_null(False))
 
 
-def kernel_for(field: Field, column_type: Any) -> Kernel:
+_KERNELS: dict[str, tuple[Kernel, Any]] = {
+    "band": (band, pa.string()),
+    "year": (year, pa.string()),
+    "city": (city, pa.string()),
+    "presence": (presence, pa.bool_()),
+}
+
+
+def kernel_for(field: Field, column_type: Any) -> tuple[Kernel, Any]:
     """Return the transform that the contract names for a field, or its type's own.
+
+    Returns:
+        The kernel and the Arrow type of what it makes.
 
     Raises:
         InternalError: `POLICY_UNKNOWN_ANSWER` when there is none that fits the type.
@@ -87,7 +104,8 @@ def kernel_for(field: Field, column_type: Any) -> Kernel:
     number = number or types.is_floating(column_type)
     default = "year" if temporal else "band" if number else ""
     name = field.generalisation or default
-    fits = {"band": number, "year": temporal, "city": types.is_string(column_type)}
+    text = types.is_string(column_type)
+    fits = {"band": number, "year": temporal, "city": text, "presence": True}
     if not fits.get(name, False):
         raise InternalError(
             "POLICY_UNKNOWN_ANSWER", "a field is to be generalised and has no way to be"

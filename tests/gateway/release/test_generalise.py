@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from gateway.domain.errors import InternalError
 from gateway.domain.product import Field
 from gateway.domain.vocabulary import BorderDefault, FieldClass
-from gateway.release.generalise import BANDS, EDGES, band, city, kernel_for, year
+from gateway.registry.arrow_schema import arrow_type
+from gateway.registry.catalogue import Catalogue
+from gateway.release.generalise import BANDS, EDGES, band, city, kernel_for, presence, year
 
 MONEY = pa.decimal128(38, 6)
 
@@ -92,10 +94,29 @@ def test_a_place_never_says_more_than_before(text):
 
 
 def test_the_contract_names_the_transform_or_the_type_implies_it():
-    assert kernel_for(field("band"), MONEY) is band
-    assert kernel_for(field(), pa.int64()) is band
-    assert kernel_for(field(), pa.date32()) is year
-    assert kernel_for(field("city"), pa.string()) is city
+    assert kernel_for(field("band"), MONEY) == (band, pa.string())
+    assert kernel_for(field(), pa.int64()) == (band, pa.string())
+    assert kernel_for(field(), pa.date32()) == (year, pa.string())
+    assert kernel_for(field("city"), pa.string()) == (city, pa.string())
+    assert kernel_for(field("presence"), pa.list_(pa.string())) == (presence, pa.bool_())
+
+
+def test_presence_tells_only_whether_there_is_a_value():
+    assert of(presence, (["x", "", None], pa.string())) == [True, False, False]
+    assert of(presence, ([0, None], pa.int64())) == [True, False]
+
+
+def test_every_field_of_the_catalogue_can_be_enforced(root):
+    """What the contracts name as a transform, enforcement has."""
+    catalogue = Catalogue.load(root / "policies" / "catalogue")
+    seen = 0
+    for name in catalogue.names():
+        for one in catalogue.product(name).fields.values():
+            if one.generalisation:
+                kernel, made = kernel_for(one, arrow_type(one))
+                assert kernel(pa.nulls(2, arrow_type(one))).type == made
+                seen += 1
+    assert seen >= 5
 
 
 @pytest.mark.parametrize(
