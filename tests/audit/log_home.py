@@ -1,0 +1,50 @@
+"""A log in a temporary directory, with a key that everybody may know."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from audit.integrator import Integrator
+from audit.journal import Journal
+from audit.note import Ed25519Signer
+
+ORIGIN = "example.com/test-log"
+SIGNER = Ed25519Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+VKEY = SIGNER.verifier_key
+
+
+@dataclass
+class LogHome:
+    """A state database and a log directory under one root; time stands still until moved."""
+
+    root: Path
+    now: int = 1_800_000_000
+    journal: Journal = field(init=False)
+
+    def __post_init__(self):
+        self.root.mkdir(exist_ok=True)
+        self.reopen()
+
+    def reopen(self):
+        self.journal = Journal(self.root / "state.sqlite3")
+
+    @property
+    def directory(self):
+        return self.root / "log"
+
+    def integrator(self, **more):
+        return Integrator(self.journal, self.directory, ORIGIN, SIGNER, lambda: self.now, **more)
+
+    def append(self, count, start=0):
+        bodies = [body(start + number) for number in range(count)]
+        self.journal.run(lambda tx: [tx.append_body(each) for each in bodies])
+
+    def append_quickly(self, count, start=0):
+        for first in range(start, start + count, 4000):
+            rows = [(body(n),) for n in range(first, min(first + 4000, start + count))]
+            self.journal.run(lambda tx, rows=rows: [tx.append_body(row) for (row,) in rows])
+
+
+def body(number):
+    return f'{{"number":{number},"pad":"{"x" * (number % 40)}"}}'.encode()
