@@ -1,0 +1,133 @@
+"""`xinguan policy`: what the law decides, why, and how that is proven."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.decision import explain as explaining
+from gateway.decision.bundle import DEFAULT_POLICIES, BuildError, Bundle, build, load
+from gateway.decision.coverage import rule_rows
+from gateway.decision.decider import Decider
+from gateway.decision.law import LawTable
+from gateway.decision.pages import rules_page
+from gateway.decision.wasm import WasmEngine
+from gateway.domain.errors import XinguanError
+
+app = typer.Typer(help="The law as policy: explain, rules, coverage, build, check.")
+
+Policies = Annotated[Path, typer.Option(help="The policies directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]
+Language = Annotated[str, typer.Option("--lang", help="zh or en.")]
+
+
+@app.command("explain")
+def explain_command(
+    request: Annotated[Path, typer.Argument(help="A policy input with `now`, as JSON.")],
+    policies: Policies = DEFAULT_POLICIES,
+    language: Language = "zh",
+    as_json: Json = False,
+) -> None:
+    """Decide a request document and print each rule that fired, its clause and the remedy."""
+    try:
+        document, now = explaining.read_request(request.read_text(encoding="utf-8"))
+        explanation = asyncio.run(_explain(document, now, policies))
+        if as_json:
+            _print_json(explaining.as_document(explanation))
+        else:
+            typer.echo(explaining.as_text(explanation, language))
+    except XinguanError as error:
+        raise _failed(error.code, error.message) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _failed("BAD_REQUEST", "the request document can't be read") from error
+
+
+async def _explain(document: bytes, now: int, policies: Path) -> explaining.Explanation:
+    bundle = load(policies)
+    decider = Decider(WasmEngine(bundle), bundle, LawTable.load(policies))
+    try:
+        return await explaining.explain(document, now, decider, policies)
+    finally:
+        await decider.close()
+
+
+@app.command("rules")
+def rules_command(
+    policies: Policies = DEFAULT_POLICIES,
+    language: Language = "zh",
+    markdown: Annotated[bool, typer.Option(help="Print the page of docs/rules.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print every rule with its kind, source and place."""
+    rows = rule_rows(policies)
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    elif markdown:
+        typer.echo(rules_page(rows, language), nl=False)
+    else:
+        for row in rows:
+            title = row.title_zh if language == "zh" else row.title_en
+            mark = " ⚠" if row.unconfirmed else ""
+            typer.echo(f"{row.rule} {row.kind:<8} {title} [{row.source}]{mark}")
+
+
+@app.command("coverage")
+def coverage_command(policies: Policies = DEFAULT_POLICIES, as_json: Json = False) -> None:
+    """Print which tests prove each rule's effect and absence; exit 1 when one is unproven."""
+    rows = rule_rows(policies, checkout=policies.parent)
+    if as_json:
+        _print_json([asdict(row) | {"proven": row.proven} for row in rows])
+    else:
+        for row in rows:
+            rego = ", ".join(f"{rule.package}/{rule.code}" for rule in row.rego)
+            places = rego or ", ".join(row.modules) or row.where
+            typer.echo(
+                f"{row.rule} {row.kind:<8} +{len(row.effect)} -{len(row.absence)} "
+                f"{' '.join(row.measures)}  {places}"
+            )
+    if not all(row.proven for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command("build")
+def build_command(
+    opa: Annotated[Path, typer.Option(help="The OPA binary.")] = Path(".tools/bin/opa"),
+    policies: Policies = DEFAULT_POLICIES,
+    as_json: Json = False,
+) -> None:
+    """Compile the policy and write the bundle beside its sources."""
+    try:
+        _print_bundle(build(policies, opa), as_json=as_json)
+    except BuildError as error:
+        raise _failed("POLICY_MISMATCH", str(error)) from error
+    except XinguanError as error:
+        raise _failed(error.code, error.message) from error
+
+
+@app.command("check")
+def check_command(policies: Policies = DEFAULT_POLICIES, as_json: Json = False) -> None:
+    """Compare the bundle with its sources; exit 1 when it is stale."""
+    try:
+        _print_bundle(load(policies), as_json=as_json)
+    except XinguanError as error:
+        raise _failed(error.code, error.message) from error
+
+
+def _print_bundle(bundle: Bundle, *, as_json: bool) -> None:
+    document = {"revision": bundle.revision, "digest": bundle.digest}
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo("\n".join(f"{name}: {value}" for name, value in document.items()))
+
+
+def _print_json(document: object) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def _failed(code: str, message: str) -> typer.Exit:
+    typer.echo(f"{code}: {message}", err=True)
+    return typer.Exit(1)

@@ -1,0 +1,155 @@
+"""Which rule of domain-rules section 9 is decided where, and which tests prove both its sides.
+
+Read from the sources themselves: the rule table (`policies/data/rules.json`), the METADATA of
+the Rego rules, and the names of the tests beside them. A test `test_r30_..._silent...` proves
+that R30 stays silent, any other `test_r30_...` that it takes effect. For rules that run where
+records enter or change, the Python modules that name the rule are listed instead.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.decision.law import UNCONFIRMED_TAGS
+from gateway.decision.tables import read_table
+
+KINDS = ("decision", "ingest", "state", "process", "deferred")
+ROOMS = ("gateway", "adapters", "audit")
+_ANNOTATION = re.compile(
+    r"# METADATA\n# title: (?P<title>.*)\n(?:# (?!custom).*\n)*# custom:\n#   rule: (?P<rule>\w+)\n"
+    r"#   code: (?P<code>\w+)\n"
+)
+_TEST = re.compile(r"^test_(r[0-9][0-9a-z])_\w+", re.MULTILINE)
+_RULE_ID = re.compile(r"\bR[0-9][0-9A]\b")
+
+
+@dataclass(frozen=True, slots=True)
+class RegoRule:
+    """One annotated Rego rule.
+
+    Args:
+        package: Its package, for example `xinguan.callers`.
+        code: The reason code it gives.
+        title: Its English title.
+    """
+
+    package: str
+    code: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One rule of section 9 with everything that stands for it.
+
+    Args:
+        rule: Rule id.
+        kind: decision, ingest, state, process or deferred.
+        title_zh: Chinese title.
+        title_en: English title.
+        measures: Measures of the base document it serves.
+        source: Law or measure it rests on.
+        tag: Evidence tag of domain-rules section 0.
+        where: The Rego package or the room it runs in.
+        issue: Issue it waits for or is deepened by; 0 when none.
+        note_zh: Remark, Chinese.
+        note_en: Remark, English.
+        rego: The Rego rules that carry it.
+        effect: Names of the tests of its effect.
+        absence: Names of the tests of its silence.
+        modules: Python modules that name it.
+    """
+
+    rule: str
+    kind: str
+    title_zh: str
+    title_en: str
+    measures: tuple[str, ...]
+    source: str
+    tag: str
+    where: str
+    issue: int
+    note_zh: str
+    note_en: str
+    rego: tuple[RegoRule, ...]
+    effect: tuple[str, ...]
+    absence: tuple[str, ...]
+    modules: tuple[str, ...] = field(default=())
+
+    @property
+    def unconfirmed(self) -> bool:
+        """True when its source was not verified."""
+        return self.tag in UNCONFIRMED_TAGS
+
+    @property
+    def proven(self) -> bool:
+        """True when a decision rule has a Rego rule and tests on both sides, or isn't one."""
+        return self.kind != "decision" or bool(self.rego and self.effect and self.absence)
+
+
+def rule_rows(policies: Path, *, checkout: Path | None = None) -> tuple[RuleRow, ...]:
+    """Return every rule of section 9 in order.
+
+    Args:
+        policies: The `policies` directory.
+        checkout: Root of the source tree, to list the modules that name a rule; None to skip.
+
+    Raises:
+        ValueError: When the rule table is malformed or names an unknown kind.
+    """
+    rego, tests = _rego_rules(policies), _tests(policies)
+    modules = {} if checkout is None else _modules(checkout)
+    rows = []
+    for rule, entry in read_table(policies / "data", "rules").items():
+        words = {key: str(entry.get(key, "")) for key in _WORDS}
+        if words["kind"] not in KINDS:
+            raise ValueError(f"rules.{rule}: unknown kind")
+        measures = entry.get("measures")
+        names = tests.get(rule, [])
+        rows.append(
+            RuleRow(
+                rule=rule,
+                **words,
+                measures=tuple(map(str, measures)) if isinstance(measures, list) else (),
+                issue=int(str(entry.get("issue", 0))),
+                rego=tuple(rego.get(rule, ())),
+                effect=tuple(name for name in names if "silent" not in name),
+                absence=tuple(name for name in names if "silent" in name),
+                modules=tuple(modules.get(rule, ())),
+            )
+        )
+    return tuple(rows)
+
+
+_WORDS = ("kind", "title_zh", "title_en", "source", "tag", "where", "note_zh", "note_en")
+
+
+def _rego_rules(policies: Path) -> Mapping[str, list[RegoRule]]:
+    found: dict[str, list[RegoRule]] = {}
+    for path in sorted(policies.glob("xinguan/**/*.rego")):
+        if path.name.endswith("_test.rego"):
+            continue
+        package = ".".join(path.relative_to(policies).parent.parts)
+        for match in _ANNOTATION.finditer(path.read_text(encoding="utf-8")):
+            entry = RegoRule(package, match["code"], match["title"])
+            found.setdefault(match["rule"], []).append(entry)
+    return found
+
+
+def _tests(policies: Path) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path in sorted(policies.glob("xinguan/**/*_test.rego")):
+        for match in _TEST.finditer(path.read_text(encoding="utf-8")):
+            found.setdefault(match[1].upper(), []).append(match[0])
+    return found
+
+
+def _modules(checkout: Path) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for room in ROOMS:
+        for path in sorted((checkout / room).rglob("*.py")):
+            name = path.relative_to(checkout).as_posix()
+            for rule in set(_RULE_ID.findall(path.read_text(encoding="utf-8"))):
+                found.setdefault(rule, []).append(name)
+    return found
