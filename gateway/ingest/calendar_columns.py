@@ -4,6 +4,7 @@ The rule is that of `gateway.domain.period`; a property test holds the two toget
 A day is a count of days since 1970-01-01; `NO_DAY` stands for a missing one.
 """
 
+import datetime as dt
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,11 @@ Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 NO_DAY = np.iinfo(np.int64).min
 # Later than any date a record can carry, and still far from overflowing an int64 sum.
 NEVER = 1 << 62
+
+
+def ordinal(day: dt.date) -> int:
+    """Return a day as days since 1970-01-01."""
+    return day.toordinal() - dt.date(1970, 1, 1).toordinal()
 
 
 def days_of(column: Column) -> Days:

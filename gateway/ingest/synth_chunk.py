@@ -1,6 +1,5 @@
 """One chunk of synthetic records: whose they are, and the envelope around them."""
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S, PeriodTable, Severity
 from gateway.domain.product import Product
 from gateway.ingest.arrow_text import TextColumn, joined
-from gateway.ingest.calendar_columns import NO_DAY, Days, add_months, dates_from
+from gateway.ingest.calendar_columns import NO_DAY, Days, add_months, dates_from, ordinal
 from gateway.ingest.synth_draws import Draws, Flags, Rows, pick, uuid7_texts
 from gateway.ingest.synth_population import KINDS, Population, serials
 from gateway.registry.arrow_schema import TIME_ZONE
@@ -198,7 +197,7 @@ def adverse_state(chunk: Chunk, weights: tuple[float, ...] = SEVERITY_WEIGHTS) -
     grade = np.where(first, 1, draws.weighted("severity", rows, weights))
     determined = np.where(first, chunk.today - 120, chunk.days_ago("determined", _OLD_DAYS))
     # Only published records of before Order 36 may lack a class.
-    old = determined < _day(chunk.periods)
+    old = determined < ordinal(chunk.periods.unlabelled_before)
     grade = np.where((grade == _SEVERITIES.index("UNLABELLED")) & ~old, 1, grade)
     fulfilled = determined + 5 + draws.below("fulfilled after", rows, 60)
     is_open = (draws.chance("unfulfilled", rows, 0.15) | (fulfilled > chunk.today)) & ~first
@@ -267,7 +266,3 @@ def _states(chunk: Chunk, first: Flags, published: Flags, end: Days, min_end: Da
     state = np.where(end < chunk.today, _STATES.index("EXPIRED"), state)
     state = np.where(published, state, _STATES.index("NOT_SHARED"))
     return np.where(first, active, state)
-
-
-def _day(periods: PeriodTable) -> int:
-    return (periods.unlabelled_before - dt.date(1970, 1, 1)).days
