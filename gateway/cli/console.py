@@ -102,6 +102,8 @@ def show(value: JsonObject | Sequence[JsonObject], as_json: bool, *, title: str)
     console = Console()
     if isinstance(value, Mapping):
         table = Table(title=title, show_header=False, title_justify="left")
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
         for name, entry in value.items():
             table.add_row(name, _text(entry))
         console.print(table)

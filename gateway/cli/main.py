@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import typer
 
-from gateway.cli import catalogue, consent, licence, party, whitelist
+from gateway.cli import audit, catalogue, consent, data, licence, party, whitelist
 from gateway.cli.console import report
 from gateway.cli.init import init
+from gateway.cli.serve import serve
 from gateway.cli.stop import stop_egress
 from gateway.domain.errors import XinguanError
 
@@ -25,6 +26,11 @@ app.add_typer(consent.app, name="consent")
 app.command("stop-egress")(stop_egress)
 app.add_typer(whitelist.app, name="whitelist")
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(data.import_app, name="import")
+app.command("synth")(data.synth)
+app.command("load")(data.load)
+app.command("serve")(serve)
+app.add_typer(audit.app, name="audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

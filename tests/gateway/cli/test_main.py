@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import main
+from tests.simulator import uscc
+
+
+def test_every_command_explains_itself(xinguan) -> None:
+    for command in ("init", "party", "licence", "consent", "stop-egress", "whitelist", "catalogue"):
+        ran = xinguan(command, "--help")
+        assert ran.code == 0
+        assert "Usage" in ran.out
+
+
+def test_init_says_that_its_authority_is_for_development(xinguan, tmp_path) -> None:
+    ran = xinguan("init", tmp_path / "second", "--dev")
+    assert ran.code == 0
+    assert "beside the gateway" in ran.out
+    assert "never in production" in ran.out
+
+
+def test_init_for_production_says_what_is_still_to_do(xinguan, tmp_path) -> None:
+    public = xinguan.home / "dev-authority/authority.pub.pem"
+    ran = xinguan("init", tmp_path / "second", "--authority", public)
+    assert ran.code == 0
+    assert "server.csr" in ran.out
+
+
+def test_init_refuses_what_it_should(xinguan, tmp_path) -> None:
+    assert xinguan.refuse("init", xinguan.home, "--dev") == "NOT_EMPTY"
+    assert xinguan.refuse("init", tmp_path / "x") == "NO_AUTHORITY"
+    assert xinguan.refuse("init", tmp_path / "x", "--dev", "--node", "Bad Name") == "BAD_CONFIG"
+    assert xinguan.refuse("init", tmp_path / "x", "--dev", "--operator", "nobody") == "BAD_ID"
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_refusal_goes_to_standard_error_with_its_remedy(xinguan) -> None:
+    ran = xinguan("party", "suspend", uscc(5))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("NOT_FOUND: no such organisation")
+    assert "remedy: register it: xinguan party add" in ran.err
+
+
+def test_a_missing_deployment_says_how_to_make_one(xinguan, tmp_path) -> None:
+    ran = xinguan("party", "list", "--home", tmp_path / "nowhere")
+    assert ran.code == 2
+    assert "NO_CONFIG" in ran.err
+    assert "xinguan init" in ran.err
+
+
+def test_a_setting_with_an_unknown_key_is_refused_by_every_command(xinguan) -> None:
+    config = xinguan.home / "gateway/xinguan.toml"
+    config.write_text(config.read_text() + "\n[limits]\nrows_a_day = 5\n")
+    ran = xinguan("party", "list")
+    assert ran.code == 2
+    assert "unknown key limits.rows_a_day; did you mean rows_per_day?" in ran.err
+
+
+def test_a_file_that_is_not_there_is_named_shortly(xinguan, tmp_path) -> None:
+    ran = xinguan("licence", "issue", "--document", tmp_path / "missing.jws")
+    assert ran.code == 2
+    assert "missing.jws" in ran.err
+
+
+def test_a_state_that_cannot_be_opened_is_no_bad_input(xinguan) -> None:
+    state: Path = xinguan.home / "gateway/state/state.sqlite3"
+    for side in ("", "-wal", "-shm"):
+        Path(f"{state}{side}").unlink(missing_ok=True)
+    state.write_bytes(b"rubbish" * 1000)
+    ran = xinguan("party", "list", "--json")
+    assert (ran.code, ran.reason) == (1, "AUDIT_UNAVAILABLE")
+
+
+def test_without_arguments_the_program_shows_its_help(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main([])
+    assert "party" in capsys.readouterr().out

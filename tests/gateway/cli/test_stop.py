@@ -1,0 +1,21 @@
+from tests.simulator import uscc
+
+
+def test_a_stop_holds_until_it_is_lifted(xinguan) -> None:
+    assert xinguan.do("stop-egress") == []
+    for option in (("--all",), ("--org", uscc(1)), ("--product", "admin_penalty")):
+        assert xinguan.do("stop-egress", *option)["stopped"]
+        assert xinguan.refuse("stop-egress", *option) == "CONFLICT"
+    scopes = {row["scope"] for row in xinguan.do("stop-egress")}
+    assert scopes == {"all", f"org:uscc:{uscc(1)}", "product:admin_penalty"}
+    xinguan.do("stop-egress", "--all", "--lift")
+    assert xinguan.refuse("stop-egress", "--all", "--lift") == "NOT_FOUND"
+    assert len(xinguan.do("stop-egress")) == 2
+
+
+def test_an_unclear_scope_stops_nothing(xinguan) -> None:
+    assert xinguan("stop-egress", "--all", "--product", "x").code == 2
+    assert xinguan("stop-egress", "--lift").code == 2
+    assert xinguan.refuse("stop-egress", "--org", "nobody") == "BAD_ID"
+    assert xinguan.refuse("stop-egress", "--product", "Bad Name") == "BAD_REQUEST"
+    assert xinguan.do("stop-egress") == []
