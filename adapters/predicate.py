@@ -243,9 +243,13 @@ def _scalar(value: object, kind: pa.DataType) -> "pa.Scalar[Any]":
     if isinstance(value, int) and pa.types.is_decimal(kind):
         value = decimal.Decimal(value)
     try:
-        return pa.scalar(value, kind)
+        made = pa.scalar(value, kind)
+        # Arrow drops fractions of a second silently.
+        if made.as_py() == value:
+            return made
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError, ValueError, TypeError):
-        raise PredicateError(f"a value does not fit its column's type {kind}") from None
+        pass
+    raise PredicateError(f"a value does not fit its column's type {kind}")
 
 
 def _fits(value: object, kind: pa.DataType) -> bool:  # noqa: PLR0911 - one line for each type
