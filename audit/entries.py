@@ -189,7 +189,7 @@ def outcome(
         time: Unix seconds.
         node: Name of the node.
         intent: Index of the intent.
-        status: `delivered`, or the reason code of the failure.
+        status: `complete`, `cancelled`, or `failed:` and the reason code.
         rows: Rows released.
         size: Bytes released.
         content: Commitment to the digest of what was released.
