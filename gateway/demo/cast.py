@@ -45,8 +45,17 @@ PARTNER_FIELDS = (
     "legal_rep_name",
     "address",
     "contact_phone",
+    "dispute_flag",
 )
-WHITELIST = ("uscc", "name", "entity_type", "established_on", "reg_status", "registered_capital")
+WHITELIST = (
+    "uscc",
+    "name",
+    "entity_type",
+    "established_on",
+    "reg_status",
+    "registered_capital",
+    "dispute_flag",  # R14: a disputed record crosses with its label
+)
 
 
 @dataclass(frozen=True, slots=True)

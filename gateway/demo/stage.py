@@ -24,6 +24,7 @@ from gateway.identity.keyfiles import (
     write_new,
     write_private_key,
 )
+from gateway.ingest.enterprises import ImportReport, import_enterprises
 from gateway.ingest.loading import Loaded, load_product
 from gateway.ingest.synth import SynthReport, synthesise
 from gateway.registry import certificates, licences, parties, whitelists
@@ -38,6 +39,7 @@ from xinguan.client import Identity
 _DAY_S = 86_400
 _PARTY_DAYS = 90
 _NODE = "demo-1"
+COMPANIES = "legal_entity_base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,13 @@ class Stage:
         deployment: The deployment.
         population: What the synthetic population holds.
         loaded: Product name to what was loaded.
+        imported: What became of a published register, or None.
     """
 
     deployment: Deployment
     population: SynthReport
     loaded: dict[str, Loaded]
+    imported: ImportReport | None
 
     def identity(self, player: Player) -> Identity:
         """Return a player's certificate and key, as its own programs would load them."""
@@ -167,7 +171,9 @@ def approve_whitelist(state: State, now: int) -> None:
     state.run(job)
 
 
-def set_stage(root: Path, now: int, *, companies: int = 200, seed: int = 1) -> Stage:
+def set_stage(
+    root: Path, now: int, *, companies: int = 200, seed: int = 1, published: Path | None = None
+) -> Stage:
     """Make everything that the demonstration, the end-to-end tests and the benchmarks need.
 
     Args:
@@ -175,6 +181,8 @@ def set_stage(root: Path, now: int, *, companies: int = 200, seed: int = 1) -> S
         now: Unix seconds.
         companies: Size of the synthetic population.
         seed: The same seed gives the same population.
+        published: A published register of enterprises; its records are served instead of the
+            synthetic companies. Adverse records stay synthetic, whatever it is.
     """
     deployment = make_deployment(root, now)
     population = synthesise(root / "synthetic", companies=companies, seed=seed, as_of=now)
@@ -188,10 +196,22 @@ def set_stage(root: Path, now: int, *, companies: int = 200, seed: int = 1) -> S
         loaded = {
             name: load_product(state, library, catalogue.product(name), file.path, act)
             for name, file in population.files.items()
+            if published is None or name != COMPANIES
         }
+        imported = None
+        if published is not None:
+            imported = import_enterprises(published, root / "imported", now=now)
+            loaded[COMPANIES] = load_product(
+                state,
+                library,
+                catalogue.product(COMPANIES),
+                imported.path,
+                act,
+                quarantined=imported.quarantined,
+            )
     finally:
         state.close()
-    return Stage(deployment, population, loaded)
+    return Stage(deployment, population, loaded, imported)
 
 
 def _register(tx: Transaction, player: Player, act: Act) -> None:

@@ -1,6 +1,5 @@
 """Step two of a request: everything the decision needs, gathered from what was signed before."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -137,11 +136,10 @@ def _covers(consent: Consent | None, subjects: Sequence[str], key: bytes) -> boo
     return all(subject_label(key, subject) in consent.subjects for subject in subjects)
 
 
-def _user(caller: Caller, licence: Licence | None, request: ExchangeRequest) -> Hop | None:
-    if licence is None or not request.operator or not request.case_reference:
-        return None
-    signer = hashlib.sha256(caller.certificate.fingerprint.encode()).hexdigest()[:16]
-    return Hop(caller.party.party_id, signer, request.asked_at, licence.index)
+def _user(caller: Caller, licence: Licence | None, request: ExchangeRequest) -> Hop:
+    """Return the user's hop: the organisation, under its licence or else its registration."""
+    index = caller.party.index if licence is None else licence.index
+    return Hop(caller.party.party_id, caller.certificate.fingerprint, request.asked_at, index)
 
 
 def _border(

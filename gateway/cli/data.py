@@ -1,0 +1,106 @@
+"""`xinguan import`, `synth` and `load`: from a published file to a product that is served."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.console import HERE, AsJson, Home, now, session, show
+from gateway.domain.errors import InvalidRequestError
+from gateway.ingest.enterprises import ImportFileError, import_enterprises
+from gateway.ingest.loading import load_product
+from gateway.ingest.synth import PRODUCTS, SynthError, synthesise
+from gateway.registry.catalogue import Catalogue, UnknownProductError
+from gateway.snapshot.library import SnapshotLibrary
+
+import_app = typer.Typer(help="Map a published file into a product, nothing dropped silently.")
+Out = Annotated[Path, typer.Option("--out", help="Folder for what is made.")]
+
+
+@import_app.command("enterprises")
+def enterprises(
+    file: Annotated[Path, typer.Argument(help="The published CSV.")],
+    out: Out = Path("imported"),
+    as_json: AsJson = False,
+) -> None:
+    """Map a published register of enterprises into legal_entity_base.
+
+    Every row is in the Parquet file or, with its number and reason, in the quarantine file.
+    """
+    try:
+        report = import_enterprises(file, out, now=now())
+    except ImportFileError as error:
+        raise InvalidRequestError(error.code, str(error)) from None
+    told = {
+        "records": str(report.path),
+        "quarantine": str(report.quarantine),
+        "rows": report.rows,
+        "imported": report.imported,
+        "quarantined": report.quarantined,
+        "reasons": ", ".join(f"{code}: {n}" for code, n in sorted(report.reasons.items())),
+        "encoding": report.encoding,
+    }
+    show(told, as_json, title="Imported")
+
+
+def synth(
+    out: Out = Path("synthetic"),
+    companies: Annotated[int, typer.Option(min=10, help="Number of companies.")] = 200,
+    rows: Annotated[int, typer.Option(min=0, help="Rows per product; 0 as it comes.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    product: Annotated[list[str] | None, typer.Option(help="Only these products.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a synthetic population of companies, with records of every schema."""
+    try:
+        report = synthesise(
+            out,
+            companies=companies,
+            seed=seed,
+            products=product or PRODUCTS,
+            rows_per_product=rows or None,
+            as_of=now(),
+        )
+    except SynthError as error:
+        raise InvalidRequestError("BAD_REQUEST", str(error)) from None
+    made = [
+        {"product": name, "rows": file.rows, "bytes": file.size, "file": str(file.path)}
+        for name, file in report.files.items()
+    ]
+    show(made, as_json, title=f"{report.companies} synthetic companies")
+
+
+def load(
+    product: Annotated[str, typer.Argument(help="Name of the product.")],
+    file: Annotated[str, typer.Argument(help="Parquet, CSV or IPC; a path or s3://bucket/key.")],
+    import_summary: Annotated[
+        Path | None, typer.Option("--import-summary", help="The .import.json beside an import.")
+    ] = None,
+    home: Home = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Admit a file as what is served of a product; a running gateway serves it at once."""
+    try:
+        contract = Catalogue.load().product(product)
+    except UnknownProductError:
+        raise InvalidRequestError(
+            "UNKNOWN_PRODUCT",
+            "no such product is in the catalogue",
+            hints=("xinguan catalogue list",),
+        ) from None
+    held_back = json.loads(import_summary.read_text())["quarantined"] if import_summary else 0
+    with session(home) as opened:
+        library = SnapshotLibrary(opened.deployment.snapshots_directory)
+        loaded = load_product(
+            opened.state, library, contract, file, opened.act, quarantined=held_back
+        )
+    manifest = loaded.snapshot.manifest
+    told = {
+        "product": product,
+        "snapshot": loaded.snapshot.snapshot_id,
+        "rows": manifest.rows,
+        "quarantined": manifest.quarantined,
+        "entry": loaded.index,
+    }
+    show(told, as_json, title="Loaded")

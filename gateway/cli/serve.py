@@ -1,0 +1,39 @@
+"""`xinguan serve`: run a gateway until it is told to stop."""
+
+import asyncio
+import json
+import signal
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+
+from gateway.cli.console import HERE, AsJson, Home
+from gateway.deployment import Deployment
+from gateway.server import Gateway
+from gateway.telemetry import configure_logging
+
+
+def serve(
+    listen: Annotated[str, typer.Option(help="HOST:PORT instead of the settings'.")] = "",
+    opa: Annotated[str, typer.Option(help="URL of an OPA server that decides.")] = "",
+    home: Home = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is under way and close the log in order."""
+    configure_logging(json_lines=as_json)
+    asyncio.run(_serve(Deployment.open(home), listen, opa, as_json=as_json))
+
+
+async def _serve(deployment: Deployment, listen: str, opa: str, *, as_json: bool) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with Gateway(deployment, listen=listen, opa_url=opa) as gateway:
+        line = {"listening": gateway.address} if as_json else f"listening on {gateway.address}"
+        print(json.dumps(line) if as_json else line)
+        sys.stdout.flush()
+        await stopped.wait()
+        structlog.get_logger(__name__).info("stopping")
