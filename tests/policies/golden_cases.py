@@ -236,9 +236,7 @@ def persons() -> Iterator[Case]:
     redeem = agency("POLICY_REDEMPTION")
     yield case("R75", "BOOLEAN_ONLY", redeem, vary(redeem, product__form="VERIFY"))
     check = agency("LIST_CHECK", "uscc", "list_type")
-    yield case(
-        "R75", "MINIMAL_ANSWER", vary(check, request__fields=("uscc", "reg_status")), check
-    )
+    yield case("R75", "MINIMAL_ANSWER", vary(check, request__fields=("uscc", "reg_status")), check)
 
 
 def responsibility() -> Iterator[Case]:
@@ -293,10 +291,8 @@ def border() -> Iterator[Case]:
         vary(base, border__whitelist__withdrawn_at=NOW + 1),
     )
     yield case("R54", "XB_DEFAULT_DENY", w.crossing("uscc", "legal_rep_name"), base)
-    yield case(
-        "R54", "XB_TRANSFORM", w.crossing("uscc", "capital"), agency("CREDIT_EVALUATION", "capital"),
-        shows="generalise",
-    )  # fmt: skip
+    inland = agency("CREDIT_EVALUATION", "capital")
+    yield case("R54", "XB_TRANSFORM", w.crossing("uscc", "capital"), inland, shows="generalise")
     adverse = vary(base, product__adverse=True, publicity=Publicity(NOW, 600))
     inside = vary(agency(), product__adverse=True, publicity=Publicity(NOW, 600))
     yield case("R55", "XB_RECORD_STATE", adverse, inside, shows="share_state")
