@@ -97,3 +97,8 @@ class UnavailableError(XinguanError):
 
 class InternalError(XinguanError):
     """A defect of ours; nothing of its cause leaves."""
+
+
+def defect() -> InternalError:
+    """Return what leaves of an exception that nobody expected: that it happened, no more."""
+    return InternalError("INTERNAL", "the gateway failed; the operator was told")

@@ -13,8 +13,9 @@ from gateway.domain.errors import DeniedError, InvalidRequestError
 from gateway.domain.party import Caller
 from gateway.doors.duties import Duty, require
 from gateway.doors.encoding import promise_message
-from gateway.doors.errors import LawTexts, abort
+from gateway.doors.errors import LawTexts
 from gateway.doors.peer import peer_certificate
+from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.registry import consents, idempotency, licences, stops
 from gateway.registry.act import Act
@@ -172,7 +173,7 @@ class AdminDoor(admin_pb2_grpc.AdminServiceServicer):
             )
             return dict(done)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     def _promise(self, done: Mapping[str, Any]) -> types_pb2.Promise:
         appended = Appended(int(done["index"]), bytes.fromhex(done["leaf_hash"]), b"")

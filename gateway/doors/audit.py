@@ -13,15 +13,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from audit import entries
 from audit.commitment import Opening, commit, subject_label
-from audit.errors import AuditError
+from audit.errors import AuditError, AuditUnavailableError
 from audit.openings import OpeningStore, who
 from audit.reader import LogReader
 from audit.sequence import read_bodies
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from gateway.domain.party import Caller
 from gateway.doors.duties import Duty, require
-from gateway.doors.errors import LawTexts, abort
+from gateway.doors.errors import LawTexts
 from gateway.doors.peer import peer_certificate
+from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.release.world import World
 from gateway.store.state import State
@@ -68,10 +69,10 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
             self._caller(context)
             checkpoint = await asyncio.to_thread(self._reader.checkpoint)
             return audit_pb2.GetCheckpointResponse(checkpoint=checkpoint.note, witnessed=False)
-        except AuditError:
-            await abort(context, _not_published(), self._law)
+        except AuditError as error:
+            await refuse(context, _pending(error), self._world, self._law)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def GetReceipt(
         self, request: audit_pb2.GetReceiptRequest, context: _Context
@@ -84,10 +85,10 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
             proof = await asyncio.to_thread(self._reader.receipt, index)
             entry = await asyncio.to_thread(self._reader.entry, index)
             return audit_pb2.GetReceiptResponse(proof=proof, entry=entry)
-        except AuditError:
-            await abort(context, _not_published(), self._law)
+        except AuditError as error:
+            await refuse(context, _pending(error), self._world, self._law)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def ListEntries(
         self, request: audit_pb2.ListEntriesRequest, context: _Context
@@ -106,10 +107,10 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
             for index in range(request.start, end):
                 entry = await asyncio.to_thread(self._reader.entry, index)
                 yield audit_pb2.ListEntriesResponse(index=index, entry=entry)
-        except AuditError:
-            await abort(context, _not_published(), self._law)
+        except AuditError as error:
+            await refuse(context, _pending(error), self._world, self._law)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def ListAccesses(
         self, request: audit_pb2.ListAccessesRequest, context: _Context
@@ -127,7 +128,7 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
             accesses = await asyncio.to_thread(self._accesses, request.subject)
             return audit_pb2.ListAccessesResponse(accesses=accesses)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     def _caller(self, context: _Context) -> Caller:
         now = self._world.clock_ms() // 1000
@@ -214,6 +215,11 @@ def _access(connection: sqlite3.Connection, index: int) -> audit_pb2.Access:
         refused=[code for _, code in entry.get("reasons", [])],
         licence_index=entry.get("licence", -1),
     )
+
+
+def _pending(error: AuditError) -> Exception:
+    """Return what a failure to read the published log means; a log that can't be written is one."""
+    return error if isinstance(error, AuditUnavailableError) else _not_published()
 
 
 def _not_published() -> UnavailableError:

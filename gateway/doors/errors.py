@@ -13,7 +13,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gateway.domain.errors import InternalError, Reason, XinguanError
+from gateway.domain.errors import InternalError, Reason, XinguanError, defect
 from xinguan.v1 import types_pb2
 
 DOMAIN = "xinguan"
@@ -128,7 +128,11 @@ async def abort(
         law: Where the clauses and remedies are.
     """
     if not isinstance(error, XinguanError):
-        _log.error("unexpected_error", type=type(error).__name__)
-        error = InternalError("INTERNAL", "the gateway failed; the operator was told")
+        refusal = defect()
+        refusal.__cause__ = error
+        error = refusal
+    if isinstance(error, InternalError):
+        # The cause may quote values; its type says where to look.
+        _log.error("defect", code=error.code, type=type(error.__cause__ or error).__name__)
     await context.abort_with_status(rpc_status.to_status(status_of(error, law)))
     raise AssertionError

@@ -13,8 +13,9 @@ from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.doors.ask import Ask
 from gateway.doors.encoding import coverage_message, field_messages, part_message
-from gateway.doors.errors import LawTexts, abort, reason_message
+from gateway.doors.errors import LawTexts, reason_message
 from gateway.doors.peer import peer_certificate
+from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.release.pipeline import Exchange
 from gateway.release.world import World
@@ -46,7 +47,7 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
                 products=[self._summary(product) for product, _ in granted]
             )
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def DescribeProduct(
         self, request: exchange_pb2.DescribeProductRequest, context: _Context
@@ -60,7 +61,7 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
                 raise NotFoundError("UNKNOWN_PRODUCT", "no licence of yours names this product")
             return self._description(*granted[request.product])
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def Query(
         self, request: exchange_pb2.QueryRequest, context: _Context
@@ -75,7 +76,7 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
                 async for part in parts:
                     yield part_message(part, self._world, self._law, typed_rows=typed)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def Explain(
         self, request: exchange_pb2.ExplainRequest, context: _Context
@@ -85,7 +86,7 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
             ask = Ask(request.query, self._max_subjects, subjects_needed=False)
             decision = await self._exchange.explain(peer_certificate(context), ask)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
         return exchange_pb2.ExplainResponse(
             allow=decision.allow,
             reasons=[reason_message(reason, self._law) for reason in decision.reasons],

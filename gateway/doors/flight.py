@@ -20,9 +20,10 @@ from gateway.domain.errors import InvalidRequestError
 from gateway.domain.party import Caller
 from gateway.doors.ask import Ask
 from gateway.doors.encoding import batch_evidence, coverage_message, field_messages, promise_message
-from gateway.doors.errors import LawTexts, abort
+from gateway.doors.errors import LawTexts
 from gateway.doors.exchange import available, granted_products
 from gateway.doors.peer import peer_certificate
+from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.release.delivery import Part
@@ -81,7 +82,7 @@ class FlightDoor:
                     total_bytes=-1,
                 )
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def GetFlightInfo(
         self, request: flight_pb2.FlightDescriptor, context: _Context
@@ -93,7 +94,7 @@ class FlightDoor:
             planned = await self._exchange.plan(peer, Ask(query, self._max_subjects, False))
             return self._info(request, query, planned)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def GetSchema(
         self, request: flight_pb2.FlightDescriptor, context: _Context
@@ -106,7 +107,7 @@ class FlightDoor:
             )
             return flight_pb2.SchemaResult(schema=planned.prepared.schema_ipc)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def DoGet(self, request: flight_pb2.Ticket, context: _Context) -> AsyncIterator[bytes]:
         """Yield framed FlightData for a ticket; authorised anew, with an intent of its own."""
@@ -121,7 +122,7 @@ class FlightDoor:
                         first = False
                     yield _frame_part(part)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
 
     async def ListActions(
         self, request: flight_pb2.Empty, context: _Context
@@ -130,7 +131,7 @@ class FlightDoor:
         try:
             self._caller(context)
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)
         nothing: tuple[flight_pb2.ActionType, ...] = ()
         for action in nothing:
             yield action

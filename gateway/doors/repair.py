@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.doors.duties import Duty, require
 from gateway.doors.encoding import promise_message
-from gateway.doors.errors import LawTexts, abort
+from gateway.doors.errors import LawTexts
 from gateway.doors.peer import peer_certificate
+from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.release.world import World
 from gateway.repair.decision import read_decision
@@ -50,4 +51,4 @@ class RepairDoor(repair_pb2_grpc.RepairServiceServicer):
                 entry=promise_message(promised), repeated_decision=published.repeated
             )
         except Exception as error:
-            await abort(context, error, self._law)
+            await refuse(context, error, self._world, self._law)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.domain.errors import InvalidRequestError
+from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
 from gateway.domain.facts import Border, Exporter, Facts, Hop, Publicity, Responsibility, Whitelist
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller
@@ -101,12 +101,18 @@ def gather(
     Raises:
         InvalidRequestError: `CONSENT_UNKNOWN` when the request names a consent that was
             never registered.
+        UnauthenticatedError: `SIGNATURE_REQUIRED` when the licence demands signed requests
+            and this one has no signature.
     """
     party = caller.party
     consent = view.consent(request.consent_id) if request.consent_id else None
     if request.consent_id and consent is None:
         raise InvalidRequestError("CONSENT_UNKNOWN", "the consent was never registered")
     licence = view.licence_for(party.party_id, product.name, now)
+    if licence is not None and licence.signed_requests and not request.signature:
+        raise UnauthenticatedError(
+            "SIGNATURE_REQUIRED", "the licence demands that the caller signs its requests"
+        )
     abroad = request.destination != HOME or party.jurisdiction != HOME
     return Facts(
         now=now,

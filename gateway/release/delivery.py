@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from gateway.domain.decision import Decision
+from gateway.domain.errors import XinguanError
 from gateway.domain.facts import Facts
 from gateway.release.evidence import Promised, Sent
 from gateway.release.rows import matching
@@ -216,5 +217,7 @@ class Delivery:
 
 def _status(failure: BaseException) -> str:
     """Return the outcome's word for a failure: its reason code, never its message."""
-    code = getattr(failure, "code", None)
-    return code if isinstance(code, str) else "cancelled"
+    if isinstance(failure, XinguanError):
+        return failure.code
+    # What isn't an Exception is the end of the stream by the other side (or of the process).
+    return "INTERNAL" if isinstance(failure, Exception) else "cancelled"

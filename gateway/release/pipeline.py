@@ -16,9 +16,10 @@ Nothing else releases data. The doors translate; they decide nothing.
 import asyncio
 import os
 from collections.abc import AsyncGenerator
+from typing import NoReturn
 
 from gateway.domain.decision import Decision
-from gateway.domain.errors import DeniedError, UnavailableError, XinguanError
+from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, defect
 from gateway.domain.facts import Facts
 from gateway.identity.peer import identify
 from gateway.release.context import gather
@@ -27,8 +28,8 @@ from gateway.release.identifiers import request_id
 from gateway.release.trail import Trail
 from gateway.release.world import Ask, Planned, World
 
-# A reason with one of these codes means "not now", not "not you".
-_NOT_NOW = frozenset({"FEED_STALE", "AUDIT_UNAVAILABLE"})
+# A reason with this code (R13) means "not now", not "not you".
+_NOT_NOW = frozenset({"PRODUCT_UNAVAILABLE"})
 
 
 class Exchange:
@@ -64,9 +65,8 @@ class Exchange:
             intent = await world.evidence.intent(  # (5) intent
                 trail, facts, decision, snapshot.snapshot_id, ask.replay_digest
             )
-        except XinguanError as refusal:
-            await self._refused(refusal, trail)
-            raise
+        except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
+            await self._refused(failure, trail)
         delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent)
         try:
             for portion in delivery.portions(ask.batches):  # (6) scan
@@ -79,6 +79,9 @@ class Exchange:
             if delivery.open:
                 yield await delivery.close()  # (9) outcome
         except BaseException as failure:
+            if isinstance(failure, XinguanError):
+                # The outcome stands in the log instead of a denial; the receipt is found by this.
+                failure.request_id = trail.request_id
             await asyncio.shield(delivery.fail(failure))
             raise
 
@@ -108,9 +111,8 @@ class Exchange:
             refuse_denied(decision)
             prepared = world.prepare(facts, decision)
             snapshot = world.snapshot(facts.product, ask.pinned_snapshot)
-        except XinguanError as refusal:
-            await self._refused(refusal, trail)
-            raise
+        except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
+            await self._refused(failure, trail)
         return Planned(facts, decision, prepared, snapshot, trail.request_id)
 
     def _facts(self, trail: Trail, ask: Ask) -> Facts:
@@ -146,9 +148,14 @@ class Exchange:
             raise DeniedError("LICENCE_CHANGED", "what the licence allows changed meanwhile")
         trail.view_version = view.version
 
-    async def _refused(self, refusal: XinguanError, trail: Trail) -> None:
+    async def _refused(self, failure: Exception, trail: Trail) -> NoReturn:
+        """Log a refusal and raise it; a defect of ours is a refusal too, and told as no more."""
+        refusal = failure if isinstance(failure, XinguanError) else defect()
         refusal.request_id = trail.request_id
         refusal.denial_index = await self._world.evidence.denial(trail, refusal)
+        if refusal is failure:
+            raise refusal
+        raise refusal from failure
 
 
 def refuse_denied(decision: Decision) -> None:
