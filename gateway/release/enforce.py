@@ -31,10 +31,9 @@ CLASSIFICATION = b"xinguan.class"
 TITLE = b"xinguan.title_zh"
 MEASURE = b"xinguan.measure"
 MASK = "***"
-_KEEP = pc.SliceOptions(0, 1)
-_MASK_TEXT = pa.scalar(MASK)
-_NO_SEPARATOR = pa.scalar("")
+_FROM_SECOND = pc.ReplaceSliceOptions(1, (1 << 31) - 1, MASK)
 Kernel = Callable[[Any], Any]
+_Step = tuple[int, Kernel | None, Any]
 
 
 class Enforcer:
@@ -58,10 +57,10 @@ class Enforcer:
         self.schema = schema
         self._names = list(source.names)
         self._types = [field.type for field in source]
-        self._seen = source
+        self._transforms = tuple(transforms)
+        self._seen: tuple[pa.Schema, tuple[_Step, ...]] = (source, self._steps(source))
         empty = [pa.array([], field.type) for field in schema]
         self._nothing = pa.RecordBatch.from_arrays(empty, schema=schema)
-        self._transforms = tuple(transforms)
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return what may leave of a batch: its rows, the decision's columns, transformed.
@@ -77,28 +76,44 @@ class Enforcer:
         """
         try:
             given: Any = batch
-            if not given.schema.equals(self._seen):
+            seen, steps = self._seen
+            if not given.schema.equals(seen):
                 given = given.select(self._names)
-                self._compare(given.schema)
-            arrays = given.columns
-            for place, kernel in self._transforms:
-                arrays[place] = kernel(arrays[place])
-            made = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+                steps = self._compare(given.schema)
+            for place, kernel, field in steps:
+                column = given.column(place)
+                given = given.set_column(place, field, kernel(column) if kernel else column)
             # A slice shares its buffers with its neighbours, and Arrow's IPC writer pads to 64
             # bytes from them: up to 63 bytes per buffer of rows that were withheld would leave
-            # in the padding. Joining with nothing copies exactly the rows (measured: 12 us for
-            # one row of 20 fields, 0.13 ms for 20,000 rows).
-            compact: pa.RecordBatch = _arrow.concat_batches([made, self._nothing])
+            # in the padding. Joining to nothing copies exactly the rows, and gives them the
+            # released schema with its metadata (measured: 10 us for one row of 20 fields).
+            made: pa.RecordBatch = _arrow.concat_batches([self._nothing, given])
         except (KeyError, TypeError, ValueError, NotImplementedError):
             # Nothing of the cause is kept: Arrow's messages quote values.
             raise InternalError("EDGE_CHECK", "a batch doesn't have the contract's form") from None
-        return compact
+        return made
 
-    def _compare(self, given: pa.Schema) -> None:
+    def _compare(self, given: pa.Schema) -> "tuple[_Step, ...]":
         """Compare types, and remember a schema that passed: the next one is most likely it."""
-        if [field.type for field in given] != self._types:
-            raise TypeError
-        self._seen = given
+        seen, steps = self._seen
+        if not given.equals(seen):
+            if [field.type for field in given] != self._types:
+                raise TypeError
+            steps = self._steps(given)
+            self._seen = (given, steps)
+        return steps
+
+    def _steps(self, given: pa.Schema) -> "tuple[_Step, ...]":
+        """Return the columns to replace: the transformed ones, and those that aren't nullable.
+
+        The contract's keys can't be null; the released schema promises nothing of that.
+        """
+        kernels = dict(self._transforms)
+        return tuple(
+            (place, kernels.get(place), self.schema.field(place))
+            for place, field in enumerate(given)
+            if place in kernels or not field.nullable
+        )
 
 
 def compile_enforcer(
@@ -169,8 +184,7 @@ def _transform(
 
 
 def _mask_text(column: Any) -> Any:
-    first = pc.utf8_slice_codeunits(column, options=_KEEP)
-    return pc.binary_join_element_wise(first, _MASK_TEXT, _NO_SEPARATOR)
+    return pc.utf8_replace_slice(column, options=_FROM_SECOND)
 
 
 def _mask_other(column: Any) -> Any:

@@ -31,6 +31,7 @@ BANDS = (
     f"[{EDGES[-1]}, +inf)",
 )
 _EDGE_VALUES = np.array([*EDGES, np.nan], dtype=np.float64)
+_TO_FLOAT = pc.CastOptions.unsafe(pa.float64())
 _BAND_NAMES: Any = pa.array([*BANDS, None], pa.string())
 
 HAINAN_CITIES = (
@@ -54,7 +55,7 @@ def band(values: Any) -> Any:
     # Rounded down before the cast, so that a decimal just under an edge stays under it.
     # Integers are whole already, and Arrow's floor would refuse those over 2^53.
     whole = values if pa.types.is_integer(values.type) else pc.floor(values)
-    amounts = whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    amounts = pc.cast(whole, options=_TO_FLOAT).to_numpy(zero_copy_only=False)
     # A null arrives as not-a-number, which sorts behind every edge: its band is null.
     return _BAND_NAMES.take(pa.array(np.searchsorted(_EDGE_VALUES, amounts, side="right")))
 

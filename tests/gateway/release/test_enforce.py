@@ -186,6 +186,17 @@ def test_a_batch_of_another_form_does_not_leave(wrong):
     assert refusal.value.__cause__ is None
 
 
+def test_keys_that_cannot_be_null_leave_under_the_released_schema():
+    enforcer = compile_enforcer([(FIELDS["uscc"], ALLOW), (FIELDS["name"], MASK)], KEYS)
+    strict = pa.schema([pa.field("uscc", pa.string(), nullable=False), SCHEMA.field("name")])
+    loose = batch(ROW).select(["uscc", "name"])
+    keyed = pa.RecordBatch.from_arrays(loose.columns, schema=strict)
+    for held in (keyed, loose, keyed):
+        result = enforcer.apply(held)
+        assert result.schema.equals(enforcer.schema, check_metadata=True)
+        assert result.to_pylist() == [{"uscc": ROW["uscc"], "name": "海***"}]
+
+
 def test_further_columns_do_not_leave():
     enforcer = compile_enforcer([(FIELDS["name"], ALLOW)], KEYS)
     for _ in range(2):
