@@ -2,61 +2,92 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from gateway.domain.errors import XinguanError
 
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command is, and what the program's own help says about it."""
+
+    module: str
+    name: str
+    help: str
+
+
 # Each command is imported when it is called: Arrow, gRPC and the policy engine take a second
 # to load, and `xinguan party list` needs none of them.
-_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "init": ("gateway.cli.init", "init"),
-    "party": ("gateway.cli.party", "app"),
-    "licence": ("gateway.cli.licence", "app"),
-    "consent": ("gateway.cli.consent", "app"),
-    "stop-egress": ("gateway.cli.stop", "stop_egress"),
-    "whitelist": ("gateway.cli.whitelist", "app"),
-    "catalogue": ("gateway.cli.catalogue", "app"),
-    "policy": ("gateway.cli.policy", "app"),
-    "import": ("gateway.cli.data", "import_app"),
-    "synth": ("gateway.cli.data", "synth"),
-    "load": ("gateway.cli.data", "load"),
-    "serve": ("gateway.cli.serve", "serve"),
-    "audit": ("gateway.cli.audit", "app"),
+COMMANDS: Final[Mapping[str, Place]] = {
+    "init": Place("init", "init", "Make a deployment: settings, keys, state and an open log."),
+    "party": Place("party", "app", "Organisations, their certificates and their document keys."),
+    "licence": Place("licence", "app", "Who may ask for which fields, for what, until when."),
+    "consent": Place("consent", "app", "Who agreed to what, towards whom, until when."),
+    "stop-egress": Place("stop", "stop_egress", "Stop egress at once; without options, list."),
+    "whitelist": Place("whitelist", "app", "Which fields may cross to which partner (R68)."),
+    "catalogue": Place("catalogue", "app", "What each product holds and who manages it."),
+    "policy": Place("policy", "app", "The law as policy: explain, rules, coverage, build."),
+    "import": Place("data", "import_app", "Map a published file into a product."),
+    "synth": Place("data", "synth", "Make a population of synthetic companies and records."),
+    "load": Place("data", "load", "Admit a file as the snapshot of a product."),
+    "serve": Place("serve", "serve", "Open the gate: gRPC and Arrow Flight on one port."),
+    "audit": Place("audit", "app", "Verify, prove and read the audit log."),
+    "demo": Place("demo", "demo", "Walk through the whole road on this machine."),
 }
 
 
-class _Commands(TyperGroup):
-    """The commands of the table above."""
+class Commands(TyperGroup):
+    """The commands of the table above, each found when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    _listing = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the program's help from the table, without importing any command."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - the library's signature
         """Return the names in the table's order."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a command and return it, or None for an unknown name."""
-        place = _COMMANDS.get(cmd_name)
+    def get_command(
+        self,
+        ctx: object,  # noqa: ARG002 - the library's signature
+        cmd_name: str,
+    ) -> TyperCommand | TyperGroup | None:
+        """Return a command, imported now, or None for an unknown name."""
+        place = COMMANDS.get(cmd_name)
         if place is None:
             return None
-        found = getattr(import_module(place[0]), place[1])
-        if isinstance(found, typer.Typer):
-            command: click.Command = get_group(found)
-        else:
-            single = typer.Typer(add_completion=False)
-            single.command(cmd_name)(found)
-            command = get_command(single)
-        command.name = cmd_name
-        return command
+        return TyperCommand(cmd_name, help=place.help) if self._listing else _load(cmd_name, place)
+
+
+def _load(name: str, place: Place) -> TyperCommand | TyperGroup:
+    found = getattr(import_module(f"gateway.cli.{place.module}"), place.name)
+    if isinstance(found, typer.Typer):
+        group = get_group(found)
+        group.name = name
+        return group
+    single = typer.Typer(add_completion=False)
+    single.command(name)(found)
+    command = get_command(single)
+    if not isinstance(command, TyperCommand):
+        raise TypeError(name)
+    return command
 
 
 app = typer.Typer(
     name="xinguan",
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

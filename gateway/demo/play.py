@@ -70,7 +70,7 @@ async def play(root: Path, data: Path | None, tell: Callable[[Played], None]) ->
     tell(Played(_founded(stage), True, time.monotonic() - began))
     tell(Played(_loaded(stage), True, 0.0))
     async with Gateway(stage.deployment) as gateway:
-        scene = Scene(stage, gateway.address, _company(stage), stage.population.sample[:_PORTFOLIO])
+        scene = Scene(stage, gateway.address, _company(stage), _portfolio(stage))
         for step in STEPS:
             began = time.monotonic()
             try:
