@@ -1,0 +1,243 @@
+"""The audit log: what a durable entry costs beside a bare database commit.
+
+    python -m bench.audit_log [--json] [--directory DIR]
+
+Baseline `bare`: one SQLite connection (WAL, `synchronous=FULL`) that commits one row of the
+same bytes per transaction, as fast as one thread can: one fsync an entry. Ours:
+`append` (64 asyncio callers, each waiting until its entry is durable), `job` (the same through
+a transaction with an opening and a label, as a request does it), `paced` (1,000 a second, for
+latency), `publish` (from a durable entry to a signed checkpoint), and the whole log verified.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from audit.canonical import encode_entry
+from audit.commitment import Opening
+from audit.entries import Entry, Use, intent
+from audit.integrator import Integrator
+from audit.journal import Journal, Transaction
+from audit.note import Ed25519Signer
+from audit.openings import OpeningStore
+from audit.reader import LogReader
+from audit.verify import check_proof, prove, verify_log
+from bench.machine import machine
+
+CALLERS = 64
+APPENDS = 40_000
+BARE = 3_000
+PACED = 3_000
+PACE_PER_S = 1_000
+ORIGIN = "bench.example/log"
+DIGEST = bytes(32)
+
+
+def entry(number: int) -> Entry:
+    """Return an intent as an ordinary query writes it, with 20 fields."""
+    use = Use(
+        request=f"{number:026d}",
+        product="admin_penalty",
+        managers=("11460000MB0000001A",),
+        party="91460099MA00000016",
+        certificate=DIGEST,
+        operator=DIGEST,
+        case=DIGEST,
+        purpose="CREDIT_ASSESSMENT",
+        scenario="PRE_LOAN",
+        destination="CN",
+        licence=7,
+        contract=DIGEST,
+        bundle=DIGEST,
+        input=DIGEST,
+        subject_count=1,
+        subjects=DIGEST,
+        idempotency=DIGEST,
+    )
+    fields = {f"field_name_{place:02d}": "allow" for place in range(20)}
+    return intent(time=1_800_000_000, node="node-1", use=use, snapshot=DIGEST, fields=fields)
+
+
+def bare(directory: Path) -> float:
+    """Return commits per second of the baseline."""
+    connection = sqlite3.connect(directory / "bare.sqlite3", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE row (position INTEGER PRIMARY KEY, body BLOB)")
+    bodies = [encode_entry(entry(number)) for number in range(BARE)]
+    began = time.perf_counter()
+    for body in bodies:
+        connection.execute("INSERT INTO row (body) VALUES (?)", (body,))
+    rate = BARE / (time.perf_counter() - began)
+    connection.close()
+    return rate
+
+
+async def flood(call: Callable[[int], Awaitable[Any]]) -> dict[str, float]:
+    """Return rate, latency and processor time of calls by 64 callers."""
+    waits: list[float] = []
+
+    async def caller(first: int) -> None:
+        for number in range(first, APPENDS, CALLERS):
+            began = time.perf_counter()
+            await call(number)
+            waits.append(time.perf_counter() - began)
+
+    began, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*[caller(number) for number in range(CALLERS)])
+    spent, used = time.perf_counter() - began, time.process_time() - cpu
+    return {"per_s": APPENDS / spent, "cpu_us": used / APPENDS * 1e6, **quantiles(waits)}
+
+
+async def paced(journal: Journal) -> dict[str, float]:
+    """Return the latency of appends that arrive at a steady pace."""
+    waits: list[float] = []
+
+    async def one(number: int) -> None:
+        began = time.perf_counter()
+        await journal.append(entry(number))
+        waits.append(time.perf_counter() - began)
+
+    start = time.perf_counter()
+    tasks = []
+    for number in range(PACED):
+        await asyncio.sleep(max(0.0, start + number / PACE_PER_S - time.perf_counter()))
+        tasks.append(asyncio.create_task(one(number)))
+    await asyncio.gather(*tasks)
+    return quantiles(waits)
+
+
+def quantiles(waits: list[float]) -> dict[str, float]:
+    """Return the median and the 99th percentile in milliseconds."""
+    cuts = statistics.quantiles(waits, n=100)
+    return {"p50_ms": cuts[49] * 1e3, "p99_ms": cuts[98] * 1e3}
+
+
+def published(journal: Journal, integrator: Integrator) -> float:
+    """Return seconds from a durable entry to its signed checkpoint, the median of twenty."""
+    rounds = []
+    for number in range(20):
+        began = time.perf_counter()
+        index = journal.run(lambda tx, n=number: tx.append(entry(n)).index)  # type: ignore[misc]  # default binds it
+        assert integrator.integrate_once().size == index + 1
+        rounds.append(time.perf_counter() - began)
+    return statistics.median(rounds)
+
+
+def sizes(log: Path) -> tuple[int, int]:
+    """Return bytes of hash tiles and of entry bundles."""
+    files = [path for path in (log / "tile").rglob("*") if path.is_file()]
+    bundles = sum(path.stat().st_size for path in files if "entries" in path.parts)
+    return sum(path.stat().st_size for path in files) - bundles, bundles
+
+
+def measure(directory: Path) -> dict[str, Any]:
+    """Run everything once."""
+    baseline = bare(directory)
+    journal = Journal(directory / "state.sqlite3")
+    store = OpeningStore(os.urandom(32))
+    openings = {name: Opening(name, b"value", DIGEST) for name in ("operator", "case", "subjects")}
+
+    def job(number: int) -> Callable[[Transaction], int]:
+        def run(tx: Transaction) -> int:
+            index = tx.append(entry(number)).index
+            store.record(tx, index, openings, [number.to_bytes(32, "big")])
+            return index
+
+        return run
+
+    append = asyncio.run(flood(lambda number: journal.append(entry(number))))
+    jobs = asyncio.run(flood(lambda number: journal.submit(job(number))))
+    steady = asyncio.run(paced(journal))
+    signer = Ed25519Signer(ORIGIN, Ed25519PrivateKey.generate())
+    log = directory / "log"
+    integrator = Integrator(journal, log, ORIGIN, signer, lambda: int(time.time()))
+    began = time.perf_counter()
+    count = integrator.integrate_all().size
+    integrate = count / (time.perf_counter() - began)
+    to_checkpoint = published(journal, integrator)
+    tiles, _ = sizes(log)
+    began = time.perf_counter()
+    report = verify_log(log, signer.verifier_key)
+    verify = report.entries / (time.perf_counter() - began)
+    report.check()
+    receipt, body = prove(log, 12_345), LogReader(log).entry(12_345)
+    began = time.perf_counter()
+    for _ in range(100):
+        check_proof(receipt, body, signer.verifier_key)
+    check_ms = (time.perf_counter() - began) * 10
+    integrator.close()
+    journal.close()
+    return {
+        "bare_per_s": baseline,
+        "append": append,
+        "append_ratio": append["per_s"] / baseline,
+        "job": jobs,
+        "job_ratio": jobs["per_s"] / baseline,
+        "paced": steady,
+        "integrate_per_s": integrate,
+        "publish_s": to_checkpoint,
+        "entries": report.entries,
+        "tile_bytes_per_entry": tiles / report.entries,
+        "verify_per_s": verify,
+        "verify_million_s": 1e6 / verify,
+        "receipt_bytes": len(receipt),
+        "receipt_check_ms": check_ms,
+    }
+
+
+def show(results: dict[str, Any]) -> None:
+    """Print the results for people."""
+    print(f"audit log ({machine()['text']})")
+    print(f"bare: one row a commit      {results['bare_per_s']:>9,.0f} /s          1.00")
+    for name in ("append", "job"):
+        got = results[name]
+        print(
+            f"{name}: {CALLERS} callers, durable  {got['per_s']:>9,.0f} /s     "
+            f"{results[f'{name}_ratio']:>9.2f}   p50 {got['p50_ms']:.1f} ms, "
+            f"p99 {got['p99_ms']:.1f} ms, {got['cpu_us']:.0f} us CPU"
+        )
+    steady = results["paced"]
+    print(
+        f"paced: {PACE_PER_S:,}/s              p50 {steady['p50_ms']:.2f} ms, "
+        f"p99 {steady['p99_ms']:.2f} ms"
+    )
+    print(f"integrate                   {results['integrate_per_s']:>9,.0f} entries/s")
+    print(f"publish one entry           {results['publish_s'] * 1e3:>9.1f} ms")
+    print(f"hash tiles                  {results['tile_bytes_per_entry']:>9.2f} B/entry")
+    print(
+        f"verify                      {results['verify_per_s']:>9,.0f} entries/s, "
+        f"a million in {results['verify_million_s']:.1f} s"
+    )
+    print(
+        f"receipt                     {results['receipt_bytes']:>9,} B, "
+        f"checked in {results['receipt_check_ms']:.2f} ms"
+    )
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--directory", type=Path, help="where to write (default: temporary)")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=chosen.directory) as directory:
+        results = measure(Path(directory))
+    if chosen.json:
+        print(json.dumps({"bench": "audit_log", "machine": machine(), "results": results}))
+    else:
+        show(results)
+
+
+if __name__ == "__main__":
+    main()
