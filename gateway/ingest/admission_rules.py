@@ -1,4 +1,4 @@
-"""Which records may be shared at admission, and until when: R03, R10, R20 to R24.
+"""Which records may be shared at admission, and until when: R02, R03, R10, R20 to R24.
 
 Whole-column kernels; no row is visited in Python. Both deny on doubt: a null, an unknown
 word or a missing date makes a record not shareable. Time plays no part in `shareable`;
@@ -24,6 +24,7 @@ from gateway.ingest.calendar_columns import (
     days_of,
     ends_of_days,
 )
+from gateway.ingest.uscc_column import valid_usccs
 from gateway.registry.periods import lawful_periods
 
 Rows = pa.RecordBatch | pa.Table
@@ -51,7 +52,8 @@ def shareable(batch: Rows, product: Product, periods: PeriodTable | None = None)
 
     A record is shareable when its share state says so and, if it is adverse, when it is
     publicised, has a class with a lawful period and its end of sharing can be computed
-    (R10, R03, R20; UNLABELLED mirrors the publicity state, domain-rules 13).
+    (R10, R03, R20; UNLABELLED mirrors the publicity state, domain-rules 13). A record under
+    a code with a wrong check digit is never shareable (R02).
 
     Args:
         batch: Records with the envelope columns.
@@ -68,7 +70,8 @@ def shareable(batch: Rows, product: Product, periods: PeriodTable | None = None)
     public = _is_in(batch.column("publicity_state"), ("PUBLIC",))
     known = _is_in(batch.column("severity"), tuple(table.terms))
     dated = _has_computable_end(batch, product, table)
-    granted = shared & (~_adverse(batch, product) | (public & known & dated))
+    named = _is_identified(batch, product)
+    granted = shared & named & (~_adverse(batch, product) | (public & known & dated))
     return pa.array(granted, pa.bool_())
 
 
@@ -101,6 +104,18 @@ def _require_columns(batch: Rows) -> None:
     missing = [name for name in NEEDED_COLUMNS if name not in names]
     if missing:
         raise AdmissionRuleError(f"missing envelope columns: {', '.join(missing)}")
+
+
+def _is_identified(batch: Rows, product: Product) -> npt.NDArray[np.bool_]:
+    """R02: the code is right, or absent where the subject is a person's token."""
+    if "uscc" not in batch.schema.names or "uscc" not in product.fields:
+        return np.ones(batch.num_rows, dtype=np.bool_)
+    codes = batch.column("uscc")
+    valid = valid_usccs(codes)
+    if product.subject_key == "uscc":
+        return valid
+    absent = np.asarray(_flat(codes).is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return np.logical_or(valid, absent)
 
 
 def _flat(column: Column) -> "pa.Array[Any]":

@@ -9,6 +9,7 @@ from audit import acts
 from audit.journal import Transaction
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.product import Product
+from gateway.ingest.labelling import LabellingSource
 from gateway.registry import feeds
 from gateway.registry.act import Act
 from gateway.registry.arrow_schema import arrow_schema
@@ -55,7 +56,7 @@ def load_product(
     moment = act.now if as_of is None else as_of
     schema = arrow_schema(product)
     try:
-        source = FileSource(str(path), expected=schema)
+        source = LabellingSource(FileSource(str(path), expected=schema), product)
         snapshot = library.admit_and_activate(
             source,
             product,
