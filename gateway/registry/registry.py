@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from gateway.domain.errors import UnavailableError
 from gateway.domain.facts import Whitelist
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller, Certificate, Party
@@ -138,11 +139,21 @@ class Registry:
         self.view()
 
     def view(self) -> View:
-        """Return the view of the last committed act of any process."""
+        """Return the view of the last committed act of any process.
+
+        Raises:
+            UnavailableError: `AUDIT_UNAVAILABLE` when the state can't be read; no older view
+                is given out instead, because a suspension may be what can't be read.
+        """
         with self._lock:
-            version = self._connection.execute(_VERSION).fetchone()[0]
-            if version != self._view.version:
-                self._view = self._refreshed(self._view)
+            try:
+                version = self._connection.execute(_VERSION).fetchone()[0]
+                if version != self._view.version:
+                    self._view = self._refreshed(self._view)
+            except sqlite3.Error:
+                raise UnavailableError(
+                    "AUDIT_UNAVAILABLE", "the gateway's state can't be read now"
+                ) from None
             return self._view
 
     def close(self) -> None:

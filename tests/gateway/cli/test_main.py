@@ -2,15 +2,22 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.main import main
+from gateway.cli.main import COMMANDS, main
 from tests.simulator import uscc
 
 
-def test_every_command_explains_itself(xinguan) -> None:
-    for command in ("init", "party", "licence", "consent", "stop-egress", "whitelist", "catalogue"):
-        ran = xinguan(command, "--help")
-        assert ran.code == 0
-        assert "Usage" in ran.out
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_found_and_explains_itself(xinguan, command) -> None:
+    ran = xinguan(command, "--help")
+    assert ran.code == 0
+    assert f"Usage: xinguan {command}" in ran.out
+
+
+def test_the_programs_help_names_every_command(xinguan) -> None:
+    ran = xinguan("--help")
+    assert ran.code == 0
+    assert all(command in ran.out for command in COMMANDS)
+    assert xinguan("no-such-command").code == 2
 
 
 def test_init_says_that_its_authority_is_for_development(xinguan, tmp_path) -> None:
@@ -75,4 +82,5 @@ def test_a_state_that_cannot_be_opened_is_no_bad_input(xinguan) -> None:
 def test_without_arguments_the_program_shows_its_help(capsys) -> None:
     with pytest.raises(SystemExit):
         main([])
-    assert "party" in capsys.readouterr().out
+    read = capsys.readouterr()
+    assert "party" in read.out + read.err

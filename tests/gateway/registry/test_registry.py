@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.errors import UnavailableError
 from gateway.registry import licences, parties, stops
 from gateway.registry.registry import Registry
 from gateway.store.state import State
@@ -109,3 +110,12 @@ def test_two_writers_and_a_reader_lose_nothing(world) -> None:
     view = world.registry.view()
     assert len(view.parties) == 40
     assert sorted(party.index for party in view.parties.values()) == list(range(40))
+
+
+def test_a_state_that_cannot_be_read_gives_no_older_view(world) -> None:
+    registry = Registry(world.state)
+    registry.view()
+    registry.close()
+    with pytest.raises(UnavailableError) as caught:
+        registry.view()
+    assert caught.value.code == "AUDIT_UNAVAILABLE"
