@@ -12,6 +12,7 @@ one field leaves the others closed.
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import shake_256
 from typing import Final
 
 from audit.errors import ProofError
@@ -113,9 +114,7 @@ def fields_root(values: Mapping[str, bytes], seed: bytes) -> bytes:
     Returns:
         The Merkle root, 32 bytes.
     """
-    return root_of(
-        [_field_leaf(name, _field_opening(name, values, seed)) for name in sorted(values)]
-    )
+    return root_of([_field_leaf(*each) for each in _field_openings(values, seed)])
 
 
 def prove_field(values: Mapping[str, bytes], seed: bytes, name: str) -> FieldProof:
@@ -131,16 +130,15 @@ def prove_field(values: Mapping[str, bytes], seed: bytes, name: str) -> FieldPro
     """
     if name not in values:
         raise ProofError("the answer has no such field")
-    names = sorted(values)
-    leaves = [_field_leaf(each, _field_opening(each, values, seed)) for each in names]
-    position = names.index(name)
+    openings = _field_openings(values, seed)
+    leaves = [_field_leaf(*each) for each in openings]
+    position = sorted(values).index(name)
 
     def nodes(height: int, offset: int) -> bytes:
         return root_of(leaves[offset << height : (offset + 1) << height])
 
     path = inclusion_proof(position, len(leaves), nodes)
-    opening = _field_opening(name, values, seed)
-    return FieldProof(name, opening, position, len(leaves), tuple(path))
+    return FieldProof(name, openings[position][1], position, len(leaves), tuple(path))
 
 
 def check_field(proof: FieldProof, root: bytes) -> None:
@@ -153,9 +151,15 @@ def check_field(proof: FieldProof, root: bytes) -> None:
     verify_inclusion(proof.position, proof.count, leaf, proof.path, root)
 
 
-def _field_opening(name: str, values: Mapping[str, bytes], seed: bytes) -> Opening:
-    salt = hmac.digest(seed, _SALT_TAG + name.encode(), "sha256")
-    return Opening("field", values[name], salt)
+def _field_openings(values: Mapping[str, bytes], seed: bytes) -> list[tuple[str, Opening]]:
+    """Give each field, in order of name, its own part of the stream that the seed begins."""
+    if len(seed) != SALT_BYTES:
+        raise ProofError("a seed must have 32 bytes")
+    stream = shake_256(_SALT_TAG + seed).digest(SALT_BYTES * len(values))
+    return [
+        (name, Opening("field", values[name], stream[at * SALT_BYTES : (at + 1) * SALT_BYTES]))
+        for at, name in enumerate(sorted(values))
+    ]
 
 
 def _field_leaf(name: str, opening: Opening) -> bytes:

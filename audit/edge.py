@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from audit.merkle import CompactRange
-from audit.tiles import TILE_HEIGHT, TILE_WIDTH, tile_root
+from audit.merkle import CompactRange, root_of
+from audit.tiles import TILE_HEIGHT, TILE_WIDTH
 
 Tiles = Mapping[tuple[int, int], Sequence[bytes]]
 """(level, number) to the hashes of the tile."""
@@ -72,7 +72,7 @@ def grow(edge: Edge, leaves: Sequence[bytes], entries: Sequence[bytes]) -> Growt
         if nodes:
             tiles.update({(level, first + i): tile for i, tile in enumerate(cut)})
         partial.append(tuple(rest))
-        nodes = [tile_root(tile) for tile in cut if len(tile) == TILE_WIDTH]
+        nodes = [root_of(tile) for tile in cut if len(tile) == TILE_WIDTH]
         level += 1
     bundles = _cut([*edge.entries, *entries])
     last = bundles[-1] if bundles and len(bundles[-1]) < TILE_WIDTH else ()

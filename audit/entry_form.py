@@ -1,6 +1,6 @@
 """The form that all entries share, and how digests stand in them."""
 
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from typing import Final
 
 from audit.errors import EntryError
@@ -11,6 +11,7 @@ Digest = bytes | str
 
 VERSION: Final = 1
 _DIGEST_BYTES: Final = 32
+_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def make_entry(kind: str, time: int, node: str, **members: object) -> Entry:
@@ -43,4 +44,4 @@ def digest_text(value: Digest) -> str:
         raise EntryError("a digest must be 32 bytes") from error
     if len(raw) != _DIGEST_BYTES:
         raise EntryError("a digest must be 32 bytes")
-    return urlsafe_b64encode(raw)[:-1].decode()
+    return b2a_base64(raw, newline=False).translate(_URLSAFE)[:-1].decode()

@@ -84,10 +84,15 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     Args:
         leaves: Leaf hashes in order, 32 bytes each.
     """
-    tree = CompactRange()
-    for leaf in leaves:
-        tree.push(leaf)
-    return tree.root()
+    level = list(leaves)
+    if not level:
+        return EMPTY_ROOT
+    # Pairing from the left, with the odd one carried up, gives the tree of RFC 6962.
+    while len(level) > 1:
+        odd = level[-1:] if len(level) % 2 else []
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [sha256(b"\x01" + left + right).digest() for left, right in pairs] + odd
+    return level[0]
 
 
 def subtree_root(start: int, end: int, nodes: NodeSource) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from audit.errors import LogCorruptError
-from audit.merkle import HASH_BYTES, CompactRange
+from audit.merkle import HASH_BYTES
 
 TILE_WIDTH: Final = 256
 TILE_HEIGHT: Final = 8
@@ -102,11 +102,3 @@ def split_hashes(data: bytes, width: int) -> list[bytes]:
     if len(data) != width * HASH_BYTES:
         raise LogCorruptError("a tile has a wrong length")
     return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
-
-
-def tile_root(hashes: Sequence[bytes]) -> bytes:
-    """Compute the hash of a full tile, which stands in the level above."""
-    tree = CompactRange()
-    for each in hashes:
-        tree.push(each)
-    return tree.root()

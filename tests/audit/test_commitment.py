@@ -51,6 +51,8 @@ def test_domain_and_value_cannot_be_shifted():
 def test_a_short_salt_is_refused():
     with pytest.raises(ProofError):
         commit(Opening("a", b"b", b"short"))
+    with pytest.raises(ProofError):
+        fields_root(VALUES, b"short")
 
 
 @given(st.dictionaries(st.text(min_size=1), st.binary(), min_size=1, max_size=30))

@@ -3,6 +3,8 @@
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -185,8 +187,12 @@ class Faults:
         monkeypatch.setattr(where, name, call)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("error", [KilledError, OSError], ids=["kill", "eio"])
+# Dying after a call is dying before the next one; an error may come before or after the effect.
+@pytest.mark.parametrize(
+    ("error", "after"),
+    [(KilledError, False), (OSError, False), (OSError, True)],
+    ids=["kill", "error-before", "error-after"],
+)
 def test_a_fault_at_every_call_of_the_file_system_corrupts_and_loses_nothing(
     home, monkeypatch, error, after
 ):
@@ -383,3 +389,49 @@ def test_a_directory_that_cannot_be_made_is_an_error(home):
     (home.root / "log").write_bytes(b"a file")
     with pytest.raises(AuditUnavailableError):
         home.integrator()
+
+
+PUBLISHER = """
+import sys, time
+from pathlib import Path
+from tests.audit.log_home import LogHome, body
+
+home = LogHome(Path(sys.argv[1]), now=int(sys.argv[2]))
+integrator = home.integrator()
+number = 0
+while True:
+    home.append(37, number)
+    number += 37
+    print(integrator.integrate_once().size, flush=True)
+"""
+
+
+def start_publisher(home, now):
+    return subprocess.Popen(
+        [sys.executable, "-c", PUBLISHER, str(home.root), str(now)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def test_kill_9_while_publishing_and_a_second_process_beside_it(home):
+    """Each round kills a publisher at another moment; a rival beside it never signs."""
+    size = 0
+    known = None
+    for lines in (1, 2, 5, 9):
+        home.now += LEASE_S + 1
+        publisher = start_publisher(home, home.now)
+        told = [int(publisher.stdout.readline()) for _ in range(lines)]
+        with pytest.raises(LeaseHeldError):
+            home.integrator().integrate_once()
+        publisher.kill()
+        told += [int(line) for line in publisher.communicate()[0].splitlines()]
+        report = verify_log(home.directory, VKEY, known=known)
+        assert report.problems == ()
+        assert report.entries >= max(told) >= size + 37 * lines
+        size, known = report.entries, report.checkpoint
+    home.now += LEASE_S + 1
+    home.integrator().integrate_all()
+    assert verify_log(home.directory, VKEY, known=known).problems == ()
