@@ -64,6 +64,16 @@ class _Written:
     batches: list[BatchDigest] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What the caller says of an admission; see `admit`."""
+
+    now: int
+    as_of: int
+    quarantined: int
+    batch_rows: int
+
+
 def admit(
     source: RecordSource,
     product: Product,
@@ -109,39 +119,11 @@ def admit(
         raise ConflictError("CONFLICT", "there is a snapshot in this place already")
     rules = _rules(shareable, expires_at)
     staging = directory.parent / f".admitting-{secrets.token_hex(8)}"
-    staging.mkdir(parents=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staging.mkdir(mode=0o700)  # records at rest are the gateway's alone
     try:
-        version = source.version()
-        batches = _checked(source.scan(schema.names, None, SCAN_BATCH_BYTES), schema)
-        keys = (product.subject_key, product.record_key)
-        held = spool(batches, schema, staging / "spool", keys)
-        order = order_of(held)
-        written = _write_rows(in_order(held, order, batch_rows), schema, product, rules, staging)
-        widths = _write_indexes(held, order, staging)
-        _write_bits(written, staging)
-        del held
-        (staging / "spool").unlink()
-        manifest = Manifest(
-            version=1,
-            product=product.name,
-            contract_version=product.version,
-            contract_digest=product.digest,
-            subject_key=product.subject_key,
-            record_key=product.record_key,
-            columns=columns_of(schema),
-            source_version=version,
-            as_of=as_of,
-            admitted_at=now,
-            rows=len(order),
-            subjects=widths[0],
-            shareable=sum(int(part.sum()) for part in written.shareable),
-            quarantined=quarantined,
-            batch_rows=batch_rows,
-            subject_width=widths[1],
-            record_width=widths[2],
-            files={name: _sync_and_digest(staging / name) for name in FILES},
-            batches=tuple(written.batches),
-        )
+        settled = _Terms(now, as_of, quarantined, batch_rows)
+        manifest = _fill(staging, source, product, schema, rules, settled)
         _write(staging / MANIFEST, manifest.to_bytes())
         _sync(staging)
         staging.rename(directory)
@@ -150,6 +132,47 @@ def admit(
         shutil.rmtree(staging, ignore_errors=True)
         raise
     return manifest
+
+
+def _fill(
+    staging: Path,
+    source: RecordSource,
+    product: Product,
+    schema: pa.Schema,
+    rules: tuple[Rule, Rule],
+    terms: _Terms,
+) -> Manifest:
+    """Write every file but the manifest, durably, and return the manifest."""
+    version = source.version()
+    batches = _checked(source.scan(schema.names, None, SCAN_BATCH_BYTES), schema)
+    held = spool(batches, schema, staging / "spool", (product.subject_key, product.record_key))
+    order = order_of(held)
+    ordered = in_order(held, order, terms.batch_rows)
+    written = _write_rows(ordered, schema, product, rules, staging)
+    subjects, subject_width, record_width = _write_indexes(held, order, staging)
+    _write_bits(written, staging)
+    (staging / "spool").unlink()
+    return Manifest(
+        version=1,
+        product=product.name,
+        contract_version=product.version,
+        contract_digest=product.digest,
+        subject_key=product.subject_key,
+        record_key=product.record_key,
+        columns=columns_of(schema),
+        source_version=version,
+        as_of=terms.as_of,
+        admitted_at=terms.now,
+        rows=len(order),
+        subjects=subjects,
+        shareable=sum(int(part.sum()) for part in written.shareable),
+        quarantined=terms.quarantined,
+        batch_rows=terms.batch_rows,
+        subject_width=subject_width,
+        record_width=record_width,
+        files={name: _sync_and_digest(staging / name) for name in FILES},
+        batches=tuple(written.batches),
+    )
 
 
 def columns_of(schema: pa.Schema) -> tuple[tuple[str, str], ...]:

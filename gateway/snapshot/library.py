@@ -29,6 +29,7 @@ from gateway.snapshot.snapshot import Snapshot
 POINTER = "current"
 _PRODUCT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
+_UNFINISHED = (".admitting-", ".staging-")
 _Mark = tuple[int, int, int]
 SealedKeys = Callable[[str], Iterable[str]]
 
@@ -172,12 +173,19 @@ class SnapshotLibrary:
         """End a temporary withholding that no other cause holds; return rows of the current."""
         return self._flip(product, record_keys, Snapshot.unseal)
 
-    def retire(self, product: str, keep: Collection[str] = ()) -> tuple[str, ...]:
+    def retire(
+        self, product: str, keep: Collection[str] = (), *, abandoned: bool = False
+    ) -> tuple[str, ...]:
         """Remove snapshots that are neither current, nor open here, nor in `keep`.
 
         Args:
             product: Product name.
             keep: Ids that tickets or other processes still need.
+            abandoned: Remove what admissions that crashed left behind, too; only while no
+                process is admitting.
+
+        Returns:
+            The names of what was removed, sorted.
         """
         with self._lock:
             home = self._home(product)
@@ -187,7 +195,8 @@ class SnapshotLibrary:
             gone = [
                 path
                 for path in home.iterdir()
-                if _SNAPSHOT_ID.fullmatch(path.name) and path.name not in needed
+                if (_SNAPSHOT_ID.fullmatch(path.name) and path.name not in needed)
+                or (abandoned and path.name.startswith(_UNFINISHED))
             ]
             for path in gone:
                 shutil.rmtree(path)

@@ -78,6 +78,7 @@ def test_masked_fields_keep_a_first_character_or_nothing():
     assert masked[1] == EMPTY
 
 
+@settings(deadline=None)
 @given(st.text(max_size=50))
 def test_a_mask_tells_nothing_of_length_or_ending(text):
     (made,) = enforced({"name": MASK}, ROW | {"name": text})
@@ -147,7 +148,7 @@ VALUES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(ACTIONS, st.lists(VALUES, max_size=4), st.lists(VALUES, max_size=4), st.lists(VALUES))
 def test_the_bytes_depend_on_the_rows_alone(actions, rows, before, after):
     """Arrow pads a slice's buffers from its neighbours; they may be withheld records."""

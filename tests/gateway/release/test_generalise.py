@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.errors import InternalError
@@ -44,6 +44,7 @@ def test_a_band_includes_its_lower_edge_only(amount, expected):
     assert of(band, ([value], MONEY)) == [expected]
 
 
+@settings(deadline=None)
 @given(st.decimals(-10, 10**14, places=6, allow_nan=False))
 def test_every_amount_is_in_the_band_it_is_given(amount):
     place = sum(edge <= amount for edge in EDGES)
@@ -87,6 +88,7 @@ def test_a_place_becomes_its_city_or_nothing(value, expected):
     assert of(city, ([value], pa.string())) == [expected]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_a_place_never_says_more_than_before(text):
     (found,) = of(city, ([text], pa.string()))

@@ -26,6 +26,7 @@ def column(values, keys=BANK) -> list:
     return Pseudonymiser(keys).column(pa.array(values, pa.string())).to_pylist()
 
 
+@settings(deadline=None)
 @given(st.lists(VALUE, max_size=40))
 def test_different_values_differ_and_the_same_are_the_same(values):
     made = column(values)
@@ -34,6 +35,7 @@ def test_different_values_differ_and_the_same_are_the_same(values):
     assert all((value is None) == (name is None) for value, name in pairs)
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(CODE, SHORT, st.none()), max_size=40))
 def test_who_holds_the_key_can_go_back(values):
     maker = Pseudonymiser(BANK)
@@ -41,13 +43,14 @@ def test_who_holds_the_key_can_go_back(values):
     assert maker.reveal(made).to_pylist() == values
 
 
+@settings(deadline=None)
 @given(st.lists(VALUE, min_size=1, max_size=40))
 def test_two_consumers_cannot_join(values):
     ours, theirs = set(column(values)) - {None}, set(column(values, AGENCY)) - {None}
     assert ours.isdisjoint(theirs)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(VALUE, max_size=40), st.integers(0, 3))
 def test_few_values_and_many_are_made_alike(values, offset):
     whole = pa.array(["x"] * offset + values, pa.string()).slice(offset)

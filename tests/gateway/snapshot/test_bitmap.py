@@ -1,7 +1,7 @@
 import threading
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.snapshot.bitmap import Bitmap, pack
@@ -13,6 +13,7 @@ def rows_of(*numbers: int):
     return np.array(numbers, dtype=np.int64)
 
 
+@settings(deadline=None)
 @given(FLAGS, st.data())
 def test_is_a_set_of_rows(flags, data):
     bitmap = Bitmap(pack(flags), len(flags))

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.snapshot import index
@@ -26,6 +26,7 @@ def subject_index(sorted_keys) -> SubjectIndex:
     return SubjectIndex(*subject_runs(fixed(sorted_keys)))
 
 
+@settings(deadline=None)
 @given(st.lists(KEY, max_size=30), st.lists(KEY, max_size=10))
 def test_finds_exactly_the_rows_of_the_subjects(keys, others):
     ordered = sorted(keys, key=str.encode)
@@ -35,6 +36,7 @@ def test_finds_exactly_the_rows_of_the_subjects(keys, others):
         assert built.locate(wanted).tolist() == due
 
 
+@settings(deadline=None)
 @given(st.lists(KEY, max_size=20), st.integers(0, 5), st.integers(0, 5))
 def test_fixed_width_keeps_every_byte_of_a_slice(keys, start, length):
     column = pa.array(keys, pa.string()).slice(start, length)
@@ -62,6 +64,7 @@ def test_a_long_query_does_not_widen_the_index():
     assert encode(["AB", "ABC", "ABCD"], 3).dtype.itemsize == 3
 
 
+@settings(deadline=None)
 @given(st.lists(KEY, min_size=1, max_size=30, unique=True), st.lists(KEY, max_size=5))
 def test_candidates_contain_every_row_of_the_records(keys, others):
     hashes = hash_keys(fixed(keys))

@@ -161,6 +161,31 @@ def test_retiring_keeps_what_is_current_open_or_wanted(tmp_path):
     assert library.current("penalty").snapshot_id == ids[3]
 
 
+def test_what_a_crashed_admission_left_is_removed_on_request_only(tmp_path):
+    library = SnapshotLibrary(tmp_path)
+    first = admit(library)
+    left = tmp_path / "penalty" / ".admitting-0123"
+    left.mkdir()
+    (left / "spool").write_bytes(b"records")
+    assert library.retire("penalty") == ()
+    assert library.retire("penalty", abandoned=True) == (left.name,)
+    assert library.current("penalty") is first
+
+
+def test_a_flipped_byte_is_found_when_verification_is_on(tmp_path):
+    first = admit(SnapshotLibrary(tmp_path))
+    path = first.directory / "expiry.bin"
+    path.write_bytes(b"\xff" + path.read_bytes()[1:])
+    assert SnapshotLibrary(tmp_path).current("penalty").rows == 40
+    with pytest.raises(SnapshotDamagedError):
+        SnapshotLibrary(tmp_path, verify=True).current("penalty")
+
+
+def test_records_at_rest_are_the_gateways_alone(tmp_path):
+    first = admit(SnapshotLibrary(tmp_path))
+    assert first.directory.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize("content", [b"", b"../../etc\n", b"\xff" * 64, b"0" * 64])
 def test_a_damaged_pointer_serves_nothing(tmp_path, content):
     admit(SnapshotLibrary(tmp_path))
