@@ -159,7 +159,8 @@ def _compile(policies: Path, opa: Path, sources: Mapping[str, str]) -> bytes:
                 command, cwd=policies, check=True, capture_output=True, timeout=_BUILD_TIMEOUT_S
             )
         except subprocess.CalledProcessError as error:
-            raise BuildError(error.stderr.decode(errors="replace")) from error
+            text = error.stdout + error.stderr  # OPA reports on either
+            raise BuildError(text.decode(errors="replace").strip()) from error
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BuildError("the OPA binary could not be run") from error
         with tarfile.open(output) as archive:

@@ -55,14 +55,15 @@ class WasmEngine:
 
     def __init__(self, bundle: Bundle, *, deadline_ms: int = 50) -> None:
         self._data = bundle.data
+        # Guards what is below and is held for one evaluation.
+        self._lock = threading.Lock()
+        self._closed = False
         try:
             self._factory = WasmtimeRuntimeFactory(bundle.wasm, max_memory_pages=_MEMORY_PAGES)
-        except opa_errors.OpaWasmError as error:
+            self._instance: _Instance | None = self._new_instance()
+        except _FAILURES as error:
             raise UnavailableError("POLICY_MISMATCH", "the compiled policy is unusable") from error
         self._ticks = self._factory.epoch.deadline_ticks(deadline_ms / 1000)
-        # Guards the instance below and is held for one evaluation.
-        self._lock = threading.Lock()
-        self._instance: _Instance | None = self._new_instance()
         self._factory.epoch.ensure_running()
 
     async def evaluate(self, document: bytes) -> object:
@@ -78,6 +79,8 @@ class WasmEngine:
     def evaluate_now(self, document: bytes) -> object:
         """Do what `evaluate` does, for callers outside an event loop."""
         with self._lock:
+            if self._closed:
+                raise UnavailableError("POLICY_UNAVAILABLE", "the policy engine is closed")
             try:
                 instance = self._instance or self._new_instance()
                 self._instance = None  # a failure below leaves no half-used instance behind
@@ -94,7 +97,7 @@ class WasmEngine:
         with self._lock:
             if self._instance is not None:
                 self._instance.close()
-            self._instance = None
+            self._instance, self._closed = None, True
             self._factory.close()
 
     def _new_instance(self) -> "_Instance":
