@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from gateway.ingest.calendar_columns import Column
 
 LENGTH = 18
-_SHAPE = "^[0-9A-HJ-NPQRTUWXY]{2}[0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}$"
+_REGION = slice(2, 8)  # the division code is digits only
+_LETTERS = 10  # the value of the first letter
 _ALPHABET = b"0123456789ABCDEFGHJKLMNPQRTUWXY"
-_VALUES = np.zeros(256, np.int64)
+_VALUES = np.full(256, -1, np.int64)  # for bytes outside of the alphabet
 _VALUES[np.frombuffer(_ALPHABET, np.uint8)] = np.arange(len(_ALPHABET))
 _WEIGHTS = np.array([pow(3, place, 31) for place in range(LENGTH - 1)])
 
@@ -22,11 +23,14 @@ _WEIGHTS = np.array([pow(3, place, 31) for place in range(LENGTH - 1)])
 def valid_usccs(column: Column) -> npt.NDArray[np.bool_]:
     """Return which codes have the shape and the check digit; a null has neither."""
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    shaped = pc.match_substring_regex(flat, pattern=_SHAPE).fill_null(False)
-    mask = np.array(shaped.to_numpy(zero_copy_only=False), dtype=np.bool_)
-    # All texts that are left have one length, so their characters form a matrix.
-    texts = "".join(str(code) for code in flat.filter(pa.array(mask)).to_pylist())
-    values = _VALUES[np.frombuffer(texts.encode("ascii"), np.uint8).reshape(-1, LENGTH)]
+    lengths = pc.binary_length(flat.cast(pa.string())).fill_null(0)
+    mask = np.asarray(lengths.to_numpy(zero_copy_only=False)) == LENGTH
+    # All texts that are left have one length in bytes, so their bytes form a matrix.
+    kept = flat.filter(pa.array(mask)).cast(pa.binary(LENGTH))
+    first = kept.offset * LENGTH
+    octets = np.frombuffer(memoryview(kept.buffers()[1] or b""), np.uint8)
+    values = _VALUES[octets[first : first + len(kept) * LENGTH].reshape(-1, LENGTH)]
     checks = (31 - values[:, :-1] @ _WEIGHTS % 31) % 31
-    mask[mask] = values[:, -1] == checks
+    shaped = (values >= 0).all(axis=1) & (values[:, _REGION] < _LETTERS).all(axis=1)
+    mask[mask] = shaped & (values[:, -1] == checks)
     return mask
