@@ -154,7 +154,7 @@ def report(error: XinguanError, as_json: bool) -> int:
         told = {
             "reason": error.code,
             "message": error.message,
-            "hints": list(error.hints),
+            "hints": list(_remedies(error)),
             "reasons": [
                 {"rule": reason.rule, "code": reason.code, "fields": list(reason.fields)}
                 for reason in error.reasons
@@ -165,9 +165,23 @@ def report(error: XinguanError, as_json: bool) -> int:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[bold red]{error.code}[/]", end=": ")
     console.print(error.message, markup=False)
-    for hint in error.hints:
-        console.print("  remedy:", hint, markup=False)
+    for remedy in _remedies(error):
+        console.print("  remedy:", remedy, markup=False)
     return code
+
+
+def _remedies(error: XinguanError) -> Sequence[str]:
+    """Return what would make it work: the error's own words, else those of the law tables."""
+    if error.hints:
+        return error.hints
+    from gateway.decision.law import LawTable
+
+    try:
+        text = LawTable.load().text(error.reasons[0])
+    except (OSError, ValueError):
+        return ()  # a broken policy folder must not hide the refusal itself
+    # A code without a text of its own would be told as a defect of ours; it isn't one.
+    return (f"{text.remedy_en} ({text.clause_en})",) if text.code == error.code else ()
 
 
 def _text(value: object) -> str:

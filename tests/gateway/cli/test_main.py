@@ -84,3 +84,10 @@ def test_without_arguments_the_program_shows_its_help(capsys) -> None:
         main([])
     read = capsys.readouterr()
     assert "party" in read.out + read.err
+
+
+def test_the_laws_own_words_stand_where_a_refusal_has_none(xinguan) -> None:
+    ran = xinguan("stop-egress", "--org", "uscc:91460099")
+    assert "BAD_ID" in ran.err
+    assert "remedy:" in ran.err
+    assert "GB 32100" in ran.err
