@@ -289,3 +289,17 @@ def test_the_real_file_comes_out_whole_in_under_three_seconds(shared, tmp_path):
     # Every record is written once, whole and under its own key.
     assert len(set(table["record_id"].to_pylist())) == table.num_rows
     assert table["name"].null_count == 0
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    before = run(tmp_path, encode([row(0)])).path.read_bytes()
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fdopen", full)
+    with pytest.raises(OSError, match="No space"):
+        run(tmp_path, encode([row(0), row(1)]))
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not any(name.endswith(".partial") for name in left)
+    assert (tmp_path / "out" / "legal_entity_base.parquet").read_bytes() == before
