@@ -6,9 +6,10 @@
 - `bundle.tar.gz`: the same sources as an OPA bundle, for a server beside the gateway;
 - `manifest.json`: the digest of each source and of each artefact.
 
-The *revision* is the digest of the sources (Rego without tests, data, capabilities). It is
-written into the bundle's data and every decision repeats it, so an engine that holds another
-bundle is noticed at its first answer. The digest in the log is that of `bundle.tar.gz`.
+The *revision* is the digest of the sources: Rego without tests, the tables it reads, and the
+capabilities; the texts of reasons and the titles of rules decide nothing and are not among them.
+It is written into the bundle's data and every decision repeats it, so an engine that holds
+another bundle is noticed at its first answer. The digest in the log is that of `bundle.tar.gz`.
 """
 
 import gzip
@@ -23,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.decision.tables import flatten
+from gateway.decision.tables import DECIDING_TABLES, flatten
 from gateway.domain.errors import UnavailableError
 
 ENTRY_POINT = "xinguan/decision"
@@ -58,7 +59,8 @@ class BuildError(Exception):
 def source_digests(policies: Path) -> dict[str, str]:
     """Return path to SHA-256 (hex) of every source of the bundle, paths relative and sorted."""
     rego = [p for p in policies.glob("xinguan/**/*.rego") if not p.name.endswith("_test.rego")]
-    files = [*rego, *policies.glob("data/*.json"), policies / "capabilities.json"]
+    tables = [policies / "data" / f"{name}.json" for name in DECIDING_TABLES]
+    files = [*rego, *tables, policies / "capabilities.json"]
     return {
         path.relative_to(policies).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(files)

@@ -8,6 +8,9 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+# The tables that a decision depends on, and so the revision of the bundle.
+DECIDING_TABLES = ("lists", "measures", "purposes", "switches", "thresholds")
+
 
 def read_table(directory: Path, name: str) -> dict[str, dict[str, object]]:
     """Return one table of `policies/data/`: name to entry.

@@ -52,6 +52,12 @@ def test_a_new_rule_file_makes_the_bundle_stale(policies):
     refused(policies)
 
 
+def test_a_changed_text_of_a_reason_decides_nothing(policies):
+    path = policies / "data" / "reasons.json"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert load(policies).revision == load().revision
+
+
 def test_a_test_is_no_source(policies):
     (policies / "xinguan" / "more_test.rego").write_text("package more_test\n", encoding="utf-8")
     assert load(policies).revision == load().revision
