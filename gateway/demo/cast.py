@@ -22,6 +22,17 @@ COMPANY_FIELDS = (
     "industry_code",
     "contact_phone",
 )
+COMPANY_GRANT = (
+    *COMPANY_FIELDS,
+    "name_en",
+    "operating_to",
+    "province",
+    "locality",
+    "reg_authority",
+    "reg_authority_uscc",
+    "lei",
+    "source_unit",
+)
 PENALTY_FIELDS = (
     "record_id",
     "uscc",
@@ -97,7 +108,7 @@ AGENCY = Player(
     "示例征信有限公司",
     Role.AGENCY,
     LicenceKind.ENTERPRISE_CREDIT_FILING,
-    grants=(("legal_entity_base", COMPANY_FIELDS), ("admin_penalty", PENALTY_FIELDS)),
+    grants=(("legal_entity_base", COMPANY_GRANT), ("admin_penalty", PENALTY_FIELDS)),
     purposes=("CREDIT_REPORT", "CREDIT_CHECK"),
     scenario="ENTERPRISE_REPORT",
 )
@@ -108,7 +119,7 @@ BANK = Player(
     Role.BANK,
     LicenceKind.BANKING,
     grants=(
-        ("legal_entity_base", COMPANY_FIELDS),
+        ("legal_entity_base", COMPANY_GRANT),
         ("public_credit_grade", GRADE_FIELDS),
         ("admin_penalty", PENALTY_FIELDS),
     ),

@@ -148,5 +148,5 @@ def _company(stage: Stage) -> str:
 def _portfolio(stage: Stage) -> list[str]:
     """Return codes of synthetic companies, for the bank."""
     snapshot = stage.loaded["public_credit_grade"].snapshot
-    codes = snapshot.batch(0).batch.column("uscc").to_pylist()
+    codes = snapshot.batch(0).rows.column("uscc").to_pylist()
     return [str(code) for code in dict.fromkeys(codes)][:_PORTFOLIO]

@@ -131,9 +131,9 @@ def _pull(scene: Scene, command: bytes) -> pa.Table:
     identity = scene.stage.identity(BANK)
     client = pyarrow.flight.FlightClient(
         f"grpc+tls://{scene.address}",
-        tls_root_certs=identity.authority,
-        cert_chain=identity.certificate,
-        private_key=identity.key,
+        tls_root_certs=identity.authority.decode(),
+        cert_chain=identity.certificate.decode(),
+        private_key=identity.key.decode(),
     )
     try:
         info = client.get_flight_info(pyarrow.flight.FlightDescriptor.for_command(command))

@@ -14,6 +14,9 @@ from gateway.release.world import World
 from gateway.snapshot.snapshot import Snapshot
 from xinguan.v1 import exchange_pb2, types_pb2
 
+_REMEMBERED = 4_096
+_ALIKE: dict[str, tuple[Decision, bytes]] = {}
+
 
 def promise_message(promised: Promised) -> types_pb2.Promise:
     """Return a promise as it stands in an answer."""
@@ -40,20 +43,34 @@ def coverage_message(world: World, snapshot: Snapshot, now: int) -> types_pb2.Co
 def decision_message(part: Part, world: World, law: LawTexts) -> exchange_pb2.DecisionSummary:
     """Return the decision that an answer rests on."""
     delivery = part.delivery
-    decision = delivery.decision
+    summary = exchange_pb2.DecisionSummary()
+    summary.ParseFromString(_same_for_all(delivery.decision, law))
+    summary.request_id = delivery.trail.request_id
+    summary.intent.CopyFrom(promise_message(delivery.intent))
+    summary.coverage.CopyFrom(coverage_message(world, delivery.snapshot, delivery.trail.now))
+    return summary
+
+
+def _same_for_all(decision: Decision, law: LawTexts) -> bytes:
+    """Return what every answer under one decision says alike, serialised once.
+
+    The decider gives the same object as long as a decision holds, so it is the key.
+    """
+    kept = _ALIKE.get(decision.input_digest)
+    if kept is not None and kept[0] is decision:
+        return kept[1]
     summary = exchange_pb2.DecisionSummary(
-        request_id=delivery.trail.request_id,
         fields=field_messages(decision),
+        reasons=[reason_message(reason, law) for reason in decision.reasons],
         valid_until=Timestamp(seconds=decision.valid_until),
         bundle_digest=decision.bundle_digest,
         input_digest=decision.input_digest,
-        intent=promise_message(delivery.intent),
-        coverage=coverage_message(world, delivery.snapshot, delivery.trail.now),
         obligations=sorted(decision.obligations),
     )
-    for reason in decision.reasons:
-        summary.reasons.append(reason_message(reason, law))
-    return summary
+    if len(_ALIKE) >= _REMEMBERED:
+        _ALIKE.clear()
+    _ALIKE[decision.input_digest] = (decision, alike := summary.SerializeToString())
+    return alike
 
 
 def field_messages(decision: Decision) -> list[exchange_pb2.FieldDecision]:

@@ -149,8 +149,8 @@ class Delivery:
         plan = self.prepared.plan
         rows = portion.rows[self.snapshot.shareable(portion.rows, now)]
         batch = self.snapshot.take(rows, plan.columns)
-        for conditions in (plan.policy_rows, plan.caller_rows):
-            mask = matching(batch, conditions)
+        for tests in (self.prepared.policy_rows, self.prepared.caller_rows):
+            mask = matching(batch, tests)
             if mask is not None:
                 batch = batch.filter(mask)
                 rows = rows[mask.to_numpy(zero_copy_only=False)]

@@ -33,6 +33,7 @@ from gateway.release.use import use_known, use_of
 
 _T = TypeVar("_T")
 _SMALL_ROWS = 64
+_VALUES = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +298,7 @@ class Evidence:
 def field_values(batch: pa.RecordBatch) -> dict[str, bytes]:
     """Return the canonical bytes of each field of a small answer: JSON of its values as text."""
     return {
-        name: json.dumps(
-            column.to_pylist(), default=str, ensure_ascii=False, separators=(",", ":")
-        ).encode()
+        name: _VALUES.encode(column.to_pylist()).encode()
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
 

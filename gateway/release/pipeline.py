@@ -73,6 +73,7 @@ class Exchange:
                 async with world.gate.hold(facts.product.name) as hold:  # (7) gate
                     await self._still_allowed(trail, facts, decision)
                     batch = delivery.enforce(portion)  # (8) enforce
+                    hold.confirm()  # or the log would tell of a release that never was
                     part = await delivery.record(batch, portion)  # evidence before hand-over
                     hold.confirm()
                     yield part

@@ -1,6 +1,10 @@
 """Which rows of a snapshot were released, exactly and small: what a recall reads years later."""
 
+import struct
+
 import numpy as np
+
+_RUN = struct.Struct("<II")
 
 
 def encode_rows(rows: np.ndarray | None) -> bytes:
@@ -13,6 +17,9 @@ def encode_rows(rows: np.ndarray | None) -> bytes:
     """
     if rows is None or not len(rows):
         return b""
+    first, count = int(rows[0]), len(rows)
+    if int(rows[-1]) - first == count - 1 and (count == 1 or bool((np.diff(rows) == 1).all())):
+        return _RUN.pack(first, count)
     ordered = np.sort(rows)
     starts = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 2) != 1)
     lengths = np.diff(starts, append=len(ordered))

@@ -6,7 +6,7 @@ a hidden value (DESIGN: filters are no oracle).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -20,13 +20,14 @@ from gateway.domain.request import Condition
 
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(\d+)\)")
 _KERNELS = {
-    "eq": pc.equal,
-    "ne": pc.not_equal,
-    "lt": pc.less,
-    "le": pc.less_equal,
-    "gt": pc.greater,
-    "ge": pc.greater_equal,
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
 }
+_FALSE = pa.scalar(False)
 OPERATORS = frozenset(_KERNELS) | {"in"}
 
 
@@ -72,20 +73,41 @@ def _parse(kind: str, text: str) -> object:
     return text
 
 
-def matching(batch: pa.RecordBatch, conditions: Sequence[Condition]) -> pa.BooleanArray | None:
-    """Return which rows meet every condition, or None when there is no condition.
+Test = Callable[[pa.RecordBatch], pa.BooleanArray]
+
+
+def compile_rows(conditions: Sequence[Condition], schema: pa.Schema) -> tuple[Test, ...]:
+    """Return one whole-column test per condition, its values converted once.
 
     Args:
-        batch: The rows; it has every column that the conditions name.
         conditions: Conditions with values of the columns' types.
+        schema: Schema of the batches; it has every column that the conditions name.
+    """
+    return tuple(_compile(condition, schema) for condition in conditions)
+
+
+def matching(batch: pa.RecordBatch, tests: Sequence[Test]) -> pa.BooleanArray | None:
+    """Return which rows meet every test, or None when all of them do.
+
+    Args:
+        batch: The rows.
+        tests: Of `compile_rows`.
     """
     result: Any = None
-    for condition in conditions:
-        column = batch.column(condition.field)
-        if condition.op == "in":
-            values = list(condition.value) if isinstance(condition.value, (tuple, list)) else []
-            mask = pc.is_in(column, value_set=pa.array(values, type=column.type))
-        else:
-            mask = _KERNELS[condition.op](column, pa.scalar(condition.value, type=column.type))
+    for test in tests:
+        mask = test(batch)
+        if mask.null_count:
+            mask = pc.call_function("coalesce", [mask, _FALSE])
         result = mask if result is None else pc.and_(result, mask)
-    return None if result is None else pc.fill_null(result, False)
+    return None if result is None or result.true_count == len(result) else result
+
+
+def _compile(condition: Condition, schema: pa.Schema) -> Test:
+    name, kind = condition.field, schema.field(condition.field).type
+    if condition.op == "in":
+        values = list(condition.value) if isinstance(condition.value, (tuple, list)) else []
+        options = pc.SetLookupOptions(pa.array(values, type=kind))
+        return lambda batch: pc.call_function("is_in", [batch.column(name)], options)
+    scalar = pa.scalar(condition.value, type=kind)
+    kernel = _KERNELS[condition.op]
+    return lambda batch: pc.call_function(kernel, [batch.column(name), scalar])

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import pyarrow as pa
-
 from gateway.domain.decision import Decision
 from gateway.domain.errors import InvalidRequestError, UnavailableError
 from gateway.domain.facts import Facts
@@ -14,12 +12,14 @@ from gateway.domain.licence import Licence
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
+from gateway.registry.arrow_schema import arrow_schema
 from gateway.release.context import Node, Registry
 from gateway.release.enforce import Enforcer, compile_enforcer, edge_check
 from gateway.release.evidence import Evidence
 from gateway.release.gate import Gate
 from gateway.release.plan import Plan, make_plan, released_actions
 from gateway.release.pseudonym import ConsumerKeys
+from gateway.release.rows import Test, compile_rows
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 
@@ -83,8 +83,9 @@ class Prepared:
     """A plan with its compiled enforcement; the same for every request of its kind."""
 
     plan: Plan
+    policy_rows: tuple[Test, ...]
+    caller_rows: tuple[Test, ...]
     enforcer: Enforcer
-    schema: pa.Schema
     schema_ipc: bytes
 
 
@@ -173,8 +174,13 @@ class World:
             plan = make_plan(request, decision, facts.product)
             enforcer = compile_enforcer(plan.released, self.consumer_keys(party_id))
             edge_check(enforcer.schema, released_actions(plan))
+            schema = arrow_schema(facts.product)
             found = Prepared(
-                plan, enforcer, enforcer.schema, enforcer.schema.serialize().to_pybytes()
+                plan,
+                compile_rows(plan.policy_rows, schema),
+                compile_rows(plan.caller_rows, schema),
+                enforcer,
+                enforcer.schema.serialize().to_pybytes(),
             )
             self._prepared[key] = found
             if len(self._prepared) > _REMEMBERED_PLANS:

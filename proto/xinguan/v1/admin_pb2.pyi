@@ -28,7 +28,7 @@ class ActivateLicenceRequest(_message.Message):
     idempotency_key: _builtins.str
     """Chosen by the caller, 8 to 64 characters; a replay is answered from the first outcome."""
     document: _builtins.str
-    """JWS compact (EdDSA, typ xinguan-licence+jwt) by the authority."""
+    """JWS compact (Ed25519, typ xinguan-licence+jwt) by the authority."""
     def __init__(
         self,
         *,
@@ -140,7 +140,7 @@ class RegisterConsentRequest(_message.Message):
     idempotency_key: _builtins.str
     """Chosen by the caller, 8 to 64 characters; a replay is answered from the first outcome."""
     document: _builtins.str
-    """JWS compact (EdDSA, typ xinguan-consent+jwt) by a registered consent issuer."""
+    """JWS compact (Ed25519, typ xinguan-consent+jwt) by a registered consent issuer."""
     def __init__(
         self,
         *,

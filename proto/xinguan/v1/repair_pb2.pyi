@@ -25,7 +25,7 @@ class PublishRequest(_message.Message):
 
     DECISION_FIELD_NUMBER: _builtins.int
     decision: _builtins.str
-    """JWS compact (EdDSA, typ xinguan-repair+jwt) by the authority."""
+    """JWS compact (Ed25519, typ xinguan-repair+jwt) by the authority."""
     def __init__(
         self,
         *,

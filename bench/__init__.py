@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against a baseline named and measured in the same run."""
