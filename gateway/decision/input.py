@@ -228,8 +228,9 @@ def _kind_of(
 ) -> tuple[object, ...]:
     name = field.name
     return (
-        field.classification.value,
-        field.border.value,
+        # The members are strings themselves; `.value` on each field costs more than the rest.
+        field.classification,
+        field.border,
         field.identifying,
         bool(field.generalisation),
         name == product.subject_key,
