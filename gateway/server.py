@@ -15,6 +15,7 @@ from typing import Any, Self
 import grpc
 import structlog
 
+from audit.errors import AuditUnavailableError
 from audit.integrator import Integrator
 from audit.note import Ed25519Signer
 from audit.openings import OpeningStore
@@ -99,9 +100,14 @@ class Gateway:
         await self._server.stop(self._settings.limits.stop_grace_s)
         self._integrating.cancel()
         await asyncio.gather(self._integrating, return_exceptions=True)
-        await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
-        await asyncio.to_thread(self._integrate)
-        await self._close()
+        try:
+            await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
+            await asyncio.to_thread(self._integrate)
+        except AuditUnavailableError:
+            # A log that can't be written is no reason to leave files and threads open.
+            _log.error("stop_not_logged")
+        finally:
+            await self._close()
 
     async def wait(self) -> None:
         """Wait until the server has stopped."""
@@ -253,9 +259,13 @@ class Gateway:
 
     async def _close(self) -> None:
         while self._closing:
-            result = self._closing.pop()()
-            if asyncio.iscoroutine(result):
-                await result
+            try:
+                result = self._closing.pop()()
+                if asyncio.iscoroutine(result):
+                    await result
+            except AuditUnavailableError:
+                # The integrator's lease runs out by itself; the rest must be closed all the same.
+                _log.error("close_not_logged")
 
 
 def sealed_keys(state: State, product: str) -> Iterable[str]:

@@ -1,0 +1,81 @@
+"""Deployments that serve: one for the session, and fresh copies for tests that change much."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from gateway.demo.stage import Stage, set_stage
+from gateway.server import wall_clock_ms
+from tests.gateway.e2e.serving import CASE, OPERATOR, Desk, Member, OpenGateway, Site, copy_stage
+
+OpenSite = Callable[..., Awaitable[Site]]
+
+
+class Clock:
+    """Unix milliseconds, as the world has them plus what a test adds."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0
+
+    def __call__(self) -> int:
+        return wall_clock_ms() + self.ahead_s * 1000
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """A deployment with cast and records that nobody serves; only copied."""
+    return set_stage(tmp_path_factory.mktemp("stage") / "home", int(time.time()), companies=100)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def site(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """The deployment that most tests call; each of them with parties of its own."""
+    async with AsyncExitStack() as stack:
+        served = await _serve(stack, copy_stage(stage, tmp_path_factory.mktemp("site") / "home"))
+        yield served
+        # Whatever the tests asked: nothing of it stands in the log in the clear (invariant 6).
+        log = b"\n".join(served.bodies())
+        for secret in (OPERATOR, CASE, *served.population.sample):
+            assert secret.encode() not in log
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_site(
+    stage: Stage, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[OpenSite]:
+    """Serve a fresh copy of the deployment, tampered with as a test asks."""
+    async with AsyncExitStack() as stack:
+
+        async def serve(prepare: Callable[[Stage], None] | None = None, **words: Any) -> Site:
+            copied = copy_stage(stage, tmp_path_factory.mktemp("copy") / "home")
+            if prepare is not None:
+                prepare(copied)
+            return await _serve(stack, copied, **words)
+
+        yield serve
+
+
+@pytest.fixture
+def agency(site: Site) -> Member:
+    """An agency of this test alone, with an ordinary licence."""
+    return site.desk.enrol()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that a test can move; it goes into a site of the test's own."""
+    return Clock()
+
+
+async def _serve(stack: AsyncExitStack, stage: Stage, **words: Any) -> Site:
+    now = words.get("clock_ms", wall_clock_ms)
+    desk = Desk(stage.deployment, lambda: now() // 1000)
+    stack.callback(desk.close)
+    gateway = await stack.enter_async_context(OpenGateway(stage.deployment, **words))
+    served = Site(gateway, stage, desk)
+    stack.push_async_callback(served.close)
+    return served
