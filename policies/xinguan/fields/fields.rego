@@ -18,8 +18,9 @@ dropped := {d.group | some d in drops}
 
 # METADATA
 # title: Field to action
-actions := {name: group_action[i] |
+actions := {name: chosen |
 	some i, group in input.fields
+	chosen := action(i, group)
 	some name in group.names
 }
 
@@ -33,8 +34,6 @@ none := {name: "drop" |
 # METADATA
 # title: At least one field remains
 some_remain if count(dropped) < count(input.fields)
-
-group_action[i] := action(i, group) if some i, group in input.fields
 
 action(i, _) := "drop" if {
 	dropped[i]
