@@ -197,6 +197,10 @@ def persons() -> Iterator[Case]:
     yield case("R42", "NO_WRITTEN_CONSENT", consented(owner, mode="GENERAL"), consented(owner))
     token = bank("ENTERPRISE_CREDIT", "uscc", "legal_rep_id_token")
     yield case("R42", "NO_WRITTEN_CONSENT", token, consented(token))
+    columns = {k: v for k, v in w.product().fields.items() if k != "subject_type"}
+    mixed = vary(agency(), product__fields=columns)
+    apart = vary(mixed, product__subject_kinds=frozenset({COMPANY}))
+    yield case("R31", "KINDS_INSEPARABLE", mixed, apart)
     blood = body("ENFORCEMENT_DISCRETION", "uscc", "blood_type")
     yield case("R04", "PROHIBITED_FIELD", blood, body())
     coconut = "golden_coconut_score"

@@ -113,6 +113,27 @@ predicates contains {"field": "subject_type", "op": "in", "value": kinds} if {
 	kinds := [kind | some kind in input.licence.subject_kinds; row_kind(kind)]
 }
 
+# METADATA
+# title: Rows of persons can't be told from rows of organisations
+# custom:
+#   rule: R31
+#   code: KINDS_INSEPARABLE
+#   title_zh: 无法区分个人与组织的记录
+#   clause: "Regulation on Credit Reporting art. 7; individual businesses and farmers are persons, so a product must tell rows by kind of subject."
+#   remedy: "The operator adds the column subject_type to the contract, or takes persons out of the product."
+deny contains {"rule": "R31", "code": "KINDS_INSEPARABLE", "fields": []} if {
+	not "subject_type" in input.product.columns
+	not about_persons
+	not persons_welcome
+	some kind in input.product.subject_kinds
+	law.lists.person_kinds[kind]
+}
+
+persons_welcome if {
+	basis
+	input.border == null
+}
+
 row_kind(kind) if {
 	not law.lists.person_kinds[kind]
 	input.border == null

@@ -28,6 +28,23 @@ test_r42_no_written_consent_fires_5 if fixture.fires("NO_WRITTEN_CONSENT", fixtu
 
 test_r42_no_written_consent_silent_5 if fixture.silent("NO_WRITTEN_CONSENT", fixture.bank, [["/fields/-", {"class": "SPI", "border": "A", "granted": true, "whitelisted": true, "minimal": true, "names": ["rep_token"]}], ["/consent", fixture.consent]])
 
+# R31 KINDS_INSEPARABLE
+test_r31_kinds_inseparable_fires if fixture.fires("KINDS_INSEPARABLE", fixture.agency, [["/product/columns", ["publicity_state"]]])
+
+test_r31_kinds_inseparable_silent if fixture.silent("KINDS_INSEPARABLE", fixture.agency, [])
+
+test_r31_kinds_inseparable_fires_2 if fixture.fires("KINDS_INSEPARABLE", fixture.agency, [["/product/columns", ["publicity_state"]]])
+
+test_r31_kinds_inseparable_silent_2 if fixture.silent("KINDS_INSEPARABLE", fixture.agency, [["/product/columns", ["publicity_state"]], ["/product/subject_kinds", ["LEGAL_ENTITY", "GOV"]]])
+
+test_r31_kinds_inseparable_fires_3 if fixture.fires("KINDS_INSEPARABLE", fixture.agency, [["/product/columns", ["publicity_state"]]])
+
+test_r31_kinds_inseparable_silent_3 if fixture.silent("KINDS_INSEPARABLE", fixture.agency, [["/product/columns", ["publicity_state"]], ["/caller/role", "PUBLIC_BODY"], ["/licence/kind", "STATUTORY"]])
+
+test_r31_kinds_inseparable_fires_4 if fixture.fires("KINDS_INSEPARABLE", fixture.partner, [["/product/columns", ["publicity_state"]]])
+
+test_r31_kinds_inseparable_silent_4 if fixture.silent("KINDS_INSEPARABLE", fixture.partner, [])
+
 # R04 PROHIBITED_FIELD
 test_r04_prohibited_field_fires if fixture.fires("PROHIBITED_FIELD", fixture.body, [["/fields/-", {"class": "X", "border": "A", "granted": true, "whitelisted": true, "minimal": true, "names": ["blood_type"]}]])
 
