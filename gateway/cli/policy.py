@@ -14,10 +14,11 @@ from gateway.decision.coverage import rule_rows
 from gateway.decision.decider import Decider
 from gateway.decision.law import LawTable
 from gateway.decision.pages import rules_page
+from gateway.decision.signing import sign
 from gateway.decision.wasm import WasmEngine
 from gateway.domain.errors import XinguanError
 
-app = typer.Typer(help="The law as policy: explain, rules, coverage, build, check.")
+app = typer.Typer(help="The law as policy: explain, rules, coverage, build, check, sign.")
 
 Policies = Annotated[Path, typer.Option(help="The policies directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]
@@ -112,6 +113,22 @@ def check_command(policies: Policies = DEFAULT_POLICIES, as_json: Json = False) 
     """Compare the bundle with its sources; exit 1 when it is stale."""
     try:
         _print_bundle(load(policies), as_json=as_json)
+    except XinguanError as error:
+        raise _failed(error.code, error.message) from error
+
+
+@app.command("sign")
+def sign_command(
+    key: Annotated[Path, typer.Option(help="PEM file of the authority's ECDSA P-256 key.")],
+    output: Annotated[Path, typer.Option(help="Where the signed bundle is written.")],
+    opa: Annotated[Path, typer.Option(help="The OPA binary.")] = Path(".tools/bin/opa"),
+    policies: Policies = DEFAULT_POLICIES,
+) -> None:
+    """Sign the bundle for an OPA server that is started with --verification-key."""
+    try:
+        typer.echo(str(sign(policies, opa, key, output)))
+    except BuildError as error:
+        raise _failed("POLICY_MISMATCH", str(error)) from error
     except XinguanError as error:
         raise _failed(error.code, error.message) from error
 

@@ -177,6 +177,11 @@ def _archive(policies: Path, sources: Mapping[str, str], data: bytes, revision: 
     manifest = {"revision": revision, "roots": ["bundle", "law", "xinguan"], "rego_version": 1}
     files = {".manifest": _canonical(manifest), "data.json": data}
     files |= {name: (policies / name).read_bytes() for name in sources if name.endswith(".rego")}
+    return pack(files)
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Return a `.tar.gz` of files by path; the same files give the same bytes."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(files):
