@@ -27,14 +27,15 @@ Language = Annotated[str, typer.Option("--lang", help="zh or en.")]
 
 @app.command("explain")
 def explain_command(
-    request: Annotated[Path, typer.Argument(help="A policy input with `now`, as JSON.")],
+    request: Annotated[Path, typer.Argument(help="A policy input, as JSON.")],
+    at: Annotated[int | None, typer.Option(help="Unix seconds, when it has no `now`.")] = None,
     policies: Policies = DEFAULT_POLICIES,
     language: Language = "zh",
     as_json: Json = False,
 ) -> None:
     """Decide a request document and print each rule that fired, its clause and the remedy."""
     try:
-        document, now = explaining.read_request(request.read_text(encoding="utf-8"))
+        document, now = explaining.read_request(request.read_text(encoding="utf-8"), at)
         explanation = asyncio.run(_explain(document, now, policies))
         if as_json:
             _print_json(explaining.as_document(explanation))

@@ -43,18 +43,21 @@ class Explanation:
     rules: Mapping[str, tuple[str, str]]
 
 
-def read_request(text: str) -> tuple[bytes, int]:
+def read_request(text: str, at: int | None = None) -> tuple[bytes, int]:
     """Return the canonical input and the time of a request document.
 
     Args:
-        text: A policy input as JSON with `now`, as kept beside the log or in the golden files.
+        text: A policy input as JSON, as kept beside the log (without `now`) or in the golden
+            files (with it).
+        at: Unix seconds to decide at; needed when the document has no `now`, and wins over it.
 
     Raises:
         InvalidRequestError: `BAD_REQUEST` when it is not such a document.
     """
     try:
         document = json.loads(text)
-        now = document.pop("now")
+        stated = document.pop("now", None)
+        now = stated if at is None else at
         names = [name for group in document["fields"] for name in group["names"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _malformed() from error

@@ -32,6 +32,19 @@ def test_explain_in_chinese_english_and_for_machines(request_file):
     assert document["fields"] == {"turnover": "drop", "uscc": "allow"}
 
 
+def test_explain_decides_a_kept_input_at_a_given_time(tmp_path, request_file):
+    document = json.loads(request_file.read_text(encoding="utf-8"))
+    now = document.pop("now")
+    kept = tmp_path / "kept.json"
+    kept.write_text(json.dumps(document), encoding="utf-8")
+    assert run("explain", str(kept)).exit_code == 1
+    assert json.loads(run("explain", str(kept), "--at", str(now), "--json").output)["allow"]
+    # An input belongs to its day and year (counters, five years back): past them, no answer.
+    later = run("explain", str(kept), "--at", str(now + 400 * 86_400))
+    assert later.exit_code == 1
+    assert "POLICY_UNDEFINED" in later.output
+
+
 def test_explain_refuses_a_broken_or_missing_document(tmp_path, request_file):
     broken = tmp_path / "broken.json"
     broken.write_text("{", encoding="utf-8")
