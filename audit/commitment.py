@@ -1,6 +1,6 @@
 """Salted commitments: the log can prove a value later without telling it now.
 
-A commitment is HMAC-SHA256(salt, domain-separated value) with a fresh 32-byte salt, so a
+A commitment is SHA-256(tag, salt, domain, value) with a fresh 32-byte salt, so a
 guess of a low-entropy value (an identifier, a name) cannot be confirmed without the salt.
 Salts live outside the log (`audit.openings`) and can be destroyed there.
 
@@ -12,7 +12,7 @@ one field leaves the others closed.
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import shake_256
+from hashlib import sha256, shake_256
 from typing import Final
 
 from audit.errors import ProofError
@@ -20,6 +20,7 @@ from audit.merkle import inclusion_proof, leaf_hash, root_of, verify_inclusion
 
 SALT_BYTES: Final = 32
 _TAG: Final = b"xinguan/commitment/v1\0"
+_FIELD: Final = b"field"
 _SALT_TAG: Final = b"xinguan/field-salt/v1\0"
 _LABEL_TAG: Final = b"xinguan/subject/v1"
 
@@ -72,8 +73,7 @@ def commit(opening: Opening) -> bytes:
     """
     if len(opening.salt) != SALT_BYTES:
         raise ProofError("a salt must have 32 bytes")
-    message = _TAG + opening.domain.encode() + b"\0" + opening.value
-    return hmac.digest(opening.salt, message, "sha256")
+    return _hash(opening.domain.encode(), opening.salt, opening.value)
 
 
 def check_opening(opening: Opening, commitment: bytes) -> None:
@@ -114,7 +114,15 @@ def fields_root(values: Mapping[str, bytes], seed: bytes) -> bytes:
     Returns:
         The Merkle root, 32 bytes.
     """
-    return root_of([_field_leaf(*each) for each in _field_openings(values, seed)])
+    stream = _salts(seed, len(values))
+    return root_of(
+        [
+            _leaf(
+                name, _hash(_FIELD, stream[at * SALT_BYTES : (at + 1) * SALT_BYTES], values[name])
+            )
+            for at, name in enumerate(sorted(values))
+        ]
+    )
 
 
 def prove_field(values: Mapping[str, bytes], seed: bytes, name: str) -> FieldProof:
@@ -153,14 +161,32 @@ def check_field(proof: FieldProof, root: bytes) -> None:
 
 def _field_openings(values: Mapping[str, bytes], seed: bytes) -> list[tuple[str, Opening]]:
     """Give each field, in order of name, its own part of the stream that the seed begins."""
-    if len(seed) != SALT_BYTES:
-        raise ProofError("a seed must have 32 bytes")
-    stream = shake_256(_SALT_TAG + seed).digest(SALT_BYTES * len(values))
+    stream = _salts(seed, len(values))
     return [
         (name, Opening("field", values[name], stream[at * SALT_BYTES : (at + 1) * SALT_BYTES]))
         for at, name in enumerate(sorted(values))
     ]
 
 
+def _salts(seed: bytes, count: int) -> bytes:
+    """Return the salts of so many fields, one after the other."""
+    if len(seed) != SALT_BYTES:
+        raise ProofError("a seed must have 32 bytes")
+    return shake_256(_SALT_TAG + seed).digest(SALT_BYTES * count)
+
+
+def _hash(domain: bytes, salt: bytes, value: bytes) -> bytes:
+    """Compute a commitment.
+
+    The salt stands first and has one length, so that no other domain and value give the same
+    bytes; whoever lacks it can confirm no guess.
+    """
+    return sha256(_TAG + salt + domain + b"\0" + value).digest()
+
+
 def _field_leaf(name: str, opening: Opening) -> bytes:
-    return leaf_hash(name.encode() + b"\0" + commit(opening))
+    return _leaf(name, commit(opening))
+
+
+def _leaf(name: str, commitment: bytes) -> bytes:
+    return leaf_hash(name.encode() + b"\0" + commitment)

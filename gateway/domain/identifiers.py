@@ -5,12 +5,14 @@ The arithmetic is python-stdnum's; the vectors of domain-rules 3.2 pin it in the
 """
 
 import re
+from functools import lru_cache
 
 from stdnum import exceptions, lei
 from stdnum.cn import ric, uscc
 
 from gateway.domain.errors import InvalidRequestError
 
+_REMEMBERED_CODES = 65_536  # well-formed ones; the check is pure, and callers come back to firms
 _REGISTRY_NUMBER = re.compile(r"[A-Z]{2}:[0-9A-Z][0-9A-Z.\-]{1,31}")
 
 
@@ -18,6 +20,7 @@ class MalformedIdentifierError(InvalidRequestError):
     """An identifier has the wrong shape or a wrong check digit; the value is not repeated."""
 
 
+@lru_cache(maxsize=_REMEMBERED_CODES)
 def parse_uscc(text: str) -> str:
     """Return the unified social credit code in its canonical form.
 

@@ -1,12 +1,17 @@
 """Organisations known to the gateway, and the certificates that speak for them."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.identifiers import parse_lei, parse_registry_number, parse_uscc
 from gateway.domain.vocabulary import Role, Status
 
-_PARSERS = {"uscc": parse_uscc, "lei": parse_lei, "reg": parse_registry_number}
+_PARSERS: Mapping[str, Callable[[str], str]] = {
+    "uscc": parse_uscc,
+    "lei": parse_lei,
+    "reg": parse_registry_number,
+}
 SAN_PREFIX = "urn:xinguan:party:"
 
 

@@ -20,9 +20,12 @@ _ALIKE: dict[str, tuple[Decision, bytes]] = {}
 
 def promise_message(promised: Promised) -> types_pb2.Promise:
     """Return a promise as it stands in an answer."""
-    return types_pb2.Promise(
+    message = types_pb2.Promise(
         index=promised.index, leaf_hash=promised.leaf_hash, signature=promised.signature
     )
+    for index, leaf_hash in promised.also:
+        message.also.add(index=index, leaf_hash=leaf_hash)
+    return message
 
 
 def coverage_message(world: World, snapshot: Snapshot, now: int) -> types_pb2.Coverage:

@@ -15,7 +15,8 @@ from audit.journal import Transaction
 from gateway.domain.errors import ConflictError
 
 _DOMAIN = b"xinguan/idempotency/v1\0"
-_PRUNED_AT_ONCE = 64  # bounds the work of one claim; the table shrinks over several
+_PRUNED_EVERY = 64  # claims
+_PRUNED_AT_ONCE = 128  # more than come in between, so that the table shrinks
 
 JsonObject = Mapping[str, Any]  # Any: values of a JSON object
 
@@ -56,18 +57,17 @@ def claim(tx: Transaction, wanted: Claim) -> None:
         ConflictError: `REPLAYED` for the same request, naming the first request's id;
             `CONFLICT` for another request under the same key.
     """
-    _prune(tx, wanted)
+    if _insert(tx, wanted):
+        _prune(tx, wanted)
+        return
     first = _first(tx, wanted)
-    if first is not None:
-        digest, request_id, _ = first
-        if digest != wanted.request_digest:
-            raise _other_request()
-        raise ConflictError(
-            "REPLAYED",
-            "this idempotency key was used for this very request before",
-            hints=(f"first request id: {request_id}", "a new request needs a new key"),
-        )
-    _insert(tx, wanted)
+    if first is None or first[0] != wanted.request_digest:
+        raise _other_request()
+    raise ConflictError(
+        "REPLAYED",
+        "this idempotency key was used for this very request before",
+        hints=(f"first request id: {first[1]}", "a new request needs a new key"),
+    )
 
 
 def outcome(tx: Transaction, wanted: Claim, result: JsonObject) -> None:
@@ -117,15 +117,29 @@ def _first(tx: Transaction, wanted: Claim) -> tuple[str, str, str | None] | None
     return row
 
 
-def _insert(tx: Transaction, wanted: Claim) -> None:
-    tx.execute(
-        "INSERT OR REPLACE INTO idempotency"
-        " (key_hash, request_digest, request_id, claimed_at, outcome) VALUES (?, ?, ?, ?, NULL)",
-        (wanted.key_hash, wanted.request_digest, wanted.request_id, wanted.now),
+def _insert(tx: Transaction, wanted: Claim) -> bool:
+    """Claim a key that is free or past its window; tell whether it was."""
+    claimed = tx.execute(
+        "INSERT INTO idempotency"
+        " (key_hash, request_digest, request_id, claimed_at, outcome) VALUES (?, ?, ?, ?, NULL)"
+        " ON CONFLICT (key_hash) DO UPDATE SET request_digest = excluded.request_digest,"
+        " request_id = excluded.request_id, claimed_at = excluded.claimed_at, outcome = NULL"
+        " WHERE claimed_at <= ?",
+        (
+            wanted.key_hash,
+            wanted.request_digest,
+            wanted.request_id,
+            wanted.now,
+            wanted.now - wanted.window_s,
+        ),
     )
+    return claimed.rowcount == 1
 
 
 def _prune(tx: Transaction, wanted: Claim) -> None:
+    """Forget keys past their window, one claim in 64 for the 64 claims before it."""
+    if wanted.key_hash[0] % _PRUNED_EVERY:
+        return
     tx.execute(
         "DELETE FROM idempotency WHERE key_hash IN (SELECT key_hash FROM idempotency"
         " WHERE claimed_at <= ? ORDER BY claimed_at LIMIT ?)",

@@ -175,6 +175,8 @@ class Delivery:
         if portion.only:
             closing = await self._outcome("delivered", batch)
             return Part(self, first, batch, None, closing)
+        if first:
+            self.intent = self.world.evidence.promise(self.intent)
         sent = self._sent("", batch, batch.batch.num_rows, len(batch.message), batch.digest)
         evidence = await self.world.evidence.batch(self.trail, self.intent, sent, batch.number)
         return Part(self, first, batch, evidence, None)
@@ -183,6 +185,8 @@ class Delivery:
         """Record the outcome of a delivery in several batches and return its last part."""
         closing = await self._outcome("delivered", None)
         first, self._first = self._first, False
+        if first:
+            self.intent = self.world.evidence.promise(self.intent)
         return Part(self, first, None, None, closing)
 
     async def fail(self, failure: BaseException) -> None:

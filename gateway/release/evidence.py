@@ -38,11 +38,19 @@ _VALUES = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"
 
 @dataclass(frozen=True, slots=True)
 class Promised:
-    """A durable entry and the log key's promise that it stands at its index."""
+    """A durable entry and the log key's promise that it stands at its index.
+
+    Args:
+        index: Log index.
+        leaf_hash: RFC 6962 leaf hash, 32 bytes.
+        signature: Over this entry and those of `also`; empty until it is signed.
+        also: Index and leaf hash of further entries under the same signature.
+    """
 
     index: int
     leaf_hash: bytes
-    signature: bytes
+    signature: bytes = b""
+    also: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +174,10 @@ class Evidence:
                 )
             return appended
 
-        promised = self.promise(await _durable(self._journal.submit(job)))
+        appended = await _durable(self._journal.submit(job))
         self._kept_inputs.add(decision.input_digest)
-        return promised
+        # Signed with the first batch, or together with the outcome of a small answer.
+        return Promised(appended.index, appended.leaf_hash)
 
     async def batch(self, trail: Trail, intent: Promised, sent: Sent, number: int) -> Promised:
         """Record one batch of a stream before it leaves.
@@ -250,7 +259,9 @@ class Evidence:
                 self._count_rows(tx, licence.licence_id, sent.rows, trail.now_ms)
             return appended
 
-        return self.promise(await _durable(self._journal.submit(job)))
+        appended = await _durable(self._journal.submit(job))
+        also = ((intent.index, intent.leaf_hash),) if sent.small is not None else ()
+        return self.promise(appended, *also)
 
     async def denial(self, trail: Trail, refusal: XinguanError) -> int:
         """Record a refusal, with as much as was known; return its log index.
@@ -277,11 +288,11 @@ class Evidence:
         except AuditUnavailableError:
             return -1
 
-    def promise(self, appended: Appended) -> Promised:
-        """Return the log key's promise on a durable entry."""
+    def promise(self, entry: Appended | Promised, *also: tuple[int, bytes]) -> Promised:
+        """Return the log key's promise on a durable entry, and on further ones with it."""
         keys = self._keys
-        signature = sign_promise(keys.log_key, keys.origin, appended.index, appended.leaf_hash)
-        return Promised(appended.index, appended.leaf_hash, signature)
+        signature = sign_promise(keys.log_key, keys.origin, entry.index, entry.leaf_hash, *also)
+        return Promised(entry.index, entry.leaf_hash, signature, also)
 
     def _labels(self, subjects: Sequence[str]) -> list[bytes]:
         return [subject_label(self._keys.index_key, subject) for subject in subjects]

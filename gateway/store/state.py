@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import quote
 
+from audit.errors import AuditUnavailableError
 from audit.journal import Journal, Transaction
 from gateway.store.migration import load, migrate
+from gateway.store.signal import ChangeSignal
 
 T = TypeVar("T")
 BUSY_TIMEOUT_MS = 5_000
@@ -22,9 +24,12 @@ BUSY_TIMEOUT_MS = 5_000
 class State:
     """An open state database. Thread-safe; several processes may have it open at once."""
 
-    def __init__(self, journal: Journal, path: Path, busy_timeout_ms: int) -> None:
+    def __init__(
+        self, journal: Journal, path: Path, busy_timeout_ms: int, signal: ChangeSignal
+    ) -> None:
         """Keep an open journal; use `open`."""
         self.journal = journal
+        self.signal = signal
         self.path = path
         self._busy_timeout_ms = busy_timeout_ms
 
@@ -43,18 +48,26 @@ class State:
         try:
             migrations = load()
             journal.run(lambda tx: migrate(tx, migrations))
+            signal = ChangeSignal.open(path.with_suffix(".changed"))
+        except OSError as error:
+            journal.close()
+            raise AuditUnavailableError("the state's directory can't be written") from error
         except BaseException:
             journal.close()
             raise
-        return cls(journal, path, busy_timeout_ms)
+        return cls(journal, path, busy_timeout_ms, signal)
 
     def run(self, job: Callable[[Transaction], T]) -> T:
-        """Run a job in a transaction and return once it is durable; blocks."""
-        return self.journal.run(job)
+        """Do an act in a transaction; return once it is durable and seen by all; blocks."""
+        result = self.journal.run(job)
+        self.signal.raise_it()
+        return result
 
     async def submit(self, job: Callable[[Transaction], T]) -> T:
-        """Run a job in a transaction and return once it is durable."""
-        return await self.journal.submit(job)
+        """Do an act in a transaction; return once it is durable and seen by all."""
+        result = await self.journal.submit(job)
+        self.signal.raise_it()
+        return result
 
     def connect(self) -> sqlite3.Connection:
         """Return a new connection that can only read; its user serialises its own threads."""
@@ -71,3 +84,4 @@ class State:
     def close(self) -> None:
         """Stop the journal; what was submitted before is finished first."""
         self.journal.close()
+        self.signal.close()

@@ -23,9 +23,9 @@ SEED = b"e" * 32
 
 
 def test_the_construction_stays_what_it_is():
-    # HMAC-SHA256(salt, "xinguan/commitment/v1" 00 "operator" 00 "zhang"), computed apart.
+    # SHA-256("xinguan/commitment/v1" 00 salt "operator" 00 "zhang"), computed apart.
     assert commit(Opening("operator", b"zhang", SALT)).hex() == (
-        "f275b06f4578bfb825cf2daf4b238478573602d7d2b8b44ab0efb5d6f8164dd7"
+        "1a3670557572782346d23170bde1054a5d8c431929d3298926da9a7d8e843162"
     )
 
 

@@ -206,33 +206,69 @@ Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
 
 @_typing.final
 class Promise(_message.Message):
-    """A signed promise that an entry stands in the log at an index."""
+    """A signed promise that an entry stands in the log at an index. In an answer of one message the
+    intent has no signature of its own: the outcome's covers both.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INDEX_FIELD_NUMBER: _builtins.int
     LEAF_HASH_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    ALSO_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Log index of the entry."""
     leaf_hash: _builtins.bytes
     """RFC 6962 leaf hash of the entry, 32 bytes."""
     signature: _builtins.bytes
-    """Ed25519 signature of the log key over origin, index and leaf hash, 64 bytes."""
+    """Ed25519 signature of the log key over origin, index and leaf hash, and those of `also`, in
+    order, 64 bytes; empty when another promise of the same message covers this entry.
+    """
+    @_builtins.property
+    def also(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoveredEntry]:
+        """Further entries under the same signature."""
+
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         leaf_hash: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
+        also: _abc.Iterable[Global___CoveredEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "leaf_hash", b"leaf_hash", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["also", b"also", "index", b"index", "leaf_hash", b"leaf_hash", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Promise: _TypeAlias = Promise  # noqa: Y015
+
+@_typing.final
+class CoveredEntry(_message.Message):
+    """An entry under the signature of a promise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    LEAF_HASH_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Log index of the entry."""
+    leaf_hash: _builtins.bytes
+    """RFC 6962 leaf hash of the entry, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        leaf_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "leaf_hash", b"leaf_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CoveredEntry: _TypeAlias = CoveredEntry  # noqa: Y015
 
 @_typing.final
 class Coverage(_message.Message):

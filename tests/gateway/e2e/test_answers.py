@@ -39,9 +39,11 @@ def check_promise(site: Site, promise) -> dict:
     """Check a promise by the log's public key and return the entry that stands at its index."""
     key = site.deployment.secrets().log_key.public_key()
     origin = site.deployment.settings.log.origin
-    verify_promise(key, origin, promise.index, promise.leaf_hash, promise.signature)
+    also = [(covered.index, covered.leaf_hash) for covered in promise.also]
+    signed = (promise.leaf_hash, promise.signature, *also)
+    verify_promise(key, origin, promise.index, *signed)
     with pytest.raises(ProofError):
-        verify_promise(key, origin, promise.index + 1, promise.leaf_hash, promise.signature)
+        verify_promise(key, origin, promise.index + 1, *signed)
     body = site.bodies()[promise.index]
     assert hashlib.sha256(b"\0" + body).digest() == promise.leaf_hash
     return json.loads(body)
@@ -69,8 +71,11 @@ async def test_an_agency_gets_its_fields_and_sees_what_is_masked(site, agency):
 
 async def test_the_entries_of_a_small_answer_and_their_promises(site, agency):
     answer = Answer(await site.query(agency, subjects=site.population.sample[:3]))
-    intent = check_promise(site, answer.decision.intent)
     outcome = check_promise(site, answer.outcome.entry)
+    covered, promised = answer.outcome.entry.also[0], answer.decision.intent
+    assert (covered.index, covered.leaf_hash) == (promised.index, promised.leaf_hash)
+    intent = json.loads(site.bodies()[promised.index])
+    assert hashlib.sha256(b"\0" + site.bodies()[promised.index]).digest() == promised.leaf_hash
     assert (intent["kind"], outcome["kind"]) == ("intent", "outcome")
     assert answer.decision.intent.index < answer.outcome.entry.index
     assert outcome["intent"] == answer.decision.intent.index

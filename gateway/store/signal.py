@@ -1,0 +1,57 @@
+"""Eight bytes that every process on the state shares: they change after each act.
+
+A reader that sees the same number as before need not ask the database. A writer raises it
+after its commit and before it tells anyone of success, so an act that was acknowledged is seen
+by the very next look of every process. It is a hint for freshness only: whoever reads it late
+or not at all (a crash between commit and raise) is set right by looking at the database at
+least every tenth of a second.
+"""
+
+import mmap
+import os
+from pathlib import Path
+from typing import Self
+
+_BYTES = 8
+
+
+class ChangeSignal:
+    """The shared number of one state database.
+
+    Owner of the file: whichever process opens the state first makes it. The number is drawn
+    at random at each raise, so that two processes that raise at once can't lose one another.
+    """
+
+    def __init__(self, shared: mmap.mmap) -> None:
+        """Keep an open mapping; use `open`."""
+        self._shared = shared
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Map the file, made when missing.
+
+        Args:
+            path: The file, beside the state database.
+
+        Raises:
+            OSError: It can't be made or mapped.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            if os.fstat(descriptor).st_size < _BYTES:
+                os.ftruncate(descriptor, _BYTES)
+            return cls(mmap.mmap(descriptor, _BYTES))
+        finally:
+            os.close(descriptor)
+
+    def read(self) -> bytes:
+        """Return the present number."""
+        return self._shared[:]
+
+    def raise_it(self) -> None:
+        """Change the number; every reader asks the database again."""
+        self._shared[:] = os.urandom(_BYTES)
+
+    def close(self) -> None:
+        """Unmap the file."""
+        self._shared.close()
