@@ -1,0 +1,116 @@
+"""Each example runs against a real gateway, as the user that it is written for."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.cast import AGENCY, AUDITOR, BANK, PARTNER, Player
+from tests.conftest import ROOT
+from tests.docs.running import Ran, Served, run_python
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def run_example(name: str, served: Served, player: Player, folder: Path, *words: str) -> Ran:
+    served.hand_over(player, folder)
+    return await run_python(
+        str(ROOT / "examples" / name),
+        *("--target", served.address, "--cert", "client.pem", "--key", "client.key"),
+        *("--ca", "ca.pem", *words),
+        cwd=folder,
+    )
+
+
+async def test_an_agency_sees_its_fields_and_keeps_its_receipt(
+    served: Served, tmp_path: Path
+) -> None:
+    ran = await run_example(
+        "agency_query.py",
+        served,
+        AGENCY,
+        tmp_path,
+        *("--subject", served.company, "--receipt", "receipts"),
+    )
+    assert ran.code == 0, ran.text
+    assert served.company in ran.text
+    assert "contact_phone        mask" in ran.text
+    assert "rows: 1" in ran.text
+    assert (tmp_path / "receipts" / "receipt.tlog-proof").stat().st_size > 0
+
+
+async def test_an_agency_reads_why_it_was_refused(served: Served, tmp_path: Path) -> None:
+    ran = await run_example(
+        "agency_query.py",
+        served,
+        AGENCY,
+        tmp_path,
+        *("--subject", served.company, "--product", "public_credit_grade", "--field", "grade"),
+    )
+    assert ran.code == 1, ran.text
+    assert "refused: NO_LICENCE" in ran.text
+    assert "clause: " in ran.text
+    assert "remedy: " in ran.text
+
+
+async def test_a_bank_reads_its_portfolio(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "codes.txt").write_text("\n".join(served.portfolio))
+    ran = await run_example(
+        "bank_portfolio.py",
+        served,
+        BANK,
+        tmp_path,
+        *("--portfolio", "codes.txt", "--out", "grades.parquet"),
+    )
+    assert ran.code == 0, ran.text
+    assert "uscc                 pseudonym" in ran.text
+    assert (tmp_path / "grades.parquet").stat().st_size > 0
+
+
+async def test_a_bank_reads_why_it_was_refused(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "codes.txt").write_text("\n".join(served.portfolio))
+    ran = await run_example(
+        "bank_portfolio.py",
+        served,
+        BANK,
+        tmp_path,
+        *("--portfolio", "codes.txt", "--purpose", "MARKETING"),
+    )
+    assert ran.code == 1, ran.text
+    assert "OUT_OF_SCOPE" in ran.text
+
+
+async def test_a_partner_gets_what_may_cross(served: Served, tmp_path: Path) -> None:
+    ran = await run_example(
+        "partner_query.py", served, PARTNER, tmp_path, "--subject", served.company
+    )
+    assert ran.code == 0, ran.text
+    assert "would be answered" in ran.text
+    assert "registered_capital   generalise" in ran.text
+    assert "legal_rep_name       drop       (does not cross)" in ran.text
+
+
+async def test_an_auditor_checks_a_receipt_and_refuses_a_changed_one(
+    served: Served, tmp_path: Path
+) -> None:
+    subject = served.codes[1]
+    await run_example(
+        "agency_query.py",
+        served,
+        AGENCY,
+        tmp_path / "agency",
+        *("--subject", subject, "--receipt", "../auditor"),
+    )
+    folder = tmp_path / "auditor"
+    words = (
+        *("--vkey", served.stage.deployment.log_vkey, "--proof", "receipt.tlog-proof"),
+        *("--entry", "receipt.json", "--subject", subject, "--reason", "complaint"),
+    )
+    ran = await run_example("auditor_receipt.py", served, AUDITOR, folder, *words)
+    assert ran.code == 0, ran.text
+    assert "the gateway shows the same entry" in ran.text
+    assert AGENCY.party_id in ran.text
+    entry = folder / "receipt.json"
+    entry.write_bytes(entry.read_bytes().replace(b"CREDIT_REPORT", b"CREDIT_CHECK_"))
+    ran = await run_example("auditor_receipt.py", served, AUDITOR, folder, *words)
+    assert ran.code == 1, ran.text
+    assert "the receipt does not hold" in ran.text
