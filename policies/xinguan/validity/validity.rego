@@ -16,8 +16,13 @@ valid_from := max({0} | {at | some at in boundaries; at <= input.now})
 
 # METADATA
 # title: End of the interval, exclusive
-# description: The end of the day in Asia/Shanghai is always given, so it is never missing.
-valid_until := min({at | some at in boundaries; at > input.now})
+# description: >-
+#   The end of the day in Asia/Shanghai is always given, so it is never missing. An input belongs
+#   to its day (counters of the year, five years back): on another day it has no answer.
+valid_until := min({at | some at in boundaries; at > input.now}) if {
+	input.calendar.turns[1] <= input.now
+	input.now < input.calendar.turns[2]
+}
 
 boundaries contains at if some at in input.calendar.turns
 

@@ -33,3 +33,10 @@ test_absent_facts_add_no_boundary if {
 	bare := [["/responsibility/user", null], ["/border", null], ["/consent", null]]
 	fixture.decided(fixture.agency, bare).valid_from == fixture.start
 }
+
+test_an_input_has_an_answer_on_its_day_only if {
+	fixture.decided(fixture.agency, [["/now", fixture.now + 4999]])
+	not fixture.decided(fixture.agency, [["/now", fixture.now + 5000]])
+	fixture.decided(fixture.agency, [["/now", fixture.now - 5000]])
+	not fixture.decided(fixture.agency, [["/now", fixture.now - 5001]])
+}
