@@ -1,6 +1,5 @@
 """The door of `ExchangeService`: messages in, messages out, no decisions."""
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -22,6 +21,8 @@ from gateway.release.world import World
 from xinguan.v1 import exchange_pb2, exchange_pb2_grpc
 
 _Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
+
+_ENCODINGS = frozenset(exchange_pb2.Encoding.values())
 
 
 class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
@@ -63,18 +64,24 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
-    async def Query(
+    async def Query(  # type: ignore[override]  # the stubs know generators; grpc.aio knows both
         self, request: exchange_pb2.QueryRequest, context: _Context
-    ) -> AsyncIterator[exchange_pb2.QueryResponse]:
-        """Answer a query, part by part."""
+    ) -> None:
+        """Answer a query, part by part.
+
+        Not a generator: what goes wrong while a part waits in the transport, a reset by the gate
+        above all, has to end here, where a status can still be given.
+        """
         try:
-            if request.encoding not in exchange_pb2.Encoding.values():
+            if request.encoding not in _ENCODINGS:
                 raise InvalidRequestError("BAD_REQUEST", "the encoding is unknown")
             typed = request.encoding == exchange_pb2.ENCODING_ROWS
             ask = Ask(request, self._max_subjects)
             async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
                 async for part in parts:
-                    yield part_message(part, self._world, self._law, typed_rows=typed)
+                    await context.write(
+                        part_message(part, self._world, self._law, typed_rows=typed)
+                    )
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 

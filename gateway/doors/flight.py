@@ -109,8 +109,11 @@ class FlightDoor:
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
-    async def DoGet(self, request: flight_pb2.Ticket, context: _Context) -> AsyncIterator[bytes]:
-        """Yield framed FlightData for a ticket; authorised anew, with an intent of its own."""
+    async def DoGet(self, request: flight_pb2.Ticket, context: _Context) -> None:
+        """Write framed FlightData for a ticket; authorised anew, with an intent of its own.
+
+        Not a generator, for the reason that `ExchangeDoor.Query` gives.
+        """
         try:
             peer = peer_certificate(context)
             ask = self._ask(request.ticket, context)
@@ -118,9 +121,9 @@ class FlightDoor:
             async with aclosing(self._exchange.release(peer, ask)) as parts:
                 async for part in parts:
                     if first:
-                        yield frame(part.delivery.prepared.schema_ipc, b"")
+                        await context.write(frame(part.delivery.prepared.schema_ipc, b""))
                         first = False
-                    yield _frame_part(part)
+                    await context.write(_frame_part(part))
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 

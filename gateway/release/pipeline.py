@@ -24,6 +24,7 @@ from gateway.domain.facts import Facts
 from gateway.identity.peer import identify
 from gateway.release.context import gather
 from gateway.release.delivery import Delivery, Part
+from gateway.release.gate import Hold
 from gateway.release.identifiers import request_id
 from gateway.release.trail import Trail
 from gateway.release.world import Ask, Planned, World
@@ -68,6 +69,7 @@ class Exchange:
         except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
             await self._refused(failure, trail)
         delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent)
+        hold: Hold | None = None
         try:
             for portion in delivery.portions(ask.batches):  # (6) scan
                 async with world.gate.hold(facts.product.name) as hold:  # (7) gate
@@ -80,11 +82,14 @@ class Exchange:
             if delivery.open:
                 yield await delivery.close()  # (9) outcome
         except BaseException as failure:
-            if isinstance(failure, XinguanError):
+            ended = _ended(failure, hold)
+            if isinstance(ended, XinguanError):
                 # The outcome stands in the log instead of a denial; the receipt is found by this.
-                failure.request_id = trail.request_id
-            await asyncio.shield(delivery.fail(failure))
-            raise
+                ended.request_id = trail.request_id
+            await asyncio.shield(delivery.fail(ended))
+            if ended is failure:
+                raise
+            raise ended from None
 
     async def explain(self, peer: bytes, ask: Ask) -> Decision:
         """Return the decision that `release` would act on; nothing is read.
@@ -157,6 +162,20 @@ class Exchange:
         if refusal is failure:
             raise refusal
         raise refusal from failure
+
+
+def _ended(failure: BaseException, hold: Hold | None) -> BaseException:
+    """Return what ended a delivery.
+
+    The gate resets a stream by cancelling its task, and so does the transport when the client is
+    gone. Only the first has a client that waits to be told, so it becomes a refusal.
+    """
+    if hold is None or not hold.revoked or isinstance(failure, Exception):
+        return failure
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+    return DeniedError("STOPPED_STREAM", "the stream was reset by a withdrawal of records")
 
 
 def refuse_denied(decision: Decision) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -28,14 +28,14 @@ class Clock:
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """A deployment with cast and records that nobody serves; only copied."""
-    return set_stage(tmp_path_factory.mktemp("stage") / "home", int(time.time()), companies=100)
+    return set_stage(tmp_path_factory.mktemp("stage") / "home", int(time.time()), companies=240)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def site(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """The deployment that most tests call; each of them with parties of its own."""
-    async with AsyncExitStack() as stack:
-        served = await _serve(stack, copy_stage(stage, tmp_path_factory.mktemp("site") / "home"))
+    copied = copy_stage(stage, tmp_path_factory.mktemp("site") / "home")
+    async with serve_site(copied) as served:
         yield served
         # Whatever the tests asked: nothing of it stands in the log in the clear (invariant 6).
         log = b"\n".join(served.bodies())
@@ -54,7 +54,7 @@ async def open_site(
             copied = copy_stage(stage, tmp_path_factory.mktemp("copy") / "home")
             if prepare is not None:
                 prepare(copied)
-            return await _serve(stack, copied, **words)
+            return await stack.enter_async_context(serve_site(copied, **words))
 
         yield serve
 
@@ -71,11 +71,14 @@ def clock() -> Clock:
     return Clock()
 
 
-async def _serve(stack: AsyncExitStack, stage: Stage, **words: Any) -> Site:
+@asynccontextmanager
+async def serve_site(stage: Stage, **words: Any) -> AsyncIterator[Site]:
+    """Serve a deployment until the end of the context; `words` are `OpenGateway`'s."""
     now = words.get("clock_ms", wall_clock_ms)
-    desk = Desk(stage.deployment, lambda: now() // 1000)
-    stack.callback(desk.close)
-    gateway = await stack.enter_async_context(OpenGateway(stage.deployment, **words))
-    served = Site(gateway, stage, desk)
-    stack.push_async_callback(served.close)
-    return served
+    async with AsyncExitStack() as stack:
+        desk = Desk(stage.deployment, lambda: now() // 1000)
+        stack.callback(desk.close)
+        gateway = await stack.enter_async_context(OpenGateway(stage.deployment, **words))
+        served = Site(gateway, stage, desk)
+        stack.push_async_callback(served.close)
+        yield served
