@@ -8,7 +8,7 @@ one message to the event loop. So a durable append costs a share of an fsync.
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,9 +16,9 @@ from typing import Any, Final, TypeVar
 from audit.canonical import encode_entry
 from audit.errors import AuditUnavailableError
 from audit.sequence import Appended, open_writer
-from audit.transaction import CommitFailedError, Transaction, Work, commit_group
+from audit.transaction import CommitFailedError, Row, Transaction, Work, commit_group
 
-__all__ = ["Appended", "AuditUnavailableError", "Journal", "Transaction"]
+__all__ = ["Appended", "AuditUnavailableError", "Journal", "Row", "Transaction"]
 
 MAX_GROUP: Final = 256
 
@@ -91,6 +91,33 @@ class Journal:
         future = asyncio.get_running_loop().create_future()
         self._put(Work(future, job))
         # The future carries Any; its value is what the job returned.
+        return await future  # type: ignore[no-any-return]  # see above
+
+    async def record(
+        self,
+        entry: Mapping[str, object],
+        rows: Callable[[int], Sequence[Row]],
+        alone: Callable[[Transaction], Appended],
+    ) -> Appended:
+        """Append an entry with rows of its own, and wait until they are durable.
+
+        The fast form of `submit` for what every request does: the rows of a whole group are
+        written with one statement per table. When that fails, because one of them violates a
+        constraint, each entry of the group is tried by its `alone` instead.
+
+        Args:
+            entry: As `audit.entries` builds it.
+            rows: Index of the entry to the rows that go with it; quick and without effects.
+            alone: A job that appends the same entry and writes the same rows, and raises what
+                its caller should get when a constraint forbids it.
+
+        Raises:
+            EntryError: The entry has no canonical form or is too long.
+            AuditUnavailableError: It was not acknowledged.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self._put(Work(future, alone, encode_entry(entry), rows))
+        # The future carries Any; both ways result in Appended.
         return await future  # type: ignore[no-any-return]  # see above
 
     def run(self, job: Callable[[Transaction], T]) -> T:

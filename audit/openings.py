@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.commitment import Opening
 from audit.errors import ProofError
-from audit.transaction import Transaction
+from audit.transaction import Row, Transaction
 
 _NONCE_BYTES: Final = 12
 _TAG: Final = b"xinguan/opening/v1\0"
-# Rows of one statement; two parameters each, far below SQLite's limit of 32,766.
-_LABELS_AT_ONCE: Final = 4_096
+_INTO_OPENINGS: Final = "INSERT INTO audit_opening (entry, sealed) VALUES"
+_INTO_LABELS: Final = "INSERT OR IGNORE INTO audit_label (label, entry) VALUES"
 
 
 class OpeningStore:
@@ -49,17 +49,25 @@ class OpeningStore:
             openings: Member of the entry to what opens it.
             labels: Keyed labels of the subjects that the entry concerns.
         """
+        for row in self.rows(index, openings, labels):
+            tx.execute(f"{row.into} ({','.join('?' * len(row.values))}) {row.conflict}", row.values)
+
+    def rows(
+        self, index: int, openings: Mapping[str, Opening], labels: Sequence[bytes]
+    ) -> list[Row]:
+        """Return what `record` writes, as rows for `Journal.record`.
+
+        Args:
+            index: Index of the entry.
+            openings: Member of the entry to what opens it.
+            labels: Keyed labels of the subjects that the entry concerns.
+        """
+        made = [Row(_INTO_LABELS, (label, index)) for label in labels]
         if openings:
             nonce = os.urandom(_NONCE_BYTES)
             sealed = nonce + self._seal.encrypt(nonce, _encode(openings), _bound_to(index))
-            tx.execute("INSERT INTO audit_opening (entry, sealed) VALUES (?, ?)", (index, sealed))
-        for start in range(0, len(labels), _LABELS_AT_ONCE):
-            part = labels[start : start + _LABELS_AT_ONCE]
-            values = ",".join(["(?,?)"] * len(part))
-            tx.execute(
-                f"INSERT OR IGNORE INTO audit_label (label, entry) VALUES {values}",
-                [item for label in part for item in (label, index)],
-            )
+            made.append(Row(_INTO_OPENINGS, (index, sealed)))
+        return made
 
     def openings(self, connection: sqlite3.Connection, index: int) -> dict[str, Opening]:
         """Unseal what opens the commitments of an entry.

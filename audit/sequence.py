@@ -71,7 +71,7 @@ def open_writer(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
             timeout=busy_timeout_ms / 1000,
             isolation_level=None,
             check_same_thread=False,
-            cached_statements=512,
+            cached_statements=2_048,
         )
     except sqlite3.Error as error:
         raise AuditUnavailableError("the state database cannot be opened") from error

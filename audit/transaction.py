@@ -7,6 +7,7 @@ savepoint), and the others commit. A failure of the store itself takes all of th
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import uniform
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from audit.sequence import Appended, insert_bodies
 _STORE_FAILURES: Final = frozenset({5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26})
 _CONTROL: Final = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH")
 _LONGEST_PAUSE_S: Final = 0.001
+_PARAMETERS: Final = 32_000  # of one statement; SQLite takes 32,766
 
 
 class CommitFailedError(AuditUnavailableError):
@@ -72,18 +74,42 @@ class Transaction:
         return Appended(insert_bodies(self._connection, [(leaf, body)]), leaf, body)
 
 
-class Work:
-    """A job, or the body of a plain append, and what became of it."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row that goes into a table beside an entry, written together with those of others.
 
-    __slots__ = ("body", "deliver_to", "error", "job", "leaf", "result")
+    Args:
+        into: The statement up to its values: `INSERT INTO t (a, b) VALUES`.
+        values: The row's values.
+        conflict: What follows the values, for example an ON CONFLICT clause.
+    """
+
+    into: str
+    values: tuple[object, ...]
+    conflict: str = ""
+
+
+class Work:
+    """A job, the body of a plain append, or an entry with its rows, and what became of it.
+
+    An entry with rows (`rows` is given) has a job as well: it does the same alone, and is what
+    runs when the rows of a group can't be written together.
+    """
+
+    __slots__ = ("body", "deliver_to", "error", "job", "leaf", "result", "rows")
 
     def __init__(
-        self, deliver_to: Any, job: Callable[[Transaction], Any] | None, body: bytes = b""
+        self,
+        deliver_to: Any,
+        job: Callable[[Transaction], Any] | None,
+        body: bytes = b"",
+        rows: Callable[[int], Sequence[Row]] | None = None,
     ) -> None:
         self.deliver_to = deliver_to
         self.job = job
         self.body = body
-        self.leaf = b"" if job is not None else leaf_hash(body)
+        self.rows = rows
+        self.leaf = leaf_hash(body) if body else b""
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -136,30 +162,64 @@ def _begin(connection: sqlite3.Connection, timeout_s: float) -> None:
 
 def _run_all(connection: sqlite3.Connection, group: Sequence[Work]) -> None:
     transaction = Transaction(connection)
-    appends: list[Work] = []
+    together: list[Work] = []
     for work in group:
-        if work.job is None:
-            appends.append(work)
+        if work.body:
+            together.append(work)
             continue
-        _append_all(connection, appends)
+        _append_all(connection, transaction, together)
         _run_job(connection, transaction, work)
-    _append_all(connection, appends)
+    _append_all(connection, transaction, together)
 
 
-def _append_all(connection: sqlite3.Connection, appends: list[Work]) -> None:
-    """Insert the plain appends that came one after another with one statement."""
-    if appends:
-        first = insert_bodies(connection, [(work.leaf, work.body) for work in appends])
-        for index, work in enumerate(appends, first):
-            work.result = Appended(index, work.leaf, work.body)
-        appends.clear()
+def _append_all(
+    connection: sqlite3.Connection, transaction: Transaction, together: list[Work]
+) -> None:
+    """Write entries that came one after another, with their rows, in one statement per table.
+
+    Each statement gives up the interpreter's lock, and winning it back from a busy event loop
+    is what a group would otherwise spend most of its time on.
+    """
+    if not together:
+        return
+    connection.execute("SAVEPOINT together")
+    try:
+        _insert_all(connection, together)
+    except Exception as error:
+        if not connection.in_transaction or _is_store_failure(error):
+            raise sqlite3.OperationalError("the store failed") from error
+        # One of them is refused, a replayed key for example: each is tried alone.
+        connection.execute("ROLLBACK TO together")
+        for work in together:
+            _run_job(connection, transaction, work)
+    connection.execute("RELEASE together")
+    together.clear()
+
+
+def _insert_all(connection: sqlite3.Connection, together: Sequence[Work]) -> None:
+    first = insert_bodies(connection, [(work.leaf, work.body) for work in together])
+    tables: dict[tuple[str, str, int], list[object]] = {}
+    for index, work in enumerate(together, first):
+        work.result = Appended(index, work.leaf, work.body)
+        for row in work.rows(index) if work.rows is not None else ():
+            tables.setdefault((row.into, row.conflict, len(row.values)), []).extend(row.values)
+    for (into, conflict, width), values in tables.items():
+        marks_of_row = "(" + ",".join("?" * width) + ")"
+        most = _PARAMETERS // width
+        for start in range(0, len(values), most * width):
+            part = values[start : start + most * width]
+            marks = ",".join([marks_of_row] * (len(part) // width))
+            # The stubs ask for a narrower type than the adapters of SQLite accept.
+            connection.execute(f"{into} {marks} {conflict}", part)
 
 
 def _run_job(connection: sqlite3.Connection, transaction: Transaction, work: Work) -> None:
     connection.execute("SAVEPOINT job")
     try:
-        # A work without a job never comes here.
-        work.result = work.job(transaction)  # type: ignore[misc]  # see above
+        if work.job is None:
+            work.result = transaction.append_body(work.body)
+        else:
+            work.result = work.job(transaction)
     except BaseException as error:
         if not connection.in_transaction or _is_store_failure(error):
             raise sqlite3.OperationalError("the store failed") from error

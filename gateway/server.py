@@ -186,7 +186,7 @@ class Gateway:
             ),
             node=settings.node,
             idempotency_window_s=limits.idempotency_window_s,
-            count_rows=quotas.count_rows,
+            count_row=quotas.count_row,
             inputs=decider.input_for,
         )
         return World(

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audit.journal import Transaction
+from audit.journal import Row, Transaction
 from gateway.domain.errors import ConflictError
 
 _DOMAIN = b"xinguan/idempotency/v1\0"
+_INTO = "INSERT INTO idempotency (key_hash, request_digest, request_id, claimed_at) VALUES"
 _PRUNED_EVERY = 64  # claims
 _PRUNED_AT_ONCE = 128  # more than come in between, so that the table shrinks
 
@@ -48,6 +49,12 @@ class Claim:
         return hashlib.sha256(
             _DOMAIN + len(party).to_bytes(4, "big") + party + self.key.encode()
         ).digest()
+
+
+def claim_row(wanted: Claim) -> Row:
+    """Return the row that claims a free key; a key that is taken violates its constraint."""
+    values = (wanted.key_hash, wanted.request_digest, wanted.request_id, wanted.now)
+    return Row(_INTO, values)
 
 
 def claim(tx: Transaction, wanted: Claim) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 
+from audit.journal import Row
 from gateway.domain.errors import ExhaustedError
 from gateway.domain.licence import Licence
 from gateway.store.migration import Statements
@@ -18,6 +19,11 @@ _DAY_S = 86_400
 _REMEMBERED_LICENCES = 16_384
 _KEPT_DAYS = 7
 _OTHERS_LIVE_MS = 250  # by how much several nodes may overrun a day's rows together
+_INTO_COUNTS = "INSERT INTO row_counts (licence_id, day, writer, rows_released) VALUES"
+_ADD_TO_COUNTS = (
+    "ON CONFLICT (licence_id, day, writer)"
+    " DO UPDATE SET rows_released = rows_released + excluded.rows_released"
+)
 _OTHERS = (
     "SELECT coalesce(sum(rows_released), 0) FROM row_counts"
     " WHERE licence_id = ? AND day = ? AND writer <> ?"
@@ -141,6 +147,11 @@ class LicenceQuotas:
         with self._lock:
             return self._used(licence_id, now_ms)
 
+    def count_row(self, licence_id: str, rows: int, now_ms: int) -> Row:
+        """Return released rows as a row for the journal; see `count_rows`."""
+        values = (licence_id, shanghai_day(now_ms), self._writer, rows)
+        return Row(_INTO_COUNTS, values, _ADD_TO_COUNTS)
+
     def count_rows(self, tx: Statements, licence_id: str, rows: int, now_ms: int) -> None:
         """Keep released rows, in the transaction of their outcome.
 
@@ -152,9 +163,7 @@ class LicenceQuotas:
         """
         day = shanghai_day(now_ms)
         tx.execute(
-            "INSERT INTO row_counts (licence_id, day, writer, rows_released) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (licence_id, day, writer)"
-            " DO UPDATE SET rows_released = rows_released + excluded.rows_released",
+            f"{_INTO_COUNTS} (?, ?, ?, ?) {_ADD_TO_COUNTS}",
             (licence_id, day, self._writer, rows),
         )
         if day != self._pruned_day:

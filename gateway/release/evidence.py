@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit import entries
 from audit.commitment import Opening, commit, fields_root, subject_label
+from audit.entries import Entry
 from audit.errors import AuditUnavailableError
-from audit.journal import Appended, Journal, Transaction
+from audit.journal import Appended, Journal, Row, Transaction
 from audit.openings import OpeningStore
 from audit.promise import sign_promise
 from gateway.domain.decision import Decision
@@ -33,6 +34,9 @@ from gateway.release.use import use_known, use_of
 
 _T = TypeVar("_T")
 _SMALL_ROWS = 64
+_INTO_REQUESTS = "INSERT INTO requests (request_id, party_id, intent) VALUES"
+_INTO_INPUTS = "INSERT OR IGNORE INTO decision_inputs (digest, body) VALUES"
+_INTO_DELIVERIES = "INSERT INTO deliveries (intent, sequence, snapshot_id, rows) VALUES"
 _VALUES = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -103,7 +107,7 @@ class Evidence:
         *,
         node: str,
         idempotency_window_s: int,
-        count_rows: Callable[[Transaction, str, int, int], None],
+        count_row: Callable[[str, int, int], Row],
         inputs: Callable[[str], bytes],
     ) -> None:
         """Take the journal and what goes into entries.
@@ -113,14 +117,14 @@ class Evidence:
             keys: Keys of the log.
             node: Name of this node.
             idempotency_window_s: How long a key is remembered.
-            count_rows: Counts released rows of a licence in the outcome's transaction.
+            count_row: Released rows of a licence as a row of the outcome's transaction.
             inputs: Input digest to the canonical input of a recent decision.
         """
         self._journal = journal
         self._keys = keys
         self._node = node
         self._window_s = idempotency_window_s
-        self._count_rows = count_rows
+        self._count_row = count_row
         self._inputs = inputs
         self._kept_inputs: set[str] = set()
 
@@ -158,23 +162,23 @@ class Evidence:
         labels = self._labels(request.subjects)
         document = self._unkept_input(decision)
 
-        def job(tx: Transaction) -> Appended:
+        def rows(index: int) -> list[Row]:
+            made = self._keys.openings.rows(index, openings, labels)
+            made.append(Row(_INTO_REQUESTS, (trail.request_id, party_id, index)))
+            if document is not None:
+                made.append(Row(_INTO_INPUTS, (decision.input_digest, document)))
+            return made
+
+        def alone(tx: Transaction) -> Appended:
             if wanted is not None:
                 idempotency.claim(tx, wanted)
-            appended = tx.append(entry)
-            self._keys.openings.record(tx, appended.index, openings, labels)
-            tx.execute(
-                "INSERT INTO requests VALUES (?, ?, ?)",
-                (trail.request_id, party_id, appended.index),
-            )
-            if document is not None:
-                tx.execute(
-                    "INSERT OR IGNORE INTO decision_inputs VALUES (?, ?)",
-                    (decision.input_digest, document),
-                )
-            return appended
+            return _append(tx, entry, rows)
 
-        appended = await _durable(self._journal.submit(job))
+        def together(index: int) -> list[Row]:
+            claimed = [] if wanted is None else [idempotency.claim_row(wanted)]
+            return rows(index) + claimed
+
+        appended = await _durable(self._journal.record(entry, together, alone))
         self._kept_inputs.add(decision.input_digest)
         # Signed with the first batch, or together with the outcome of a small answer.
         return Promised(appended.index, appended.leaf_hash)
@@ -206,13 +210,14 @@ class Evidence:
             delivered=commit(openings["delivered"]),
         )
 
-        def job(tx: Transaction) -> Appended:
-            appended = tx.append(entry)
-            self._keys.openings.record(tx, appended.index, openings, ())
-            _deliver(tx, intent.index, number, sent.snapshot_id, runs)
-            return appended
+        def rows(index: int) -> list[Row]:
+            delivered = (intent.index, number, sent.snapshot_id, runs)
+            return [
+                *self._keys.openings.rows(index, openings, ()),
+                Row(_INTO_DELIVERIES, delivered),
+            ]
 
-        return self.promise(await _durable(self._journal.submit(job)))
+        return self.promise(await self._append(entry, rows))
 
     async def outcome(
         self, trail: Trail, licence: Licence | None, intent: Promised, sent: Sent
@@ -250,16 +255,15 @@ class Evidence:
             delivered=commit(openings["delivered"]) if runs else None,
         )
 
-        def job(tx: Transaction) -> Appended:
-            appended = tx.append(entry)
-            self._keys.openings.record(tx, appended.index, openings, ())
+        def rows(index: int) -> list[Row]:
+            made = self._keys.openings.rows(index, openings, ())
             if runs:
-                _deliver(tx, intent.index, 0, sent.snapshot_id, runs)
+                made.append(Row(_INTO_DELIVERIES, (intent.index, 0, sent.snapshot_id, runs)))
             if sent.rows and licence is not None:
-                self._count_rows(tx, licence.licence_id, sent.rows, trail.now_ms)
-            return appended
+                made.append(self._count_row(licence.licence_id, sent.rows, trail.now_ms))
+            return made
 
-        appended = await _durable(self._journal.submit(job))
+        appended = await self._append(entry, rows)
         also = ((intent.index, intent.leaf_hash),) if sent.small is not None else ()
         return self.promise(appended, *also)
 
@@ -278,14 +282,13 @@ class Evidence:
         )
         labels = self._labels(trail.request.subjects) if trail.request else ()
 
-        def job(tx: Transaction) -> Appended:
-            appended = tx.append(entry)
-            self._keys.openings.record(tx, appended.index, openings, labels)
-            return appended
-
         try:
-            return (await self._journal.submit(job)).index
-        except AuditUnavailableError:
+            return (
+                await self._append(
+                    entry, lambda index: self._keys.openings.rows(index, openings, labels)
+                )
+            ).index
+        except UnavailableError:
             return -1
 
     def promise(self, entry: Appended | Promised, *also: tuple[int, bytes]) -> Promised:
@@ -293,6 +296,11 @@ class Evidence:
         keys = self._keys
         signature = sign_promise(keys.log_key, keys.origin, entry.index, entry.leaf_hash, *also)
         return Promised(entry.index, entry.leaf_hash, signature, also)
+
+    async def _append(self, entry: Entry, rows: Callable[[int], list[Row]]) -> Appended:
+        return await _durable(
+            self._journal.record(entry, rows, lambda tx: _append(tx, entry, rows))
+        )
 
     def _labels(self, subjects: Sequence[str]) -> list[bytes]:
         return [subject_label(self._keys.index_key, subject) for subject in subjects]
@@ -347,5 +355,9 @@ def _claim(
     )
 
 
-def _deliver(tx: Transaction, intent: int, sequence: int, snapshot_id: str, runs: bytes) -> None:
-    tx.execute("INSERT INTO deliveries VALUES (?, ?, ?, ?)", (intent, sequence, snapshot_id, runs))
+def _append(tx: Transaction, entry: Entry, rows: Callable[[int], list[Row]]) -> Appended:
+    appended = tx.append(entry)
+    for row in rows(appended.index):
+        marks = ",".join("?" * len(row.values))
+        tx.execute(f"{row.into} ({marks}) {row.conflict}", row.values)
+    return appended
