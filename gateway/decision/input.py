@@ -23,12 +23,15 @@ RULE_COLUMNS = (
 )  # fmt: skip
 
 Document = dict[str, object]
+# Made once: a document is a tree that this module built, so the check for cycles is left out.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
+)
 
 
 def canonical(document: Document) -> bytes:
     """Return the document as canonical JSON (RFC 8785; it holds no fractions)."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return _ENCODER.encode(document).encode()
 
 
 def digest_of(document: bytes) -> str:
