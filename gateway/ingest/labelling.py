@@ -17,8 +17,8 @@ from adapters.source import Source
 from gateway.domain.period import PeriodTable, Severity
 from gateway.domain.product import Product
 from gateway.ingest.arrow_text import TextColumn
-from gateway.ingest.calendar_columns import NO_DAY, days_of, ordinal
 from gateway.registry.periods import lawful_periods
+from gateway.snapshot.calendar_columns import NO_DAY, days_of, ordinal
 
 
 def label_old_records(

@@ -14,6 +14,7 @@ from gateway.registry import feeds
 from gateway.registry.act import Act
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.snapshot.library import SnapshotLibrary
+from gateway.snapshot.manifest import Manifest
 from gateway.snapshot.snapshot import Snapshot
 from gateway.store.state import State
 
@@ -55,6 +56,11 @@ def load_product(
     """
     moment = act.now if as_of is None else as_of
     schema = arrow_schema(product)
+    admitted: list[int] = []
+
+    def announce(manifest: Manifest) -> None:
+        admitted.append(state.run(lambda tx: _log(tx, manifest, product, act, moment)))
+
     try:
         source = LabellingSource(FileSource(str(path), expected=schema), product)
         snapshot = library.admit_and_activate(
@@ -64,24 +70,26 @@ def load_product(
             now=act.now,
             as_of=moment,
             quarantined=quarantined,
+            announce=announce,
         )
     except SourceError as error:
         raise InvalidRequestError("SOURCE_FAILED", f"{product.name}: {error}") from None
+    return Loaded(product.name, snapshot, admitted[0])
+
+
+def _log(tx: Transaction, manifest: Manifest, product: Product, act: Act, moment: int) -> int:
+    """Log the admission before it is served, and that its feed was reconciled; return the index."""
+    if product.feed_limit_s:
+        feeds.reconciled(tx, product.name, moment, act)
     entry = acts.snapshot_admitted(
         time=act.now,
         node=act.node,
         actor=act.actor,
         product=product.name,
-        snapshot=snapshot.snapshot_id,
+        snapshot=manifest.snapshot_id,
         contract=product.digest,
         as_of=moment,
-        rows=snapshot.manifest.rows,
-        quarantined=quarantined,
+        rows=manifest.rows,
+        quarantined=manifest.quarantined,
     )
-
-    def job(tx: Transaction) -> int:
-        if product.feed_limit_s:
-            feeds.reconciled(tx, product.name, moment, act)
-        return tx.append(entry).index
-
-    return Loaded(product.name, snapshot, state.run(job))
+    return tx.append(entry).index

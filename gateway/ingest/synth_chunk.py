@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S, PeriodTable, Severity
 from gateway.domain.product import Product
 from gateway.ingest.arrow_text import TextColumn, joined
-from gateway.ingest.calendar_columns import NO_DAY, Days, add_months, dates_from, ordinal
 from gateway.ingest.synth_draws import Draws, Flags, Rows, pick, uuid7_texts
 from gateway.ingest.synth_population import KINDS, Population, serials
 from gateway.registry.arrow_schema import TIME_ZONE
+from gateway.snapshot.calendar_columns import NO_DAY, Days, add_months, dates_from, ordinal
 
 Columns: TypeAlias = "dict[str, TextColumn]"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from gateway.ingest.arrow_text import TextColumn
-from gateway.ingest.calendar_columns import Days
 from gateway.ingest.synth_chunk import Chunk
 from gateway.ingest.synth_draws import Rows
+from gateway.snapshot.calendar_columns import Days
 
 
 def amounts(units: Rows, kind: pa.Decimal128Type | None = None) -> TextColumn:

@@ -5,7 +5,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gateway.ingest.arrow_text import joined
-from gateway.ingest.calendar_columns import NO_DAY, dates_from
 from gateway.ingest.synth_chunk import (
     Chunk,
     Columns,
@@ -17,6 +16,7 @@ from gateway.ingest.synth_chunk import (
 from gateway.ingest.synth_columns import amounts, lists, numbers_below, years
 from gateway.ingest.synth_draws import hex_texts, pick
 from gateway.ingest.synth_population import lei_texts, serials, uscc_texts
+from gateway.snapshot.calendar_columns import NO_DAY, dates_from
 
 _CITIES = ("海口", "三亚", "儋州", "省直辖县")
 _CITY_CODES = ("460100", "460200", "460400", "469000")

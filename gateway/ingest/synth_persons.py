@@ -5,7 +5,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gateway.ingest.arrow_text import TextColumn, joined
-from gateway.ingest.calendar_columns import NO_DAY, dates_from
 from gateway.ingest.synth_chunk import (
     ONLY_SERIOUS,
     Chunk,
@@ -18,6 +17,7 @@ from gateway.ingest.synth_chunk import (
 from gateway.ingest.synth_columns import lists, numbers_below, years
 from gateway.ingest.synth_draws import pick
 from gateway.ingest.synth_population import serials
+from gateway.snapshot.calendar_columns import NO_DAY, dates_from
 
 _BEHAVIOURS = ("示例情形一：有履行能力而拒不履行", "示例情形二：违反财产报告制度")
 

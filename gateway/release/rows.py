@@ -110,6 +110,9 @@ def _compile(condition: Condition, schema: pa.Schema) -> Test:
             return _compile(Condition(name, "eq", values[0]), schema)
         options = pc.SetLookupOptions(pa.array(values, type=kind))
         return lambda batch: pc.call_function("is_in", [batch.column(name)], options)
-    scalar = pa.scalar(condition.value, type=kind)
+    value = condition.value
+    if isinstance(value, str) and pa.types.is_date(kind):
+        value = date.fromisoformat(value)  # the policy's predicates are JSON
+    scalar = pa.scalar(value, type=kind)
     kernel = _KERNELS[condition.op]
     return lambda batch: pc.call_function(kernel, [batch.column(name), scalar])

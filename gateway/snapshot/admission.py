@@ -211,7 +211,7 @@ def _checked(batches: Iterator[Any], schema: pa.Schema) -> Iterator[Any]:
 
 def _rules(shareable: Rule | None, expires_at: Rule | None) -> tuple[Rule, Rule]:
     if shareable is None or expires_at is None:
-        from gateway.ingest import admission_rules  # the default; tests bring their own
+        from gateway.snapshot import admission_rules  # the default; tests bring their own
 
         shareable = shareable or admission_rules.shareable
         expires_at = expires_at or admission_rules.expires_at

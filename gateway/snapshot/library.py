@@ -107,10 +107,15 @@ class SnapshotLibrary:
         batch_rows: int = 32768,
         shareable: Rule | None = None,
         expires_at: Rule | None = None,
+        announce: Callable[[Manifest], None] | None = None,
     ) -> Snapshot:
         """Admit a source's rows and serve them from now on; see `admit` for the arguments.
 
         The one served before goes on being read by who holds it.
+
+        Args:
+            announce: Called with the admitted snapshot before it is served, to log it; what it
+                raises leaves it unserved.
 
         Raises:
             XinguanError: As `admit`; what was served before is served still.
@@ -134,6 +139,8 @@ class SnapshotLibrary:
             shutil.rmtree(staging)
         else:
             staging.rename(place)
+        if announce is not None:
+            announce(manifest)
         self.activate(product.name, manifest.snapshot_id)
         snapshot = self.current(product.name)
         if snapshot is None:

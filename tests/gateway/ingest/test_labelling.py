@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.ingest.admission_rules import shareable
 from gateway.ingest.labelling import LabellingSource, label_old_records
+from gateway.snapshot.admission_rules import shareable
 from tests.gateway.ingest.envelopes import COMMITMENT, DAY, PENALTY, SCHEMA, batch
 
 OLD = {"severity": None, "determination_date": DAY("2026-03-31")}

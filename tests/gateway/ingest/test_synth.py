@@ -14,7 +14,6 @@ from stdnum.cn import uscc
 
 from gateway.domain.period import Severity, add_months
 from gateway.ingest import synth
-from gateway.ingest.admission_rules import expires_at, shareable
 from gateway.ingest.content_hash import content_hashes
 from gateway.ingest.synth import PRODUCTS, SynthError, synthesise
 from gateway.ingest.synth_draws import Draws, uuid7_texts
@@ -22,6 +21,7 @@ from gateway.ingest.synth_population import KINDS, Population, lei_texts, uscc_t
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.periods import lawful_periods
+from gateway.snapshot.admission_rules import expires_at, shareable
 
 CATALOGUE = Catalogue.load()
 ADVERSE = ("admin_penalty", "serious_dishonesty_list", "judgement_debtor")

@@ -34,6 +34,7 @@ def meeting(batch, conditions):
         (Condition("kind", "in", ()), [False] * 4),
         (Condition("amount", "ge", Decimal(3)), [False, False, True, True]),
         (Condition("day", "lt", date(2026, 2, 2)), [True, True, False, False]),
+        (Condition("day", "ge", "2026-02-01"), [False, True, False, True]),
     ],
 )
 def test_a_condition_is_met_by_rows_and_never_by_null(condition, expected):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gateway.ingest.calendar_columns import Column
+from gateway.snapshot.calendar_columns import Column
 
 LENGTH = 18
 _REGION = slice(2, 8)  # the division code is digits only

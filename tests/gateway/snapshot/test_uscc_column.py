@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.identifiers import MalformedIdentifierError, parse_uscc
-from gateway.ingest.admission_rules import shareable
 from gateway.ingest.synth_population import Population
-from gateway.ingest.uscc_column import valid_usccs
+from gateway.snapshot.admission_rules import shareable
+from gateway.snapshot.uscc_column import valid_usccs
 from tests.gateway.ingest.envelopes import COMMITMENT, DEBTOR, SCHEMA, batch
 
 GOOD = Population(1, 50, 10).usccs(np.arange(50)).to_pylist()

@@ -14,9 +14,9 @@ from gateway.domain.period import (
     lawful_period,
     sharing_stops_at,
 )
-from gateway.ingest.admission_rules import AdmissionRuleError, expires_at, shareable
-from gateway.ingest.calendar_columns import NEVER
 from gateway.registry.periods import lawful_periods
+from gateway.snapshot.admission_rules import AdmissionRuleError, expires_at, shareable
+from gateway.snapshot.calendar_columns import NEVER
 from tests.gateway.ingest.envelopes import (
     COMMITMENT,
     DAY,

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from gateway.domain.period import DAY_S, PeriodBasis, PeriodTable
 from gateway.domain.product import Product
-from gateway.ingest.calendar_columns import (
+from gateway.registry.periods import lawful_periods
+from gateway.snapshot.calendar_columns import (
     NEVER,
     NO_DAY,
     Column,
@@ -24,8 +25,7 @@ from gateway.ingest.calendar_columns import (
     days_of,
     ends_of_days,
 )
-from gateway.ingest.uscc_column import valid_usccs
-from gateway.registry.periods import lawful_periods
+from gateway.snapshot.uscc_column import valid_usccs
 
 Rows = pa.RecordBatch | pa.Table
 
