@@ -24,6 +24,7 @@ from gateway.domain.errors import NotFoundError
 from gateway.domain.product import Product
 from gateway.snapshot.admission import RecordSource, Rule, admit
 from gateway.snapshot.errors import SnapshotDamagedError
+from gateway.snapshot.manifest import Manifest
 from gateway.snapshot.snapshot import Snapshot
 
 POINTER = "current"
@@ -113,9 +114,8 @@ class SnapshotLibrary:
 
         The one served before goes on being read by who holds it.
 
-        Args:
-            announce: Called with the admitted snapshot before it is served, to log it; what it
-                raises leaves it unserved.
+        `announce` is called with the manifest before the snapshot is served, to log it; what it
+        raises leaves it unserved.
 
         Raises:
             XinguanError: As `admit`; what was served before is served still.
