@@ -41,6 +41,7 @@ from gateway.release.pipeline import Exchange
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.world import World
 from gateway.repair.publish import Publisher
+from gateway.serving_lock import hold_serving_lock
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.store.state import State
 
@@ -119,6 +120,7 @@ class Gateway:
         law = LawTable.load()
         settings.refuse_unknown_switches(law.switches)
         bundle = load_bundle()
+        self._closing.append(hold_serving_lock(deployment.state_path.parent))
         self._state = deployment.open_state()
         self._closing.append(self._state.close)
         catalogue = Catalogue.load()

@@ -211,16 +211,16 @@ class OpenGateway(Gateway):
         deployment: Deployment,
         *,
         tamper: Callable[[World], None] | None = None,
-        engine: Any = None,
+        engine: Callable[[Any], Any] = lambda real: real,
         **words: Any,
     ) -> None:
         super().__init__(deployment, **words)
         self._tamper = tamper
-        self._given_engine = engine
+        self._wrap_engine = engine
         self.world: World
 
     def _engine(self, bundle: Any) -> Any:
-        return self._given_engine or super()._engine(bundle)
+        return self._wrap_engine(super()._engine(bundle))
 
     def _world(self, *parts: Any) -> World:
         self.world = super()._world(*parts)
@@ -234,6 +234,7 @@ class Site:
 
     def __init__(self, gateway: OpenGateway, stage: Stage, desk: Desk) -> None:
         self.gateway = gateway
+        self.stage = stage
         self.deployment = desk.deployment
         self.desk = desk
         self.population: SynthReport = stage.population
