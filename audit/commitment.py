@@ -16,11 +16,11 @@ from hashlib import sha256, shake_256
 from typing import Final
 
 from audit.errors import ProofError
-from audit.merkle import inclusion_proof, leaf_hash, root_of, verify_inclusion
+from audit.merkle import inclusion_proof, root_of, verify_inclusion
 
 SALT_BYTES: Final = 32
 _TAG: Final = b"xinguan/commitment/v1\0"
-_FIELD: Final = b"field"
+_LEAF_TAG: Final = b"\0xinguan/field/v1\0"
 _SALT_TAG: Final = b"xinguan/field-salt/v1\0"
 _LABEL_TAG: Final = b"xinguan/subject/v1"
 
@@ -117,9 +117,7 @@ def fields_root(values: Mapping[str, bytes], seed: bytes) -> bytes:
     stream = _salts(seed, len(values))
     return root_of(
         [
-            _leaf(
-                name, _hash(_FIELD, stream[at * SALT_BYTES : (at + 1) * SALT_BYTES], values[name])
-            )
+            _leaf(name, stream[at * SALT_BYTES : (at + 1) * SALT_BYTES], values[name])
             for at, name in enumerate(sorted(values))
         ]
     )
@@ -185,8 +183,9 @@ def _hash(domain: bytes, salt: bytes, value: bytes) -> bytes:
 
 
 def _field_leaf(name: str, opening: Opening) -> bytes:
-    return _leaf(name, commit(opening))
+    return _leaf(name, opening.salt, opening.value)
 
 
-def _leaf(name: str, commitment: bytes) -> bytes:
-    return leaf_hash(name.encode() + b"\0" + commitment)
+def _leaf(name: str, salt: bytes, value: bytes) -> bytes:
+    """Compute the leaf of a field: a commitment under the leaf prefix of RFC 6962."""
+    return sha256(_LEAF_TAG + salt + name.encode() + b"\0" + value).digest()

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.domain.decision import Decision
+from gateway.domain.product import Product
 from gateway.doors.errors import LawTexts, reason_message
 from gateway.release.delivery import Part, ReleasedBatch
 from gateway.release.evidence import Promised
@@ -16,6 +17,7 @@ from xinguan.v1 import exchange_pb2, types_pb2
 
 _REMEMBERED = 4_096
 _ALIKE: dict[str, tuple[Decision, bytes]] = {}
+_COVERAGE: dict[str, bytes] = {}
 
 
 def promise_message(promised: Promised) -> types_pb2.Promise:
@@ -30,17 +32,30 @@ def promise_message(promised: Promised) -> types_pb2.Promise:
 
 def coverage_message(world: World, snapshot: Snapshot, now: int) -> types_pb2.Coverage:
     """Return what is behind an answer: per product, never per subject."""
-    manifest = snapshot.manifest
-    product = world.products[manifest.product]
-    as_of = world.registry.view().feed_as_of(manifest.product) if product.feed_limit_s else None
-    return types_pb2.Coverage(
-        product=manifest.product,
-        sources=sorted({field.unit_uscc for field in product.fields.values()}),
-        as_of=Timestamp(seconds=manifest.as_of),
-        feed_age_s=-1 if as_of is None else max(0, now - as_of),
-        quarantined_ppm=round((1 - manifest.admitted_share) * 1_000_000),
-        snapshot_id=snapshot.snapshot_id,
-    )
+    product = world.products[snapshot.manifest.product]
+    as_of = world.registry.view().feed_as_of(product.name) if product.feed_limit_s else None
+    message = types_pb2.Coverage()
+    message.ParseFromString(_coverage_of(snapshot, product))
+    message.feed_age_s = -1 if as_of is None else max(0, now - as_of)
+    return message
+
+
+def _coverage_of(snapshot: Snapshot, product: Product) -> bytes:
+    """Return what a snapshot's coverage says at any time, serialised once."""
+    kept = _COVERAGE.get(snapshot.snapshot_id)
+    if kept is None:
+        manifest = snapshot.manifest
+        kept = types_pb2.Coverage(
+            product=product.name,
+            sources=sorted({field.unit_uscc for field in product.fields.values()}),
+            as_of=Timestamp(seconds=manifest.as_of),
+            quarantined_ppm=round((1 - manifest.admitted_share) * 1_000_000),
+            snapshot_id=snapshot.snapshot_id,
+        ).SerializeToString()
+        if len(_COVERAGE) >= _REMEMBERED:
+            _COVERAGE.clear()
+        _COVERAGE[snapshot.snapshot_id] = kept
+    return kept
 
 
 def decision_message(part: Part, world: World, law: LawTexts) -> exchange_pb2.DecisionSummary:

@@ -5,7 +5,6 @@ committed to under a fresh salt; salts and the values that they open lie outside
 sealed, and can be destroyed. Released values are never kept.
 """
 
-import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from gateway.domain.facts import Facts
 from gateway.domain.licence import Licence
 from gateway.domain.request import ExchangeRequest
 from gateway.registry import idempotency
+from gateway.release.field_values import field_values
 from gateway.release.released_rows import encode_rows
 from gateway.release.trail import Trail
 from gateway.release.use import use_known, use_of
@@ -37,7 +37,6 @@ _SMALL_ROWS = 64
 _INTO_REQUESTS = "INSERT INTO requests (request_id, party_id, intent) VALUES"
 _INTO_INPUTS = "INSERT OR IGNORE INTO decision_inputs (digest, body) VALUES"
 _INTO_DELIVERIES = "INSERT INTO deliveries (intent, sequence, snapshot_id, rows) VALUES"
-_VALUES = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,14 +311,6 @@ class Evidence:
         if len(self._kept_inputs) > 100_000:  # noqa: PLR2004 - 10 MB of digests; then start over
             self._kept_inputs.clear()
         return self._inputs(decision.input_digest)
-
-
-def field_values(batch: pa.RecordBatch) -> dict[str, bytes]:
-    """Return the canonical bytes of each field of a small answer: JSON of its values as text."""
-    return {
-        name: _VALUES.encode(column.to_pylist()).encode()
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
 
 
 async def _durable(work: Awaitable[_T]) -> _T:

@@ -1,6 +1,7 @@
 """Request ids: 26 characters of Crockford's base 32, sortable by time (ULID layout)."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 
 def request_id(milliseconds: int, randomness: bytes) -> str:
@@ -11,4 +12,4 @@ def request_id(milliseconds: int, randomness: bytes) -> str:
         randomness: 10 random bytes.
     """
     value = (milliseconds << 80) | int.from_bytes(randomness, "big")
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
