@@ -14,12 +14,11 @@ if command -v opa >/dev/null; then
   step "opa check --strict" opa check --strict policies/xinguan
   step "only permitted builtins outside tests" opa check --strict --ignore '*_test.rego' \
     --capabilities policies/capabilities.json policies/xinguan
-  step "opa test" opa test policies/xinguan policies/data
   step "policy bundle matches its sources" python -m gateway.decision.bundle check
 elif [ -n "${CI:-}" ]; then
   echo "opa is missing and CI forbids skipping its checks" >&2; exit 1
 else
-  echo "skipped: opa fmt, check, test and the bundle's freshness (run 'make opa' with Go installed)"
+  echo "skipped: opa fmt, check and the bundle's freshness (run 'make opa' with Go installed)"
 fi
 if command -v regal >/dev/null; then
   step "regal" regal lint policies/xinguan
