@@ -18,6 +18,8 @@ import os
 from collections.abc import AsyncGenerator
 from typing import NoReturn
 
+import structlog
+
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, defect
 from gateway.domain.facts import Facts
@@ -28,6 +30,9 @@ from gateway.release.gate import Hold
 from gateway.release.identifiers import request_id
 from gateway.release.trail import Trail
 from gateway.release.world import Ask, Planned, World
+from gateway.snapshot.snapshot import Snapshot
+
+_log = structlog.get_logger(__name__)
 
 # A reason with this code (R13) means "not now", not "not you".
 _NOT_NOW = frozenset({"PRODUCT_UNAVAILABLE"})
@@ -62,6 +67,7 @@ class Exchange:
             refuse_denied(decision)
             prepared = world.prepare(facts, decision)  # (4) plan
             snapshot = world.snapshot(facts.product, ask.pinned_snapshot)
+            world.check_fresh(facts.product, snapshot, trail.now)
             world.quotas.check(facts.licence, trail.now_ms)
             intent = await world.evidence.intent(  # (5) intent
                 trail, facts, decision, snapshot.snapshot_id, ask.replay_digest
@@ -73,7 +79,7 @@ class Exchange:
         try:
             for portion in delivery.portions(ask.batches):  # (6) scan
                 async with world.gate.hold(facts.product.name) as hold:  # (7) gate
-                    await self._still_allowed(trail, facts, decision)
+                    await self._still_allowed(trail, facts, decision, snapshot)
                     batch = delivery.enforce(portion)  # (8) enforce
                     hold.confirm()  # or the log would tell of a release that never was
                     part = await delivery.record(batch, portion)  # evidence before hand-over
@@ -86,7 +92,11 @@ class Exchange:
             if isinstance(ended, XinguanError):
                 # The outcome stands in the log instead of a denial; the receipt is found by this.
                 ended.request_id = trail.request_id
-            await asyncio.shield(delivery.fail(ended))
+            try:
+                await asyncio.shield(delivery.fail(ended))
+            except UnavailableError:
+                # The log fails as well: the intent stays open, which audits report.
+                _log.error("outcome_not_logged")
             if ended is failure:
                 raise
             raise ended from None
@@ -135,7 +145,9 @@ class Exchange:
         ask.check_signature(caller, trail.peer)
         return gather(view, caller, request, product, world.node, trail.now)
 
-    async def _still_allowed(self, trail: Trail, facts: Facts, decision: Decision) -> None:
+    async def _still_allowed(
+        self, trail: Trail, facts: Facts, decision: Decision, snapshot: Snapshot
+    ) -> None:
         """Authorise anew before a batch when anything signed has changed, or time has passed.
 
         A suspension, a withdrawal, a stop (R87) or the end of a term holds for the next batch
@@ -144,6 +156,7 @@ class Exchange:
         world = self._world
         view = world.registry.view()
         now = world.clock_ms() // 1000
+        world.check_fresh(facts.product, snapshot, now)
         if view.version == trail.view_version and now < decision.valid_until:
             return
         caller = identify(trail.peer, view, now)

@@ -158,6 +158,25 @@ class World:
             )
         return snapshot
 
+    def check_fresh(self, product: Product, snapshot: Snapshot, now: int) -> None:
+        """Check that records which are no longer the current ones may still be read.
+
+        What lost its publicity is missing from the current snapshot. A pinned one, or the one of
+        a stream that runs on, is good for as long as the feed may lag (R13) and no longer.
+
+        Raises:
+            UnavailableError: `PRODUCT_UNAVAILABLE`.
+        """
+        limit = product.feed_limit_s
+        if not limit or now - snapshot.manifest.as_of <= limit:
+            return
+        if self.library.current(product.name) is not snapshot:
+            raise UnavailableError(
+                "PRODUCT_UNAVAILABLE",
+                "newer records are here and these are older than publicity allows",
+                hints=("ask anew, without the old ticket",),
+            )
+
     def prepare(self, facts: Facts, decision: Decision) -> Prepared:
         """Return plan and enforcement of an allowed request, remembered per decision.
 

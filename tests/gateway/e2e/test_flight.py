@@ -308,6 +308,18 @@ async def test_an_expired_ticket(open_site, clock):
     await refused_in_words(site, read(site, who, info.endpoints[0].ticket), "TICKET_EXPIRED")
 
 
+async def test_a_ticket_to_adverse_records_lives_no_longer_than_their_feed(open_site, clock):
+    site = await open_site(clock_ms=clock)
+    who = site.identity(BANK)
+    subjects = site.population.sample
+    info = await plan(site, who, "admin_penalty", ("uscc", "decision_no"), subjects=subjects)
+    (endpoint,) = info.endpoints
+    assert sum(batch.num_rows for batch in (await read(site, who, endpoint.ticket)).batches)
+    clock.ahead_s = 700  # less than a ticket's life, more than the feed may lag (R13)
+    assert clock.ahead_s < site.deployment.settings.limits.ticket_lifetime_s
+    await refused_in_words(site, read(site, who, endpoint.ticket), "TICKET_EXPIRED")
+
+
 async def test_a_ticket_is_no_authority(wide, bank):
     info = await plan(wide, bank.identity, "public_credit_grade", GRADE_FIELDS)
     assert (await read(wide, bank.identity, info.endpoints[0].ticket)).batches

@@ -27,7 +27,7 @@ from tests.gateway.e2e.serving import (
     Site,
     copy_stage,
 )
-from tests.gateway.e2e.wire import refused
+from tests.gateway.e2e.wire import read_details, refused
 from xinguan.client import Answer
 from xinguan.v1 import admin_pb2, audit_pb2, exchange_pb2, repair_pb2
 
@@ -234,6 +234,8 @@ async def test_a_stream_stops_before_the_batch_whose_evidence_fails(failing):
         failing.world.evidence._journal.good = 1_000_000
     assert "AUDIT_UNAVAILABLE" in caught.value.details()
     assert len(messages) == 3
+    _, refusal = read_details(caught.value)
+    assert refusal.request_id == messages[0].decision.request_id
     kinds = [entry["kind"] for entry in failing.entries()[before:]]
     assert kinds == ["intent", "batch", "batch", "batch"]
 
