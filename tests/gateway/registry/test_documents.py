@@ -2,10 +2,10 @@ import base64
 import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity.keyfiles import new_document_key
 from gateway.registry.documents import (
     CONSENT_TYPE,
     LICENCE_TYPE,
@@ -24,7 +24,7 @@ class Pair(Claims):
     count: int
 
 
-KEY = new_document_key()
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))  # its id is in test names
 KEYS = {key_id(KEY.public_key()): KEY.public_key()}
 TOKEN = sign(Pair(name="a", count=1), KEY, LICENCE_TYPE)
 
