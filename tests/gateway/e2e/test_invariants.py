@@ -426,27 +426,35 @@ def near_rows(row: int):
 # --- 7: silent records ----------------------------------------------------------------------
 
 
-async def test_a_withheld_record_looks_like_one_that_does_not_exist(site, agency):
-    """Withheld and absent answers differ in nothing that a caller can see but ids and entries."""
+async def test_a_withheld_record_looks_like_one_that_does_not_exist(open_site):
+    """Repaired, unpublished and absent: answers differ in nothing but ids and entries."""
+    site = await open_site()
+    member = site.desk.enrol()
     snapshot = site.world.library.current("admin_penalty")
-    now = int(time.time())
-    withheld = absent = ""
-    for subject in every_company(site):
-        rows = snapshot.locate([subject])
-        if len(rows) and not snapshot.shareable(rows, now).any():
-            withheld = withheld or subject
-        if not len(rows):
-            absent = absent or subject
-    assert withheld
-    assert absent
+    repaired = site.population.penalised
+    record = str(snapshot.take(snapshot.locate([repaired]), ["record_id"])["record_id"][0])
+    ask = (member, "admin_penalty", PENALTY)
+    assert Answer(await site.query(*ask, subjects=[repaired])).outcome.rows == 1
+    await site.repairs(site.authority).Publish(
+        repair_pb2.PublishRequest(decision=site.desk.repair("admin_penalty", record))
+    )
+    now, everyone = int(time.time()), every_company(site)
+    rows = {subject: snapshot.locate([subject]) for subject in everyone}
+    unpublished = [
+        subject
+        for subject in everyone
+        if subject != repaired
+        and len(rows[subject])
+        and not snapshot.shareable(rows[subject], now).any()
+    ]
+    absent = [subject for subject in everyone if not len(rows[subject])]
     answers = []
-    for subject in (withheld, absent):
-        (message,) = await site.query(agency, "admin_penalty", PENALTY, subjects=[subject])
-        decision = message.decision
-        decision.ClearField("request_id")
-        decision.ClearField("intent")
-        decision.coverage.ClearField("feed_age_s")  # the clock moves on between the two
+    for subject in (repaired, unpublished[0], absent[0]):
+        (message,) = await site.query(*ask, subjects=[subject])
+        message.decision.ClearField("request_id")
+        message.decision.ClearField("intent")
+        message.decision.coverage.ClearField("feed_age_s")  # the clock moves on meanwhile
         message.outcome.ClearField("entry")
         message.batch.ClearField("evidence")
         answers.append(message.SerializeToString(deterministic=True))
-    assert answers[0] == answers[1]
+    assert answers[0] == answers[1] == answers[2]
