@@ -17,6 +17,7 @@ MAX_INTEGER = 2**53 - 1
 MAX_ENTRY_BYTES = 65_535
 
 _MAX_DEPTH = 32
+_TEXT = frozenset({str})
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode
@@ -63,9 +64,12 @@ def encode_entry(entry: Mapping[str, object]) -> bytes:
 def _check_object(value: Mapping[str, object], depth: int) -> None:
     if not isinstance(value, dict):
         raise EntryError("an object must be a dict")
-    for key, item in value.items():
-        if not isinstance(key, str) or not key.isascii():
+    try:
+        if not "".join(value).isascii():
             raise EntryError("a key must be an ASCII string")
+    except TypeError as error:
+        raise EntryError("a key must be an ASCII string") from error
+    for item in value.values():
         kind = type(item)
         if kind is not str and kind is not bool and item is not None:
             _check_value(item, depth)
@@ -78,9 +82,10 @@ def _check_value(value: object, depth: int) -> None:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise EntryError("an integer is beyond what JSON numbers hold exactly")
     elif isinstance(value, list | tuple):
-        for item in value:
-            if type(item) is not str:
-                _check_value(item, depth + 1)
+        if not _TEXT.issuperset(map(type, value)):
+            for item in value:
+                if type(item) is not str:
+                    _check_value(item, depth + 1)
     elif isinstance(value, dict):
         _check_object(value, depth + 1)
     elif value is not None and not isinstance(value, str):

@@ -1,6 +1,7 @@
 """The form that all entries share, and how digests stand in them."""
 
 from binascii import b2a_base64
+from functools import lru_cache
 from typing import Final
 
 from audit.errors import EntryError
@@ -11,6 +12,7 @@ Digest = bytes | str
 
 VERSION: Final = 1
 _DIGEST_BYTES: Final = 32
+_REMEMBERED: Final = 4_096
 _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
@@ -38,10 +40,19 @@ def digest_text(value: Digest) -> str:
     Raises:
         EntryError: It is not 32 bytes.
     """
+    return _of_hex(value) if isinstance(value, str) else _of_bytes(value)
+
+
+@lru_cache(_REMEMBERED)
+def _of_hex(value: str) -> str:
+    """Do the same for hexadecimal digits: contracts, bundles and snapshots come again and again."""
     try:
-        raw = bytes.fromhex(value) if isinstance(value, str) else value
+        return _of_bytes(bytes.fromhex(value))
     except ValueError as error:
         raise EntryError("a digest must be 32 bytes") from error
+
+
+def _of_bytes(raw: bytes) -> str:
     if len(raw) != _DIGEST_BYTES:
         raise EntryError("a digest must be 32 bytes")
     return b2a_base64(raw, newline=False).translate(_URLSAFE)[:-1].decode()

@@ -233,12 +233,13 @@ class Evidence:
             UnavailableError: `AUDIT_UNAVAILABLE`; an answer in one part may not leave.
         """
         runs = b"" if sent.small is None else encode_rows(sent.row_numbers)
-        openings = {"content": Opening("content", sent.digest, os.urandom(32))}
+        salts = os.urandom(96)
+        openings = {"content": Opening("content", sent.digest, salts[:32])}
         if runs:
-            openings["delivered"] = Opening("rows", runs, os.urandom(32))
+            openings["delivered"] = Opening("rows", runs, salts[32:64])
         root = None
         if sent.small is not None and sent.rows <= _SMALL_ROWS:
-            seed = os.urandom(32)
+            seed = salts[64:]
             root = fields_root(field_values(sent.small), seed)
             # The seed opens fields one by one; the values themselves are not kept.
             openings["field_root"] = Opening("seed", b"", seed)
