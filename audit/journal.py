@@ -98,7 +98,8 @@ class Journal:
         entry: Mapping[str, object],
         rows: Callable[[int], Sequence[Row]],
         alone: Callable[[Transaction], Appended],
-    ) -> Appended:
+        after: Callable[[Appended], T],
+    ) -> T:
         """Append an entry with rows of its own, and wait until they are durable.
 
         The fast form of `submit` for what every request does: the rows of a whole group are
@@ -110,14 +111,16 @@ class Journal:
             rows: Index of the entry to the rows that go with it; quick and without effects.
             alone: A job that appends the same entry and writes the same rows, and raises what
                 its caller should get when a constraint forbids it.
+            after: Run on the writer's thread once the entry is durable; what it returns is the
+                result. A signature is made there, beside the event loop instead of in it.
 
         Raises:
             EntryError: The entry has no canonical form or is too long.
             AuditUnavailableError: It was not acknowledged.
         """
         future = asyncio.get_running_loop().create_future()
-        self._put(Work(future, alone, encode_entry(entry), rows))
-        # The future carries Any; both ways result in Appended.
+        self._put(Work(future, alone, encode_entry(entry), rows, after))
+        # The future carries Any; its value is what `after` returned.
         return await future  # type: ignore[no-any-return]  # see above
 
     def run(self, job: Callable[[Transaction], T]) -> T:
@@ -154,6 +157,7 @@ class Journal:
                 _fail(group, AuditUnavailableError("the journal must be opened again"))
             else:
                 failed = not self._commit(group)
+                _finish(group)
             _deliver(group)
         self._connection.close()
 
@@ -188,6 +192,16 @@ class Journal:
             _fail(group, AuditUnavailableError("the log could not be written"))
             return False
         return True
+
+
+def _finish(group: list[Work]) -> None:
+    """Run what comes after the commit; its failure is its caller's, the entry stands."""
+    for work in group:
+        if work.after is not None and work.error is None:
+            try:
+                work.result = work.after(work.result)
+            except Exception as error:  # noqa: BLE001 - handed to the caller
+                work.error = error
 
 
 def _fail(group: list[Work], cause: AuditUnavailableError) -> None:

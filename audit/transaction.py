@@ -96,7 +96,7 @@ class Work:
     runs when the rows of a group can't be written together.
     """
 
-    __slots__ = ("body", "deliver_to", "error", "job", "leaf", "result", "rows")
+    __slots__ = ("after", "body", "deliver_to", "error", "job", "leaf", "result", "rows")
 
     def __init__(
         self,
@@ -104,7 +104,9 @@ class Work:
         job: Callable[[Transaction], Any] | None,
         body: bytes = b"",
         rows: Callable[[int], Sequence[Row]] | None = None,
+        after: Callable[[Appended], Any] | None = None,
     ) -> None:
+        self.after = after
         self.deliver_to = deliver_to
         self.job = job
         self.body = body

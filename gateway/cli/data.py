@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.console import HERE, AsJson, Home, now, session, show
+from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, session, show
 from gateway.domain.errors import InvalidRequestError
 from gateway.ingest.enterprises import ImportFileError, import_enterprises
 from gateway.ingest.loading import load_product
@@ -89,7 +89,7 @@ def load(
             "no such product is in the catalogue",
             hints=("xinguan catalogue list",),
         ) from None
-    held_back = json.loads(import_summary.read_text())["quarantined"] if import_summary else 0
+    held_back = _held_back(import_summary) if import_summary else 0
     with session(home) as opened:
         library = SnapshotLibrary(opened.deployment.snapshots_directory)
         loaded = load_product(
@@ -104,3 +104,18 @@ def load(
         "entry": loaded.index,
     }
     show(told, as_json, title="Loaded")
+
+
+def _held_back(summary: Path) -> int:
+    """Return how many rows an import quarantined, as its summary tells.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST` when the file is no summary of an import.
+    """
+    try:
+        count = json.loads(read_bytes(summary))["quarantined"]
+    except (ValueError, KeyError, TypeError):
+        count = None
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise InvalidRequestError("BAD_REQUEST", "the file is no summary of an import")
+    return count

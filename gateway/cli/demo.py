@@ -12,6 +12,8 @@ from rich.table import Table
 
 from gateway.cli.console import AsJson
 from gateway.demo.play import Played, home_directory, play
+from gateway.domain.errors import InvalidRequestError
+from gateway.ingest.enterprises import ImportFileError
 
 
 def demo(
@@ -33,8 +35,11 @@ def demo(
         if not as_json:
             _narrate(console, len(told), played)
 
-    with home_directory(home) as root:
-        passed = asyncio.run(play(root, data, tell))
+    try:
+        with home_directory(home) as root:
+            passed = asyncio.run(play(root, data, tell))
+    except ImportFileError as error:
+        raise InvalidRequestError(error.code, str(error)) from None
     if as_json:
         print(json.dumps({"ok": passed, "steps": [step.as_json() for step in told]}, indent=2))
     elif passed:

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import structlog
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.cli.console import HERE, AsJson, Home
+from gateway.config import Address
 from gateway.deployment import Deployment
 from gateway.server import Gateway
 from gateway.telemetry import configure_logging
@@ -23,8 +25,18 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish what is under way and close the log in order."""
+    if listen:
+        _check_address(listen)
     configure_logging(json_lines=as_json)
     asyncio.run(_serve(Deployment.open(home), listen, opa, as_json=as_json))
+
+
+def _check_address(text: str) -> None:
+    """Refuse what the settings would refuse: gRPC takes port 99999 for another one."""
+    try:
+        TypeAdapter(Address).validate_python(text)
+    except ValidationError:
+        raise typer.BadParameter("--listen must be HOST:PORT with a port of 0 to 65535") from None
 
 
 async def _serve(deployment: Deployment, listen: str, opa: str, *, as_json: bool) -> None:

@@ -148,12 +148,14 @@ class Delivery:
         now = self.world.clock_ms() // 1000
         plan = self.prepared.plan
         rows = portion.rows[self.snapshot.shareable(portion.rows, now)]
+        rows = self.world.row_masks.select(
+            self.snapshot, rows, plan.policy_rows, self.prepared.policy_rows
+        )
         batch = self.snapshot.take(rows, plan.columns)
-        for tests in (self.prepared.policy_rows, self.prepared.caller_rows):
-            mask = matching(batch, tests)
-            if mask is not None:
-                batch = batch.filter(mask)
-                rows = rows[mask.to_numpy(zero_copy_only=False)]
+        mask = matching(batch, self.prepared.caller_rows)
+        if mask is not None:
+            batch = batch.filter(mask)
+            rows = rows[mask.to_numpy(zero_copy_only=False)]
         if plan.limit:
             batch, rows = batch.slice(0, self._left), rows[: self._left]
             self._left -= len(rows)

@@ -177,10 +177,10 @@ class Evidence:
             claimed = [] if wanted is None else [idempotency.claim_row(wanted)]
             return rows(index) + claimed
 
-        appended = await _durable(self._journal.record(entry, together, alone))
-        self._kept_inputs.add(decision.input_digest)
         # Signed with the first batch, or together with the outcome of a small answer.
-        return Promised(appended.index, appended.leaf_hash)
+        promised = await _durable(self._journal.record(entry, together, alone, _unsigned))
+        self._kept_inputs.add(decision.input_digest)
+        return promised
 
     async def batch(self, trail: Trail, intent: Promised, sent: Sent, number: int) -> Promised:
         """Record one batch of a stream before it leaves.
@@ -216,7 +216,7 @@ class Evidence:
                 Row(_INTO_DELIVERIES, delivered),
             ]
 
-        return self.promise(await self._append(entry, rows))
+        return await self._append(entry, rows, self.promise)
 
     async def outcome(
         self, trail: Trail, licence: Licence | None, intent: Promised, sent: Sent
@@ -263,9 +263,8 @@ class Evidence:
                 made.append(self._count_row(licence.licence_id, sent.rows, trail.now_ms))
             return made
 
-        appended = await self._append(entry, rows)
         also = ((intent.index, intent.leaf_hash),) if sent.small is not None else ()
-        return self.promise(appended, *also)
+        return await self._append(entry, rows, lambda appended: self.promise(appended, *also))
 
     async def denial(self, trail: Trail, refusal: XinguanError) -> int:
         """Record a refusal, with as much as was known; return its log index.
@@ -283,13 +282,12 @@ class Evidence:
         labels = self._labels(trail.request.subjects) if trail.request else ()
 
         try:
-            return (
-                await self._append(
-                    entry, lambda index: self._keys.openings.rows(index, openings, labels)
-                )
-            ).index
+            denied = await self._append(
+                entry, lambda index: self._keys.openings.rows(index, openings, labels), _unsigned
+            )
         except UnavailableError:
             return -1
+        return denied.index
 
     def promise(self, entry: Appended | Promised, *also: tuple[int, bytes]) -> Promised:
         """Return the log key's promise on a durable entry, and on further ones with it."""
@@ -297,9 +295,14 @@ class Evidence:
         signature = sign_promise(keys.log_key, keys.origin, entry.index, entry.leaf_hash, *also)
         return Promised(entry.index, entry.leaf_hash, signature, also)
 
-    async def _append(self, entry: Entry, rows: Callable[[int], list[Row]]) -> Appended:
+    async def _append(
+        self,
+        entry: Entry,
+        rows: Callable[[int], list[Row]],
+        after: Callable[[Appended], Promised],
+    ) -> Promised:
         return await _durable(
-            self._journal.record(entry, rows, lambda tx: _append(tx, entry, rows))
+            self._journal.record(entry, rows, lambda tx: _append(tx, entry, rows), after)
         )
 
     def _labels(self, subjects: Sequence[str]) -> list[bytes]:
@@ -345,6 +348,10 @@ def _claim(
         now=trail.now,
         window_s=window_s,
     )
+
+
+def _unsigned(appended: Appended) -> Promised:
+    return Promised(appended.index, appended.leaf_hash)
 
 
 def _append(tx: Transaction, entry: Entry, rows: Callable[[int], list[Row]]) -> Appended:

@@ -21,7 +21,7 @@ class Plan:
         product: The contract.
         released: Each leaving field with its action, in the order asked for.
         columns: Columns read from the snapshot: the released ones, and those that the
-            predicates need.
+            caller's conditions need.
         policy_rows: Conditions of the policy on every row.
         caller_rows: Conditions of the caller; applied after the policy's and after
             shareability, so that they are no oracle.
@@ -61,7 +61,7 @@ def make_plan(request: ExchangeRequest, decision: Decision, product: Product) ->
         names.add(DISPUTE_FIELD)
     for condition in request.conditions:
         _check_filter(condition, decision, product)
-    needed = [c.field for c in (*decision.row_predicates, *request.conditions)]
+    needed = [condition.field for condition in request.conditions]
     extra = tuple(dict.fromkeys(name for name in needed if name not in names))
     return Plan(
         product=product,

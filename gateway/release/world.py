@@ -19,6 +19,7 @@ from gateway.release.evidence import Evidence
 from gateway.release.gate import Gate
 from gateway.release.plan import Plan, make_plan, released_actions
 from gateway.release.pseudonym import ConsumerKeys
+from gateway.release.row_masks import RowMasks
 from gateway.release.rows import Test, compile_rows
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
@@ -116,6 +117,7 @@ class World:
     consumer_keys: Callable[[str], ConsumerKeys]
     clock_skew_s: int
     batch_rows: int
+    row_masks: RowMasks = field(default_factory=RowMasks)
     _prepared: OrderedDict[object, Prepared] = field(default_factory=OrderedDict)
 
     def product(self, name: str) -> Product:

@@ -46,7 +46,7 @@ def test_a_denial_has_no_plan():
 def test_policy_conditions_are_read_but_do_not_leave():
     only_companies = Condition("subject_type", "in", ("LEGAL_ENTITY",))
     plan = plan_for({"uscc": "allow"}, row_predicates=(only_companies,))
-    assert plan.columns == ("uscc", "subject_type")
+    assert plan.policy_rows == (only_companies,)
     assert "subject_type" not in released_actions(plan)
 
 
