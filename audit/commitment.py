@@ -4,8 +4,9 @@ A commitment is SHA-256(tag, salt, domain, value) with a fresh 32-byte salt, so 
 guess of a low-entropy value (an identifier, a name) cannot be confirmed without the salt.
 Salts live outside the log (`audit.openings`) and can be destroyed there.
 
-A small answer commits to all of its fields with one Merkle root, over one commitment per
-field. The salts of the fields derive from one seed and are told one by one, so that opening
+A small answer commits to all of its fields with one root: the hash of one leaf per field, in
+order of name. Opening a field tells the leaves of the others, which say nothing of their
+values. The salts of the fields derive from one seed and are told one by one, so that opening
 one field leaves the others closed.
 """
 
@@ -16,11 +17,12 @@ from hashlib import sha256, shake_256
 from typing import Final
 
 from audit.errors import ProofError
-from audit.merkle import inclusion_proof, root_of, verify_inclusion
 
 SALT_BYTES: Final = 32
 _TAG: Final = b"xinguan/commitment/v1\0"
-_LEAF_TAG: Final = b"\0xinguan/field/v1\0"
+_LEAF_TAG: Final = b"xinguan/field/v1\0"
+_ROOT_TAG: Final = b"xinguan/fields/v1\0"
+_LEAF_BYTES: Final = 32
 _SALT_TAG: Final = b"xinguan/field-salt/v1\0"
 _LABEL_TAG: Final = b"xinguan/subject/v1"
 
@@ -48,15 +50,13 @@ class FieldProof:
         name: Name of the field.
         opening: Value and salt of this field.
         position: Position of the field among all fields in order of name.
-        count: Number of fields.
-        path: Merkle audit path, 32 bytes each.
+        others: Leaves of the other fields in order of name, 32 bytes each.
     """
 
     name: str
     opening: Opening
     position: int
-    count: int
-    path: tuple[bytes, ...]
+    others: tuple[bytes, ...]
 
 
 def commit(opening: Opening) -> bytes:
@@ -112,10 +112,10 @@ def fields_root(values: Mapping[str, bytes], seed: bytes) -> bytes:
         seed: 32 fresh random bytes; keep them to open fields later.
 
     Returns:
-        The Merkle root, 32 bytes.
+        The root, 32 bytes.
     """
     stream = _salts(seed, len(values))
-    return root_of(
+    return _root(
         [
             _leaf(name, stream[at * SALT_BYTES : (at + 1) * SALT_BYTES], values[name])
             for at, name in enumerate(sorted(values))
@@ -139,12 +139,8 @@ def prove_field(values: Mapping[str, bytes], seed: bytes, name: str) -> FieldPro
     openings = _field_openings(values, seed)
     leaves = [_field_leaf(*each) for each in openings]
     position = sorted(values).index(name)
-
-    def nodes(height: int, offset: int) -> bytes:
-        return root_of(leaves[offset << height : (offset + 1) << height])
-
-    path = inclusion_proof(position, len(leaves), nodes)
-    return FieldProof(name, openings[position][1], position, len(leaves), tuple(path))
+    others = (*leaves[:position], *leaves[position + 1 :])
+    return FieldProof(name, openings[position][1], position, others)
 
 
 def check_field(proof: FieldProof, root: bytes) -> None:
@@ -153,8 +149,14 @@ def check_field(proof: FieldProof, root: bytes) -> None:
     Raises:
         ProofError: The field or its value was not what was committed to.
     """
-    leaf = _field_leaf(proof.name, proof.opening)
-    verify_inclusion(proof.position, proof.count, leaf, proof.path, root)
+    if not 0 <= proof.position <= len(proof.others) or any(
+        len(leaf) != _LEAF_BYTES for leaf in proof.others
+    ):
+        raise ProofError("the proof of the field is malformed")
+    leaves = list(proof.others)
+    leaves.insert(proof.position, _field_leaf(proof.name, proof.opening))
+    if not hmac.compare_digest(_root(leaves), root):
+        raise ProofError("the field is not what was committed to")
 
 
 def _field_openings(values: Mapping[str, bytes], seed: bytes) -> list[tuple[str, Opening]]:
@@ -186,6 +188,10 @@ def _field_leaf(name: str, opening: Opening) -> bytes:
     return _leaf(name, opening.salt, opening.value)
 
 
+def _root(leaves: Sequence[bytes]) -> bytes:
+    return sha256(_ROOT_TAG + b"".join(leaves)).digest()
+
+
 def _leaf(name: str, salt: bytes, value: bytes) -> bytes:
-    """Compute the leaf of a field: a commitment under the leaf prefix of RFC 6962."""
+    """Compute the leaf of a field: a commitment to its name and values."""
     return sha256(_LEAF_TAG + salt + name.encode() + b"\0" + value).digest()

@@ -69,9 +69,13 @@ def test_a_field_opens_neither_with_another_value_nor_as_another_field():
     good = prove_field(VALUES, SEED, "status")
     lie = Opening("field", b'["bad"]', good.opening.salt)
     for bad in (
-        FieldProof("status", lie, good.position, good.count, good.path),
-        FieldProof("name", good.opening, good.position, good.count, good.path),
-        FieldProof("status", good.opening, 0, good.count, good.path),
+        FieldProof("status", lie, good.position, good.others),
+        FieldProof("name", good.opening, good.position, good.others),
+        FieldProof("status", good.opening, 0, good.others),
+        FieldProof("status", good.opening, 9, good.others),
+        FieldProof("status", good.opening, good.position, good.others[:1]),
+        FieldProof("status", good.opening, good.position, (*good.others[:1], b"short")),
+        FieldProof("status", good.opening, good.position, good.others[::-1]),
     ):
         with pytest.raises(ProofError):
             check_field(bad, root)
