@@ -22,7 +22,7 @@ from audit.journal import Appended, Journal, Row, Transaction
 from audit.openings import OpeningStore
 from audit.promise import sign_promise
 from gateway.domain.decision import Decision
-from gateway.domain.errors import UnavailableError, XinguanError
+from gateway.domain.errors import NotFoundError, UnavailableError, XinguanError
 from gateway.domain.facts import Facts
 from gateway.domain.licence import Licence
 from gateway.domain.request import ExchangeRequest
@@ -280,13 +280,21 @@ class Evidence:
             reasons=[(reason.rule, reason.code) for reason in refusal.reasons],
         )
         labels = self._labels(trail.request.subjects) if trail.request else ()
+        decision = trail.decision
+        document = None if decision is None else self._input_at_hand(decision)
+
+        def rows(index: int) -> list[Row]:
+            made = self._keys.openings.rows(index, openings, labels)
+            if decision is not None and document is not None:
+                made.append(Row(_INTO_INPUTS, (decision.input_digest, document)))
+            return made
 
         try:
-            denied = await self._append(
-                entry, lambda index: self._keys.openings.rows(index, openings, labels), _unsigned
-            )
+            denied = await self._append(entry, rows, _unsigned)
         except UnavailableError:
             return -1
+        if decision is not None and document is not None:
+            self._kept_inputs.add(decision.input_digest)
         return denied.index
 
     def promise(self, entry: Appended | Promised, *also: tuple[int, bytes]) -> Promised:
@@ -315,6 +323,16 @@ class Evidence:
         if len(self._kept_inputs) > 100_000:  # noqa: PLR2004 - 10 MB of digests; then start over
             self._kept_inputs.clear()
         return self._inputs(decision.input_digest)
+
+    def _input_at_hand(self, decision: Decision) -> bytes | None:
+        """Return the input of a refused request, unless it is kept or no longer remembered.
+
+        A refusal must be logged whether or not it can be replayed; replay names what it misses.
+        """
+        try:
+            return self._unkept_input(decision)
+        except NotFoundError:
+            return None
 
 
 async def _durable(work: Awaitable[_T]) -> _T:

@@ -63,7 +63,7 @@ class Exchange:
         trail = Trail(request_id(clock_ms, os.urandom(10)), clock_ms, peer)
         try:
             facts = self._facts(trail, ask)  # (1) identity, (2) context
-            decision = await world.decider.decide(facts)  # (3) decision
+            trail.decision = decision = await world.decider.decide(facts)  # (3) decision
             refuse_denied(decision)
             prepared = world.prepare(facts, decision)  # (4) plan
             snapshot = world.snapshot(facts.product, ask.pinned_snapshot)
@@ -123,7 +123,7 @@ class Exchange:
         trail = Trail(request_id(clock_ms, os.urandom(10)), clock_ms, peer)
         try:
             facts = self._facts(trail, ask)
-            decision = await world.decider.decide(facts)
+            trail.decision = decision = await world.decider.decide(facts)
             refuse_denied(decision)
             prepared = world.prepare(facts, decision)
             snapshot = world.snapshot(facts.product, ask.pinned_snapshot)

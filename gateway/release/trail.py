@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.domain.decision import Decision
 from gateway.domain.party import Caller
 from gateway.domain.request import ExchangeRequest
 
@@ -17,6 +18,7 @@ class Trail:
     request: ExchangeRequest | None = None
     product: str = ""
     view_version: int = -1
+    decision: Decision | None = None
 
     @property
     def now(self) -> int:

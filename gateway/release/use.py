@@ -56,6 +56,7 @@ def use_known(trail: Trail) -> tuple[Use, Mapping[str, Opening]]:
     if request is None:
         return known, {}
     openings = _openings(request)
+    decision = trail.decision
     use = replace(
         known,
         product=request.product,
@@ -64,6 +65,9 @@ def use_known(trail: Trail) -> tuple[Use, Mapping[str, Opening]]:
         purpose=request.purpose,
         scenario=request.scenario,
         destination=request.destination,
+        # A decided request can be decided again, whatever became of it.
+        bundle=None if decision is None else decision.bundle_digest,
+        input=None if decision is None else decision.input_digest,
         subject_count=len(request.subjects),
         subjects=commit(openings["subjects"]),
         idempotency=commit(openings["idempotency"]),
