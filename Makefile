@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .tools/bin
 OPA_VERSION := 1.22.2
+GRPCURL_VERSION := 1.9.3
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench proto policies opa check lock clean setup
+.PHONY: demo test bench proto policies opa grpcurl check lock clean setup
 
 setup: $(READY)
 
@@ -23,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/xinguan demo $(if $(DATA),--data $(DATA)) $(if $(HOME_DIR),--home $(HOME_DIR)) $(if $(JSON),--json)
 
-test: $(READY) opa check
+test: $(READY) opa grpcurl check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 bench: $(READY) opa
@@ -41,6 +42,9 @@ policies: $(READY) opa
 
 opa: $(READY)
 	@bash tools/opa.sh $(OPA_VERSION) $(TOOLS)
+
+grpcurl: $(READY)
+	@bash tools/grpcurl.sh $(GRPCURL_VERSION) $(TOOLS)
 
 lock: $(READY)
 	@bash tools/lock.sh

@@ -81,7 +81,10 @@ def test_the_question_of_grpcurl_is_one() -> None:
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.skipif(shutil.which("grpcurl") is None, reason="no grpcurl on this machine")
+@pytest.mark.skipif(
+    shutil.which("grpcurl") is None and not os.environ.get("CI"),
+    reason="no grpcurl on this machine; `make grpcurl` fetches it",
+)
 async def test_grpcurl_gets_an_answer(served: Served, tmp_path: Path) -> None:
     (text,) = code(ENGLISH, "console")
     served.hand_over(AGENCY, tmp_path)
