@@ -32,7 +32,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "stop-egress": Place("stop", "stop_egress", "Stop egress at once; without options, list."),
     "whitelist": Place("whitelist", "app", "Which fields may cross to which partner (R68)."),
     "catalogue": Place("catalogue", "app", "What each product holds and who manages it."),
-    "policy": Place("policy", "app", "The law as policy: explain, rules, coverage, build."),
+    "policy": Place("policy", "app", "The law as policy: explain, diff, rules, build."),
     "import": Place("data", "import_app", "Map a published file into a product."),
     "synth": Place("data", "synth", "Make a population of synthetic companies and records."),
     "load": Place("data", "load", "Admit a file as the snapshot of a product."),

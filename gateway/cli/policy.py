@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.policy_diff import diff_command
 from gateway.decision import explain as explaining
 from gateway.decision.bundle import DEFAULT_POLICIES, BuildError, Bundle, build, load
 from gateway.decision.coverage import rule_rows
@@ -18,7 +19,8 @@ from gateway.decision.signing import sign
 from gateway.decision.wasm import WasmEngine
 from gateway.domain.errors import XinguanError
 
-app = typer.Typer(help="The law as policy: explain, rules, coverage, build, check, sign.")
+app = typer.Typer(help="The law as policy: explain, diff, rules, coverage, build, check, sign.")
+app.command("diff")(diff_command)
 
 Policies = Annotated[Path, typer.Option(help="The policies directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]

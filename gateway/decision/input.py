@@ -72,7 +72,7 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
     """
     request = facts.request
     return {
-        "calendar": _calendar(facts.now, limits.adverse_years),
+        "calendar": calendar_of(facts.now, limits.adverse_years),
         "caller": _caller(facts),
         "licence": None if facts.licence is None else _licence(facts, facts.licence),
         "product": _product(facts.product),
@@ -113,7 +113,8 @@ def day_of(now: int) -> tuple[int, int]:
     return start, start + DAY_S
 
 
-def _calendar(now: int, adverse_years: int) -> Document:
+def calendar_of(now: int, adverse_years: int) -> Document:
+    """Return the turns of day and year around `now`, and the day that R66 counts from."""
     start, end = day_of(now)
     today = dt.date(1970, 1, 1) + dt.timedelta(days=(start + SHANGHAI_OFFSET_S) // DAY_S)
     new_year = int(dt.datetime(today.year, 1, 1, tzinfo=dt.UTC).timestamp()) - SHANGHAI_OFFSET_S
@@ -210,13 +211,13 @@ def _groups(facts: Facts, minimal: frozenset[str]) -> list[Document]:
     # A flag stands in a group only when it is true: an absent one is undefined in Rego, which
     # fails every positive condition, and parsing the input is half the cost of a decision.
     return [
-        {flag: value for flag, value in zip(_GROUP_KEYS, key, strict=True) if value is not False}
+        {flag: value for flag, value in zip(GROUP_KEYS, key, strict=True) if value is not False}
         | {"names": sorted(set(names))}
         for key, names in sorted(groups.items())
     ]
 
 
-_GROUP_KEYS = (
+GROUP_KEYS = (
     "class", "border", "identifying", "transform", "subject_key", "granted", "whitelisted",
     "minimal",
 )  # fmt: skip
