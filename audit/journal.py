@@ -95,7 +95,7 @@ class Journal:
 
     async def record(
         self,
-        entry: Mapping[str, object],
+        entry: Mapping[str, object] | bytes,
         rows: Callable[[int], Sequence[Row]],
         alone: Callable[[Transaction], Appended],
         after: Callable[[Appended], T],
@@ -107,7 +107,7 @@ class Journal:
         constraint, each entry of the group is tried by its `alone` instead.
 
         Args:
-            entry: As `audit.entries` builds it.
+            entry: As `audit.entries` builds it, or its canonical bytes.
             rows: Index of the entry to the rows that go with it; quick and without effects.
             alone: A job that appends the same entry and writes the same rows, and raises what
                 its caller should get when a constraint forbids it.
@@ -119,7 +119,8 @@ class Journal:
             AuditUnavailableError: It was not acknowledged.
         """
         future = asyncio.get_running_loop().create_future()
-        self._put(Work(future, alone, encode_entry(entry), rows, after))
+        body = entry if isinstance(entry, bytes) else encode_entry(entry)
+        self._put(Work(future, alone, body, rows, after))
         # The future carries Any; its value is what `after` returned.
         return await future  # type: ignore[no-any-return]  # see above
 

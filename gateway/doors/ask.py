@@ -17,7 +17,8 @@ from xinguan.signing import SignatureMismatchError, verify_request
 from xinguan.v1 import exchange_pb2, types_pb2
 
 _KEY = re.compile(r"[A-Za-z0-9._:\-]{8,64}")
-_WORD = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+# Codes stand in entries and kept inputs, so one that could be an organisation's is refused.
+_WORD = re.compile(r"(?![0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}$)[A-Z][A-Z0-9_]{1,63}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _TOKEN = re.compile(r"(?!\d{17}[\dXx]$)[0-9A-Za-z_\-]{8,64}")
 _MAX_FIELDS = 512
@@ -112,6 +113,8 @@ class Ask:
         _match(_KEY, context.idempotency_key, "the idempotency key has 8 to 64 characters")
         for text, what in ((context.purpose, "purpose"), (context.scenario, "scenario")):
             _match(_WORD, text, f"the {what} is a code in UPPER_SNAKE")
+        if query.measure:
+            _match(_WORD, query.measure, "the measure is a code in UPPER_SNAKE")
         _match(_COUNTRY, context.destination, "the destination is an ISO 3166 code")
         for text, what in ((context.operator, "operator"), (context.case_reference, "case")):
             if len(text) > _MAX_TEXT:

@@ -28,9 +28,10 @@ from gateway.domain.licence import Licence
 from gateway.domain.request import ExchangeRequest
 from gateway.registry import idempotency
 from gateway.release.field_values import field_values
+from gateway.release.intent_entries import IntentEntries
 from gateway.release.released_rows import encode_rows
 from gateway.release.trail import Trail
-from gateway.release.use import use_known, use_of
+from gateway.release.use import blinded, use_known
 
 _T = TypeVar("_T")
 _SMALL_ROWS = 64
@@ -126,6 +127,7 @@ class Evidence:
         self._count_row = count_row
         self._inputs = inputs
         self._kept_inputs: set[str] = set()
+        self._intents = IntentEntries(node)
 
     async def intent(
         self,
@@ -149,14 +151,8 @@ class Evidence:
             UnavailableError: `AUDIT_UNAVAILABLE`; nothing may leave.
         """
         request, party_id = facts.request, facts.caller.party.party_id
-        use, openings = use_of(trail, facts, decision)
-        entry = entries.intent(
-            time=trail.now,
-            node=self._node,
-            use=use,
-            snapshot=snapshot_id,
-            fields={name: action.value for name, action in decision.actions.items()},
-        )
+        openings, blinds = blinded(request)
+        entry = self._intents.encode(trail, facts, decision, snapshot_id, blinds)
         wanted = _claim(trail, request, party_id, replay_digest, self._window_s)
         labels = self._labels(request.subjects)
         document = self._unkept_input(decision)
@@ -372,8 +368,8 @@ def _unsigned(appended: Appended) -> Promised:
     return Promised(appended.index, appended.leaf_hash)
 
 
-def _append(tx: Transaction, entry: Entry, rows: Callable[[int], list[Row]]) -> Appended:
-    appended = tx.append(entry)
+def _append(tx: Transaction, entry: Entry | bytes, rows: Callable[[int], list[Row]]) -> Appended:
+    appended = tx.append_body(entry) if isinstance(entry, bytes) else tx.append(entry)
     for row in rows(appended.index):
         marks = ",".join("?" * len(row.values))
         tx.execute(f"{row.into} ({marks}) {row.conflict}", row.values)

@@ -12,19 +12,30 @@ from gateway.domain.facts import Facts
 from gateway.domain.request import ExchangeRequest
 from gateway.release.trail import Trail
 
+Openings = Mapping[str, Opening]
 
-def use_of(trail: Trail, facts: Facts, decision: Decision) -> tuple[Use, Mapping[str, Opening]]:
-    """Return the common part of an intent, and what opens its commitments."""
-    request, caller, product = facts.request, facts.caller, facts.product
+
+def blinded(request: ExchangeRequest) -> tuple[Openings, dict[str, bytes]]:
+    """Return what opens a request's commitments, and the commitments by member.
+
+    The digest of the caller's signature is among them when there is one.
+    """
     openings = _openings(request)
-    use = Use(
+    blinds = {name: commit(opening) for name, opening in openings.items()}
+    if request.signature:
+        blinds["signature"] = hashlib.sha256(request.signature.encode()).digest()
+    return openings, blinds
+
+
+def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, bytes]) -> Use:
+    """Return the common part of an intent."""
+    request, caller, product = facts.request, facts.caller, facts.product
+    return Use(
         request=trail.request_id,
         product=product.name,
         managers=(product.manager_uscc,),
         party=caller.party.party_id,
         certificate=caller.certificate.fingerprint,
-        operator=commit(openings["operator"]),
-        case=commit(openings["case"]),
         purpose=request.purpose,
         scenario=request.scenario,
         destination=request.destination,
@@ -34,14 +45,15 @@ def use_of(trail: Trail, facts: Facts, decision: Decision) -> tuple[Use, Mapping
         bundle=decision.bundle_digest,
         input=decision.input_digest,
         subject_count=len(request.subjects),
-        subjects=commit(openings["subjects"]),
-        idempotency=commit(openings["idempotency"]),
-        signature=_signature_digest(request),
+        operator=blinds["operator"],
+        case=blinds["case"],
+        subjects=blinds["subjects"],
+        idempotency=blinds["idempotency"],
+        signature=blinds.get("signature"),
     )
-    return use, openings
 
 
-def use_known(trail: Trail) -> tuple[Use, Mapping[str, Opening]]:
+def use_known(trail: Trail) -> tuple[Use, Openings]:
     """Return the common part of a denial: what was known when it was refused."""
     request, caller = trail.request, trail.caller
     if caller is None:
@@ -55,13 +67,11 @@ def use_known(trail: Trail) -> tuple[Use, Mapping[str, Opening]]:
         )
     if request is None:
         return known, {}
-    openings = _openings(request)
+    openings, blinds = blinded(request)
     decision = trail.decision
     use = replace(
         known,
         product=request.product,
-        operator=commit(openings["operator"]),
-        case=commit(openings["case"]),
         purpose=request.purpose,
         scenario=request.scenario,
         destination=request.destination,
@@ -69,9 +79,11 @@ def use_known(trail: Trail) -> tuple[Use, Mapping[str, Opening]]:
         bundle=None if decision is None else decision.bundle_digest,
         input=None if decision is None else decision.input_digest,
         subject_count=len(request.subjects),
-        subjects=commit(openings["subjects"]),
-        idempotency=commit(openings["idempotency"]),
-        signature=_signature_digest(request),
+        operator=blinds["operator"],
+        case=blinds["case"],
+        subjects=blinds["subjects"],
+        idempotency=blinds["idempotency"],
+        signature=blinds.get("signature"),
     )
     return use, openings
 
@@ -84,7 +96,3 @@ def _openings(request: ExchangeRequest) -> dict[str, Opening]:
         "subjects": Opening("subjects", subjects_value(request.subjects), salts[64:96]),
         "idempotency": Opening("idempotency", request.idempotency_key.encode(), salts[96:]),
     }
-
-
-def _signature_digest(request: ExchangeRequest) -> bytes | None:
-    return hashlib.sha256(request.signature.encode()).digest() if request.signature else None

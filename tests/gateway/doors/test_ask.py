@@ -66,6 +66,8 @@ def test_repeated_fields_and_subjects_count_once():
         ({"idempotency_key": "with blank"}, "BAD_REQUEST"),
         ({"purpose": "lower"}, "BAD_REQUEST"),
         ({"scenario": ""}, "BAD_REQUEST"),
+        ({"purpose": "A1460099MA1Y8E2Y2Y"}, "BAD_REQUEST"),
+        ({"measure": "91460099MA1Y8E2Y2Y"}, "BAD_REQUEST"),
         ({"destination": "China"}, "BAD_REQUEST"),
         ({"operator": "x" * 257}, "BAD_REQUEST"),
         ({"subject_kind": 0}, "BAD_REQUEST"),
