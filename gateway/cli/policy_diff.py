@@ -46,8 +46,8 @@ def diff_command(
 ) -> None:
     """Decide logged requests again under two bundles and list exactly the decisions that flip.
 
-    Exit code 0: everything of the range was decided again and agrees with the log; 1: something
-    is missing or diverges, and is named. Reading the log is an entry itself.
+    The exit code is 0 when everything of the range was decided again and agrees with the log,
+    and 1 when something is missing or diverges; it is named. Reading the log is an entry itself.
     """
     if language not in LANGUAGES:
         raise typer.BadParameter("the language is zh or en")

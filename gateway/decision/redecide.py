@@ -208,7 +208,7 @@ class Redecision:
             defaults = self._old.law.switches
             try:
                 framed = reframe(document, side.law, logged.subjects, defaults)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, LookupError, TypeError):
                 raise UnavailableError(
                     "INPUT_UNREADABLE", "the kept input has another form than this version's"
                 ) from None

@@ -28,7 +28,7 @@ def reframe(kept: bytes, law: LawTable, subjects: int, defaults: Mapping[str, bo
             this value takes the default of `law`; any other was chosen and stays.
 
     Raises:
-        ValueError, KeyError, TypeError: It is not such an input.
+        ValueError, LookupError, TypeError: It is not such an input.
     """
     document: dict[str, Any] = json.loads(kept)  # Any: values of a JSON object
     limits = law.limits
