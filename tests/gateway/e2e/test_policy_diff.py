@@ -12,10 +12,12 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner
 
+from audit.reader import LogReader
+from gateway.cli import policy_diff
 from gateway.cli.policy import app
 from gateway.decision.bundle import DEFAULT_POLICIES, build
 from gateway.decision.history import read_logged
-from gateway.domain.errors import InvalidRequestError
+from gateway.domain.errors import InvalidRequestError, UnavailableError
 from gateway.domain.vocabulary import LicenceKind, Role
 from tests.gateway.e2e.serving import Member, Site
 from tests.gateway.e2e.wire import read_details
@@ -195,3 +197,34 @@ async def test_an_outcome_that_the_law_did_not_give_is_told_loudly(traffic):
     found = await told(site, "current", "current", "--log", f"{denied}-{denied}", code=1)
     assert [(f["index"], f["code"]) for f in found["faults"]] == [(denied, "DIVERGED")]
     assert found["diverged"] == 1
+
+
+async def test_entries_that_left_the_table_are_read_from_the_published_log(
+    traffic, changed_law, monkeypatch
+):
+    site, *_, at = traffic
+    arguments = ("current", changed_law, "--log", f"0-{max(at['allowed'])}")
+    before = await told(site, *arguments)
+    size = await published(site, max(at["allowed"]))
+    with closing(sqlite3.connect(site.deployment.state_path)) as state, state:
+        state.execute("DELETE FROM audit_entry WHERE position <= ?", (size,))
+    monkeypatch.setattr(policy_diff, "_LONG", 0)  # the bar is no part of what is told
+    assert await told(site, *arguments) == before
+
+
+async def test_entries_that_are_nowhere_are_named(tmp_path):
+    reader = LogReader(tmp_path)
+    with pytest.raises(UnavailableError) as caught:
+        policy_diff._published(reader, [(4, b"", b"{}")], 4, 6)
+    assert caught.value.code == "ENTRY_MISSING"
+    assert policy_diff._published(reader, [(4, b"", b"{}")], 4, 5) == [b"{}"]
+
+
+async def published(site: Site, index: int) -> int:
+    """Wait until an entry is published; return the size of the log then."""
+    reader = LogReader(site.deployment.log_directory, site.deployment.log_vkey)
+    for _ in range(200):
+        if (size := reader.checkpoint().size) > index:
+            return size
+        await asyncio.sleep(0.05)
+    raise AssertionError("no checkpoint came")
