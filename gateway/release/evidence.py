@@ -15,7 +15,7 @@ import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit import entries
-from audit.commitment import Opening, commit, fields_root, subject_label
+from audit.commitment import Opening, SubjectLabels, commit, fields_root
 from audit.entries import Entry
 from audit.errors import AuditUnavailableError
 from audit.journal import Appended, Journal, Row, Transaction
@@ -128,6 +128,7 @@ class Evidence:
         self._inputs = inputs
         self._kept_inputs: set[str] = set()
         self._intents = IntentEntries(node)
+        self._subject_labels = SubjectLabels(keys.index_key)
 
     async def intent(
         self,
@@ -310,7 +311,7 @@ class Evidence:
         )
 
     def _labels(self, subjects: Sequence[str]) -> list[bytes]:
-        return [subject_label(self._keys.index_key, subject) for subject in subjects]
+        return [self._subject_labels.of(subject) for subject in subjects]
 
     def _unkept_input(self, decision: Decision) -> bytes | None:
         """Return a decision's input when it may not be in the store yet, for replay."""

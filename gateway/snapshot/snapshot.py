@@ -33,6 +33,7 @@ from gateway.snapshot.manifest import Manifest
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
 
 
+_REMEMBERED_SELECTIONS = 256
 _FEW = 64  # rows; below it, gathering single bits is quicker than unpacking a slice
 
 
@@ -68,6 +69,7 @@ class Snapshot:
         self._reader = pa.ipc.open_file(pa.memory_map(str(directory / ROWS)))
         self.schema: pa.Schema = self._reader.schema
         self._batches: list[Any] = [None] * len(manifest.batches)
+        self._narrow: dict[tuple[int, tuple[str, ...]], Any] = {}
         self._batch_rows = manifest.batch_rows
         keys = _mapped(directory / SUBJECTS, f"S{manifest.subject_width}")
         self._subjects = SubjectIndex(keys, _mapped(directory / STARTS, "<i8"))
@@ -235,8 +237,18 @@ class Snapshot:
             batch = self._batches[number] = self._reader.get_batch(number)
         return batch
 
+    def _narrowed(self, number: int, columns: tuple[str, ...]) -> Any:
+        """Return a batch with these columns only, remembered: point look-ups ask alike."""
+        narrow = self._narrow.get((number, columns))
+        if narrow is None:
+            narrow = self._mapped_batch(number).select(list(columns))
+            if len(self._narrow) >= _REMEMBERED_SELECTIONS:
+                self._narrow.clear()
+            self._narrow[number, columns] = narrow
+        return narrow
+
     def _pick(self, number: int, rows: Rows, columns: Sequence[str], *, run: bool) -> Any:
-        batch: Any = self._mapped_batch(number).select(columns)
+        batch = self._narrowed(number, tuple(columns))
         first = number * self._batch_rows
         if run:
             return batch.slice(int(rows[0]) - first, len(rows))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from audit.commitment import (
     FieldProof,
     Opening,
+    SubjectLabels,
     check_field,
     check_opening,
     commit,
@@ -87,6 +88,13 @@ def test_the_salt_of_one_field_says_nothing_of_the_others():
     salts = {prove_field(VALUES, SEED, name).opening.salt for name in VALUES}
     assert len(salts) == 3
     assert SEED not in salts
+
+
+@given(st.text())
+def test_many_labels_are_the_same_as_one(subject):
+    labels = SubjectLabels(b"k" * 32)
+    labels.of("another first")
+    assert labels.of(subject) == subject_label(b"k" * 32, subject)
 
 
 def test_subjects_are_a_set():
