@@ -25,6 +25,7 @@ GATE_CODES = frozenset(
 )  # fmt: skip
 # Commands of the operator's own machine: their errors never reach a caller.
 LOCAL_ROOMS = ("cli", "ingest")
+LOCAL_MODULES = ("history.py", "redecide.py")  # of `gateway.decision`, for `policy diff` alone
 
 
 def test_every_code_of_the_gateway_has_a_text():
@@ -45,7 +46,7 @@ def test_every_code_raised_in_the_gateway_has_a_text():
     raised = set()
     rooms = [p for p in (ROOT / "gateway").iterdir() if p.name not in LOCAL_ROOMS]
     for path in (module for room in rooms for module in (room, *room.rglob("*.py"))):
-        if path.suffix != ".py":
+        if path.suffix != ".py" or path.name in LOCAL_MODULES:
             continue
         raised |= set(re.findall(r'Error\(\s*"([A-Z][A-Z0-9_]{3,})"', path.read_text("utf-8")))
     assert {"POLICY_MISMATCH", "UNKNOWN_FIELD"} <= raised
