@@ -31,7 +31,11 @@ class ConfigError(XinguanError):
 
 
 class Profile(StrEnum):
-    """Which safeguards are enforced (DESIGN.md, deployment profiles)."""
+    """Which safeguards are enforced (DESIGN.md, deployment profiles).
+
+    `STANDARD` refuses to start beside a development authority and without an operator;
+    `DEV` allows both (`Deployment.require_profile`).
+    """
 
     DEV = "dev"
     STANDARD = "standard"
@@ -73,7 +77,6 @@ class Server(_Table):
 
     listen: Address = "127.0.0.1:8443"
     server_names: list[str] = Field(default=["localhost", "127.0.0.1"], min_length=1)
-    workers: int = Field(default=4, ge=1, le=256)  # threads for scans, not for calls
     opa_url: str = ""  # empty: the embedded policy engine
 
 
@@ -82,23 +85,19 @@ class Limits(_Table):
 
     max_batch_subjects: int = Field(default=10_000, ge=1, le=10_000)
     max_request_bytes: int = Field(default=4 << 20, ge=1 << 10)
-    max_document_bytes: int = Field(default=64 << 10, ge=1 << 10)
-    max_consent_bytes: int = Field(default=1 << 20, ge=1 << 10)
-    max_error_bytes: int = Field(default=8 << 10, ge=1 << 10, le=8 << 10)
-    max_flight_batch_bytes: int = Field(default=8 << 20, ge=1 << 16)
-    max_answer_rows: int = Field(default=1_000_000, ge=1)
     policy_deadline_ms: int = Field(default=200, ge=1, le=60_000)
     gate_wait_ms: int = Field(default=2_000, ge=1, le=60_000)
     clock_skew_s: int = Field(default=300, ge=0, le=3_600)
     idempotency_window_s: int = Field(default=86_400, ge=600)
     checkpoint_interval_ms: int = Field(default=500, ge=10, le=60_000)
-    integrator_lease_ms: int = Field(default=10_000, ge=1_000)
     ticket_lifetime_s: int = Field(default=3_600, ge=1, le=86_400)
     stop_grace_s: int = Field(default=10, ge=0, le=600)
     busy_timeout_ms: int = Field(default=5_000, ge=1)
     calls_per_second: int = Field(default=200, ge=1)  # per licence, where it states none
     rows_per_day: int = Field(default=10_000_000, ge=1)  # per licence, where it states none
-    decision_cache_entries: int = Field(default=4_096, ge=0)
+    # A decision's input has to be found when its intent is written, so a cache smaller than the
+    # calls that are under way at once would refuse some of them.
+    decision_cache_entries: int = Field(default=8_192, ge=256)
 
 
 class Files(_Table):
@@ -107,7 +106,6 @@ class Files(_Table):
     state: FileName = "state/state.sqlite3"
     log: FileName = "log"
     snapshots: FileName = "snapshots"
-    inputs: FileName = "inputs"
     server_key: FileName = "identity/server.key"
     server_csr: FileName = "identity/server.csr"
     server_certificate: FileName = "identity/server.pem"

@@ -5,7 +5,7 @@
         identity/                server key and certificate, trusted client authorities,
                                  public keys of the authority
         keys/                    log signing key and the symmetric keys, each 0600
-        state/ log/ snapshots/ inputs/
+        state/ log/ snapshots/
     DIR/dev-authority/           `--dev` only, beside the gateway and never inside it: the
                                  authority for certificates and the key that signs licences
 
@@ -20,7 +20,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gateway.config import CONFIG_NAME, ConfigError, Settings, read_settings
+from gateway.config import CONFIG_NAME, ConfigError, Profile, Settings, read_settings
 from gateway.domain.errors import XinguanError
 from gateway.identity.keyfiles import (
     parse_document_public_key,
@@ -120,11 +120,6 @@ class Deployment:
         return self.directory / self.settings.files.snapshots
 
     @property
-    def inputs_directory(self) -> Path:
-        """Decision inputs, kept by their digest."""
-        return self.directory / self.settings.files.inputs
-
-    @property
     def dev_authority(self) -> Path:
         """The development authority's directory; only `init --dev` makes it."""
         return self.root / DEV_AUTHORITY_DIRECTORY
@@ -142,6 +137,32 @@ class Deployment:
             ConfigError: `NO_KEY`.
         """
         return self._read(self.settings.files.log_vkey).decode().strip()
+
+    def require_profile(self) -> None:
+        """Check that the deployment is what its profile promises; `dev` promises nothing.
+
+        A `standard` gateway holds public halves only (DESIGN.md, keys and duties apart), so the
+        private keys of the authorities may not lie beside it; and it names its operator, because
+        without one the chain of responsibility is never complete (R80) and nothing would leave.
+
+        Raises:
+            ConfigError: `DEV_AUTHORITY` or `NO_OPERATOR`.
+        """
+        if self.settings.profile is Profile.DEV:
+            return
+        # A link that leads nowhere counts too: whatever has this name is not for production.
+        if self.dev_authority.exists() or self.dev_authority.is_symlink():
+            raise ConfigError(
+                "DEV_AUTHORITY",
+                "the keys of a development authority lie beside a standard gateway",
+                hints=(f"take {DEV_AUTHORITY_DIRECTORY} away, or try things out with --dev",),
+            )
+        if not self.settings.operator.strip():
+            raise ConfigError(
+                "NO_OPERATOR",
+                "operator: a standard gateway names the organisation that runs it",
+                hints=(f'write operator = "uscc:..." into {CONFIG_NAME}',),
+            )
 
     def secrets(self) -> Secrets:
         """Read the gateway's keys after checking who may read them.

@@ -153,7 +153,7 @@ def _make_directories(root: Path, settings: Settings) -> Path:
     own.mkdir(mode=DIRECTORY_MODE)
     names = settings.files
     files = (names.state, names.server_key, names.log_key)
-    folders = (names.log, names.snapshots, names.inputs, names.authority_keys)
+    folders = (names.log, names.snapshots, names.authority_keys)
     for folder in (*(str(Path(name).parent) for name in files), *folders):
         (own / folder).mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     return own

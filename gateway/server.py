@@ -116,6 +116,7 @@ class Gateway:
 
     async def _start(self) -> None:
         deployment, settings = self._deployment, self._settings
+        deployment.require_profile()
         secrets = deployment.secrets()
         law = LawTable.load()
         settings.refuse_unknown_switches(law.switches)
@@ -177,7 +178,13 @@ class Gateway:
         quotas = LicenceQuotas(
             reader, calls_per_second=limits.calls_per_second, rows_per_day=limits.rows_per_day
         )
-        decider = Decider(engine, bundle, law, limits.policy_deadline_ms)
+        decider = Decider(
+            engine,
+            bundle,
+            law,
+            limits.policy_deadline_ms,
+            memo_size=limits.decision_cache_entries,
+        )
         evidence = Evidence(
             self._state.journal,
             EvidenceKeys(

@@ -1,8 +1,21 @@
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from gateway.config import ConfigError, Limits, Profile, Settings, parse_settings, read_settings
+from gateway.config import (
+    ConfigError,
+    Files,
+    Limits,
+    Log,
+    Profile,
+    Server,
+    Settings,
+    parse_settings,
+    read_settings,
+)
+from tests.conftest import ROOT
 
 UNITS = ("_bytes", "_ms", "_s", "_rows", "_subjects", "_entries", "_per_second", "_per_day")
 
@@ -37,6 +50,24 @@ def test_every_limit_has_its_unit_in_its_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "owner"),
+    [
+        (Settings, "settings"),
+        (Server, "server"),
+        (Limits, "limits"),
+        (Log, "log"),
+        (Files, "(?:files|names)"),
+    ],
+)
+def test_every_setting_is_read_by_the_gateway(table: type[BaseModel], owner: str) -> None:
+    """A setting that is accepted and has no effect is worse than one that is refused."""
+    sources = [path for path in (ROOT / "gateway").rglob("*.py") if path.name != "config.py"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    read = set(re.findall(rf"\b{owner}\.([a-z_]+)\b", text))
+    assert [name for name in table.model_fields if name not in read] == []
+
+
+@pytest.mark.parametrize(
     ("text", "named"),
     [
         ("profil = 'dev'", "unknown key profil; did you mean profile?"),
@@ -57,7 +88,7 @@ def test_an_unknown_key_is_refused_by_its_name(text: str, named: str) -> None:
         ("[limits]\npolicy_deadline_ms = 0", "limits.policy_deadline_ms"),
         ("[limits]\nmax_batch_subjects = 10001", "limits.max_batch_subjects"),
         ("[limits]\ngate_wait_ms = '5'", "limits.gate_wait_ms"),
-        ("[limits]\nmax_error_bytes = 9000", "limits.max_error_bytes"),
+        ("[limits]\ndecision_cache_entries = 0", "limits.decision_cache_entries"),
         ("profile = 'yolo'", "profile"),
         ("node = 'Has Blanks'", "node"),
         ("[server]\nlisten = 'localhost'", "server.listen"),

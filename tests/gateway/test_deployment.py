@@ -1,3 +1,4 @@
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -6,9 +7,10 @@ import pytest
 from cryptography import x509
 
 from audit.note import Ed25519Signer
-from gateway.config import ConfigError
+from gateway.config import ConfigError, Profile
+from gateway.decision.law import LawTable
 from gateway.deployment import Deployment
-from gateway.domain.errors import XinguanError
+from gateway.domain.errors import Reason, XinguanError
 from gateway.founding import Founding, found
 from gateway.identity.certificates import read_request
 from gateway.identity.keyfiles import (
@@ -19,8 +21,10 @@ from gateway.identity.keyfiles import (
     read_document_key,
 )
 from gateway.registry.documents import key_id
+from gateway.server import Gateway
 from tests.simulator import NOW
 
+OPERATOR = "uscc:91460099090001001H"
 WANTED = Founding(
     dev=True,
     authority_pem=b"",
@@ -118,6 +122,61 @@ def test_a_production_deployment_holds_public_halves_only(tmp_path: Path) -> Non
     with pytest.raises(ConfigError) as caught:
         made.tls()
     assert caught.value.code == "NO_KEY"
+
+
+def standard(deployment: Deployment, operator: str = OPERATOR) -> Deployment:
+    """The same directories under the settings of production."""
+    settings = deployment.settings.model_copy(
+        update={"profile": Profile.STANDARD, "operator": operator}
+    )
+    return replace(deployment, settings=settings)
+
+
+async def refused_to_start(deployment: Deployment) -> str:
+    with pytest.raises(ConfigError) as caught:
+        async with Gateway(deployment, listen="127.0.0.1:0"):
+            pytest.fail("it serves")
+    return caught.value.code
+
+
+@pytest.mark.asyncio
+async def test_a_standard_gateway_does_not_start_beside_a_development_authority(
+    dev: Deployment, tmp_path: Path
+) -> None:
+    made = standard(dev)
+    before = entries(dev)
+    assert await refused_to_start(made) == "DEV_AUTHORITY"
+    shutil.move(made.dev_authority, tmp_path / "elsewhere")
+    made.dev_authority.symlink_to(tmp_path / "nowhere")
+    assert await refused_to_start(made) == "DEV_AUTHORITY"
+    assert entries(dev) == before
+    made.dev_authority.unlink()
+    async with Gateway(made, listen="127.0.0.1:0") as gateway:
+        assert gateway.address
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("operator", ["", "  "])
+async def test_a_standard_gateway_does_not_start_without_an_operator(
+    dev: Deployment, tmp_path: Path, operator: str
+) -> None:
+    shutil.move(dev.dev_authority, tmp_path / "elsewhere")
+    assert await refused_to_start(standard(dev, operator)) == "NO_OPERATOR"
+
+
+@pytest.mark.asyncio
+async def test_a_development_gateway_starts_with_neither(dev: Deployment) -> None:
+    assert dev.dev_authority.exists()
+    assert dev.settings.operator == ""
+    async with Gateway(dev, listen="127.0.0.1:0") as gateway:
+        assert gateway.address
+
+
+@pytest.mark.parametrize("code", ["DEV_AUTHORITY", "NO_OPERATOR"])
+def test_what_stops_a_start_has_its_texts(code: str) -> None:
+    text = LawTable.load().text(Reason("GATE", code))
+    assert "apart" in text.clause_en
+    assert all((text.clause_zh, text.remedy_en, text.remedy_zh))
 
 
 @pytest.mark.parametrize(
