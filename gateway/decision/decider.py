@@ -66,6 +66,9 @@ class Decider:
             kept = Kept(decision, document, anchors_of(facts))
             self._by_digest.keep(digest, kept)
             self._quick.keep(key, kept)
+        else:
+            # Its input is asked for by digest, so it must not fall out before its key does.
+            self._by_digest.keep(kept.decision.input_digest, kept)
         return kept.decision
 
     def input_for(self, input_digest: str) -> bytes:

@@ -140,3 +140,14 @@ async def test_requests_decided_at_once_do_not_disturb_each_other(engine, bundle
     facts = [vary(w.facts(), request__fields=(name,)) for name in w.NAMES]
     decisions = await asyncio.gather(*map(decider.decide, facts))
     assert [tuple(d.actions) for d in decisions] == [f.request.fields for f in facts]
+
+
+async def test_the_input_of_a_decision_in_use_is_not_forgotten(engine, bundle):
+    """A hot decision is found by its quick key alone; its input must stay as long."""
+    decider = decider_of(engine, bundle, memo_size=2)
+    hot = w.facts()
+    decision = await decider.decide(hot)
+    for purpose in ("CREDIT_CHECK", "CREDIT_EVALUATION", "SUPPLIER_VETTING"):
+        await decider.decide(w.facts(request=w.request(purpose=purpose)))
+        await decider.decide(hot)
+    assert decider.input_for(decision.input_digest)
