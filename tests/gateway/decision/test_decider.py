@@ -147,7 +147,7 @@ async def test_the_input_of_a_decision_in_use_is_not_forgotten(engine, bundle):
     decider = decider_of(engine, bundle, memo_size=2)
     hot = w.facts()
     decision = await decider.decide(hot)
-    for purpose in ("CREDIT_CHECK", "CREDIT_EVALUATION", "SUPPLIER_VETTING"):
-        await decider.decide(w.facts(request=w.request(purpose=purpose)))
+    for number in range(3):
+        await decider.decide(vary(w.facts(), request__scenario=f"S{number}"))
         await decider.decide(hot)
     assert decider.input_for(decision.input_digest)
