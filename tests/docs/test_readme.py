@@ -228,7 +228,7 @@ def test_what_a_newcomer_needs_is_there() -> None:
             "make test",
             "make demo DATA=../shared/data/hainan_enterprises.csv",
             "make bench",
-            "<!-- bench -->",
+            "`Query`",
         ):
             assert needed in text, f"{page.name}: {needed}"
 
