@@ -84,7 +84,8 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
             "measure": request.measure,
             "subjects": min(len(request.subjects), count_ceiling(facts, limits.count_ceiling)),
             "whole_product": not request.subjects,
-            "operator_named": bool(request.operator.strip()),
+            # The user of R82: the human and the case that the access is for, both or neither.
+            "operator_named": bool(request.operator.strip() and request.case_reference.strip()),
         },
         "fields": _groups(facts, limits.minimal_fields),
         "consent": None if facts.consent is None else _consent(facts, facts.consent),

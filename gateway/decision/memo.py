@@ -93,7 +93,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
         request.measure,
         # Counts under the ceiling of the rules matter; those above it are all alike.
         subjects if subjects <= 1 else min(subjects, count_ceiling(facts, limits.count_ceiling)),
-        not request.operator.strip(),
+        not request.operator.strip() or not request.case_reference.strip(),
         facts.stop_orders,
         publicity.as_of,
         publicity.limit_s,

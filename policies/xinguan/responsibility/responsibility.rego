@@ -34,7 +34,7 @@ complete(hop) if {
 #   code: LOG_FIELDS_MISSING
 #   title_zh: 日志要素缺失
 #   clause: "Regulation on Credit Reporting art. 22; JR/T 0117: institution, user, time, reason and subject are logged."
-#   remedy: "Name the operator and the purpose in the request."
+#   remedy: "Name the operator, the case and the purpose in the request."
 deny contains {"rule": "R82", "code": "LOG_FIELDS_MISSING", "fields": []} if not log_fields
 
 log_fields if {

@@ -105,7 +105,7 @@ def test_the_leaves_reach_every_kind_of_fact():
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("request.operator", " "), ("request.subjects", ())]
+    [("request.operator", " "), ("request.case_reference", " "), ("request.subjects", ())]
     + [(f"responsibility.{hop}.at", 0) for hop in ("manager", "transmitter", "user")],
 )
 def test_the_absence_of_a_word_changes_the_key(path, value):

@@ -193,9 +193,11 @@ async def test_no_responsible_transmitter(open_site):
     await refused(site, site.query(member), "NO_RESPONSIBILITY", DENIED, rule="R80")
 
 
-@pytest.mark.parametrize("operator", ["", "  "])
-async def test_no_operator_named(site, agency, operator):
-    call = site.query(agency, operator=operator)
+@pytest.mark.parametrize(
+    "unnamed", [{"operator": ""}, {"operator": "  "}, {"case_reference": ""}], ids=str
+)
+async def test_no_operator_or_no_case_named(site, agency, unnamed):
+    call = site.query(agency, **unnamed)
     await refused(site, call, "LOG_FIELDS_MISSING", DENIED, rule="R82")
 
 
