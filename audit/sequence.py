@@ -7,6 +7,7 @@ with a rollback, so indexes have no gaps and are never used twice, by any proces
 """
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final
 from audit.errors import AuditUnavailableError
 
 SCHEMA_VERSION: Final = 1
+_PAUSE_S: Final = 0.002
 _SCHEMA: Final = (
     "CREATE TABLE audit_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL)",
     "INSERT INTO audit_schema VALUES (1, 1)",
@@ -76,7 +78,7 @@ def open_writer(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise AuditUnavailableError("the state database cannot be opened") from error
     try:
-        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        _use_wal(connection, busy_timeout_ms / 1000)
         connection.execute("PRAGMA synchronous=FULL")
         # 32 MiB of log before it is copied back: copying stops every writer, and a tenth of
         # all calls waited for it at the default of 4 MiB.
@@ -107,6 +109,25 @@ def open_reader(path: Path) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise AuditUnavailableError("the state database cannot be opened") from error
+
+
+def _use_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+    """Turn write-ahead logging on, trying again while another opener of a new database does so.
+
+    SQLite doesn't wait for this change of mode as it waits for a lock: it reports the other
+    one at once, since waiting could deadlock.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
