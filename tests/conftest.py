@@ -2,10 +2,16 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
+
+# A gateway in this process tells its troubles to standard error, as `xinguan serve` does, so
+# that they never mix with what a command prints for machines.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.__stderr__))
 
 # A busy machine must not fail a property; slowness is the benchmarks' affair.
 settings.register_profile("xinguan", deadline=None)
