@@ -58,7 +58,7 @@ def issue(
     show({**_told(done), "folder": str(folder)}, as_json, title="Document key issued")
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # an id may begin with "-"
 def revoke(
     key: Annotated[str, typer.Argument(help="Key id.")],
     home: Home = HERE,

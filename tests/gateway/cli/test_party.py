@@ -145,3 +145,8 @@ def test_document_keys_are_issued_registered_and_revoked(xinguan, tmp_path) -> N
     states = {row["key"]: row["status"] for row in xinguan.do("party", "key", "list")}
     assert sorted(states.values()) == ["ACTIVE", "REVOKED"]
     assert states[issued["key"]] == "REVOKED"
+
+
+def test_a_key_id_may_begin_with_a_hyphen(xinguan) -> None:
+    """One id in 64 does: it is base64url."""
+    assert xinguan.refuse("party", "key", "revoke", "-" + "A" * 42) == "NOT_FOUND"
