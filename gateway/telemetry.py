@@ -55,6 +55,6 @@ def configure_logging(*, json_lines: bool = False) -> None:
             redact,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.__stderr__),
         cache_logger_on_first_use=True,
     )

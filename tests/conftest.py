@@ -35,6 +35,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="no opa binary; `make opa` fetches it"))
 
 
+@pytest.fixture(autouse=True)
+def _same_node_log():
+    """Put the node's log back after a command under test has set it up its own way."""
+    yield
+    structlog.reset_defaults()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.__stderr__))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real data and foreign vectors."""

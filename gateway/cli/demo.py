@@ -29,7 +29,7 @@ def demo(
     """Play the main job through once: agency, bank, partner, repair, auditor."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(40),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.__stderr__),
     )
     told: list[Played] = []
     console = Console()
