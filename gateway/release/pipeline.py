@@ -163,7 +163,7 @@ class Exchange:
         fresh = gather(view, caller, facts.request, facts.product, world.node, now)
         again = await world.decider.decide(fresh)
         refuse_denied(again)
-        if (again.actions, again.row_predicates) != (decision.actions, decision.row_predicates):
+        if _terms(again) != _terms(decision):
             raise DeniedError("LICENCE_CHANGED", "what the licence allows changed meanwhile")
         trail.view_version = view.version
 
@@ -189,6 +189,11 @@ def _ended(failure: BaseException, hold: Hold | None) -> BaseException:
     if task is not None:
         task.uncancel()
     return DeniedError("STOPPED_STREAM", "the stream was reset by a withdrawal of records")
+
+
+def _terms(decision: Decision) -> tuple[object, ...]:
+    """Return what a stream under way has to keep to: fields, rows and duties."""
+    return decision.actions, decision.row_predicates, decision.obligations
 
 
 def refuse_denied(decision: Decision) -> None:
