@@ -170,7 +170,7 @@ def snapshot_admitted(
     )
 
 
-def stop_ordered(*, time: int, node: str, actor: str, scope: str) -> Entry:
+def stop_ordered(*, time: int, node: str, actor: str, scope: str, reason: str = "") -> Entry:
     """Say that an emergency stop holds (R87).
 
     Args:
@@ -178,11 +178,13 @@ def stop_ordered(*, time: int, node: str, actor: str, scope: str) -> Entry:
         node: Name of the node that writes it.
         actor: Who ordered it.
         scope: What is stopped, in canonical form.
+        reason: Why, as stated; it names nobody.
     """
-    return make_entry("stop_ordered", time, node, actor=actor, scope=scope)
+    members = {"reason": reason} if reason else {}
+    return make_entry("stop_ordered", time, node, actor=actor, scope=scope, **members)
 
 
-def stop_lifted(*, time: int, node: str, actor: str, scope: str) -> Entry:
+def stop_lifted(*, time: int, node: str, actor: str, scope: str, reason: str = "") -> Entry:
     """Say that an emergency stop was lifted (R87).
 
     Args:
@@ -190,5 +192,7 @@ def stop_lifted(*, time: int, node: str, actor: str, scope: str) -> Entry:
         node: Name of the node that writes it.
         actor: Who lifted it.
         scope: What was stopped.
+        reason: Why, as stated; it names nobody.
     """
-    return make_entry("stop_lifted", time, node, actor=actor, scope=scope)
+    members = {"reason": reason} if reason else {}
+    return make_entry("stop_lifted", time, node, actor=actor, scope=scope, **members)

@@ -138,7 +138,15 @@ def licence_activated(
 
 
 def licence_status(
-    *, time: int, node: str, actor: str, licence: str, serial: int, party: str, status: str
+    *,
+    time: int,
+    node: str,
+    actor: str,
+    licence: str,
+    serial: int,
+    party: str,
+    status: str,
+    reason: str = "",
 ) -> Entry:
     """Say that a licence was suspended, resumed or revoked.
 
@@ -150,7 +158,9 @@ def licence_status(
         serial: Serial number.
         party: Organisation licensed.
         status: Its status from now on.
+        reason: Why, as stated; it names nobody.
     """
+    members = {"reason": reason} if reason else {}
     return make_entry(
         "licence_status",
         time,
@@ -160,6 +170,7 @@ def licence_status(
         serial=serial,
         party=party,
         status=status,
+        **members,
     )
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +17,7 @@ from audit.errors import AuditUnavailableError
 from audit.journal import Transaction
 from gateway.deployment import Deployment
 from gateway.domain.errors import UnavailableError, XinguanError
-from gateway.registry.act import Act
+from gateway.registry.act import Act, stated_reason
 from gateway.registry.registry import Registry, View
 from gateway.store.state import State
 
@@ -31,6 +31,7 @@ Home = Annotated[
     typer.Option("--home", envvar="XINGUAN_HOME", help="The deployment that `init` made."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the log for ever.")]
 HERE = Path()
 
 JsonObject = Mapping[str, Any]  # Any: values of a JSON object
@@ -73,6 +74,15 @@ class Session:
             return registry.view()
         finally:
             registry.close()
+
+
+def because(act: Act, reason: str) -> Act:
+    """Return an act with its reason.
+
+    Raises:
+        InvalidRequestError: as `stated_reason`.
+    """
+    return replace(act, reason=stated_reason(reason))
 
 
 @contextmanager

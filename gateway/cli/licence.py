@@ -8,7 +8,18 @@ import typer
 
 from audit.journal import Transaction
 from gateway.cli.authorities import authority_key_path
-from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_text, session, show
+from gateway.cli.console import (
+    HERE,
+    AsJson,
+    Home,
+    Reason,
+    Session,
+    because,
+    instant,
+    read_text,
+    session,
+    show,
+)
 from gateway.cli.descriptions import read_claims, stated_text
 from gateway.domain.errors import NotFoundError
 from gateway.domain.licence import Licence
@@ -81,26 +92,32 @@ def show_licence(licence: LicenceArgument, home: Home = HERE, as_json: AsJson = 
 
 
 @app.command()
-def suspend(licence: LicenceArgument, home: Home = HERE, as_json: AsJson = False) -> None:
+def suspend(
+    licence: LicenceArgument, reason: Reason = "", home: Home = HERE, as_json: AsJson = False
+) -> None:
     """Suspend a licence at once, for running streams too."""
-    _change(licences.suspend, licence, home, as_json)
+    _change(licences.suspend, licence, reason, home, as_json)
 
 
 @app.command()
-def resume(licence: LicenceArgument, home: Home = HERE, as_json: AsJson = False) -> None:
+def resume(
+    licence: LicenceArgument, reason: Reason = "", home: Home = HERE, as_json: AsJson = False
+) -> None:
     """End a suspension."""
-    _change(licences.resume, licence, home, as_json)
+    _change(licences.resume, licence, reason, home, as_json)
 
 
 @app.command()
-def revoke(licence: LicenceArgument, home: Home = HERE, as_json: AsJson = False) -> None:
+def revoke(
+    licence: LicenceArgument, reason: Reason = "", home: Home = HERE, as_json: AsJson = False
+) -> None:
     """End a licence for ever."""
-    _change(licences.revoke, licence, home, as_json)
+    _change(licences.revoke, licence, reason, home, as_json)
 
 
-def _change(change: Change, licence: str, home: Path, as_json: bool) -> None:
+def _change(change: Change, licence: str, reason: str, home: Path, as_json: bool) -> None:
     with session(home) as opened:
-        changed = opened.run(lambda tx: change(tx, licence, opened.act))
+        changed = opened.run(lambda tx: change(tx, licence, because(opened.act, reason)))
     show(_summary(changed), as_json, title="Licence")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.console import HERE, AsJson, Home, session, show
+from gateway.cli.console import HERE, AsJson, Home, Reason, because, session, show
 from gateway.cli.party_name import canonical_id
 from gateway.registry import stops
 
@@ -14,6 +14,7 @@ def stop_egress(
     product: Annotated[str, typer.Option("--product", help="One product.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
     lift: Annotated[bool, typer.Option("--lift", help="End the stop instead.")] = False,
+    reason: Reason = "",
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -32,6 +33,6 @@ def stop_egress(
             show(rows, as_json, title="Stops in force")
             return
         act = stops.lift if lift else stops.order
-        stop = opened.run(lambda tx: act(tx, wanted[0], opened.act))
+        stop = opened.run(lambda tx: act(tx, wanted[0], because(opened.act, reason)))
     done = {"scope": stop.scope, "stopped": not lift, "entry": stop.index}
     show(done, as_json, title="Stop lifted" if lift else "Egress stopped")

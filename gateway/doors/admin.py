@@ -18,7 +18,7 @@ from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.registry import consents, idempotency, licences, stops
-from gateway.registry.act import Act
+from gateway.registry.act import Act, stated_reason
 from gateway.release.world import World
 from gateway.store.state import State
 from xinguan.v1 import admin_pb2, admin_pb2_grpc, types_pb2
@@ -166,7 +166,8 @@ class AdminDoor(admin_pb2_grpc.AdminServiceServicer):
             now = self._world.clock_ms() // 1000
             caller = identify(peer_certificate(context), self._world.registry.view(), now)
             require(caller, duty)
-            act = Act(now, self._world.node.name, caller.party.party_id)
+            reason = stated_reason(getattr(request, "reason", ""))
+            act = Act(now, self._world.node.name, caller.party.party_id, reason)
             wanted = _claim(request, caller, now, self._window_s)
             done, _ = await self._state.submit(
                 lambda tx: idempotency.once(tx, wanted, lambda inner: _with_leaf(inner, job, act))

@@ -24,6 +24,7 @@ from gateway.doors.errors import LawTexts
 from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
+from gateway.registry.act import stated_reason
 from gateway.release.world import World
 from gateway.store.state import State
 from xinguan.v1 import audit_pb2, audit_pb2_grpc
@@ -121,9 +122,10 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
             require(caller, Duty.READ_LOG)
             if not request.subject or not 1 <= len(request.reason) <= _MAX_REASON:
                 raise InvalidRequestError("BAD_REQUEST", "name the subject and why you ask")
+            stated = stated_reason(request.reason)
             opening = Opening("subject", request.subject.encode(), os.urandom(32))
             await self._log_reading(
-                caller, "accesses", subject=commit(opening), reason=request.reason, opening=opening
+                caller, "accesses", subject=commit(opening), reason=stated, opening=opening
             )
             accesses = await asyncio.to_thread(self._accesses, request.subject)
             return audit_pb2.ListAccessesResponse(accesses=accesses)

@@ -295,6 +295,7 @@ def _set_status(
             serial=licence.serial,
             party=licence.party_id,
             status=status.value,
+            reason=act.reason,
         )
     )
     _store_status(tx, licence_id, licence.serial, licence.party_id, status.value, appended.index)

@@ -43,7 +43,9 @@ def order(tx: Transaction, scope: str, act: Act) -> StopOrder:
     if _active(tx, canonical):
         raise ConflictError("CONFLICT", "this scope is stopped already")
     appended = tx.append(
-        entries.stop_ordered(time=act.now, node=act.node, actor=act.actor, scope=canonical)
+        entries.stop_ordered(
+            time=act.now, node=act.node, actor=act.actor, scope=canonical, reason=act.reason
+        )
     )
     return _store(tx, StopOrder(canonical, appended.index), active=True)
 
@@ -59,7 +61,9 @@ def lift(tx: Transaction, scope: str, act: Act) -> StopOrder:
     if not _active(tx, canonical):
         raise NotFoundError("NOT_FOUND", "this scope is not stopped")
     appended = tx.append(
-        entries.stop_lifted(time=act.now, node=act.node, actor=act.actor, scope=canonical)
+        entries.stop_lifted(
+            time=act.now, node=act.node, actor=act.actor, scope=canonical, reason=act.reason
+        )
     )
     return _store(tx, StopOrder(canonical, appended.index), active=False)
 

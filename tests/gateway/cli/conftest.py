@@ -44,6 +44,11 @@ class Xinguan:
         assert ran.code == 0, ran.err
         return ran.json
 
+    def entry(self, index: int) -> Any:
+        """Publish what is not yet, and read one entry."""
+        self.do("audit", "integrate")
+        return self.do("audit", "entries", "--start", index, "--count", 1)[0]
+
     def refuse(self, *arguments: object) -> str:
         ran = self(*arguments, "--json")
         assert ran.code == 2, ran.err

@@ -117,6 +117,17 @@ def test_status_changes_take_effect_and_are_final_where_they_must_be(xinguan, de
     assert xinguan.refuse("licence", "show", "NOBODY") == "NOT_FOUND"
 
 
+def test_why_a_status_changed_stands_in_the_log(xinguan, description) -> None:
+    xinguan.do("licence", "issue", description)
+    changed = xinguan.do("licence", "suspend", "AGENCY-1", "--reason", "数据泄露核查")
+    assert xinguan.entry(changed["entry"])["reason"] == "数据泄露核查"
+    resumed = xinguan.do("licence", "resume", "AGENCY-1")
+    assert "reason" not in xinguan.entry(resumed["entry"])
+    refused = xinguan.refuse("licence", "revoke", "AGENCY-1", "--reason", f"see {uscc(3)}")
+    assert refused == "BAD_REQUEST"
+    assert xinguan.do("licence", "show", "AGENCY-1")["status"] == "ACTIVE"
+
+
 def test_without_the_authoritys_key_the_remedy_is_told(xinguan, description) -> None:
     (xinguan.home / "dev-authority/authority.key").unlink()
     ran = xinguan("licence", "issue", description)

@@ -19,3 +19,12 @@ def test_an_unclear_scope_stops_nothing(xinguan) -> None:
     assert xinguan.refuse("stop-egress", "--org", "nobody") == "BAD_ID"
     assert xinguan.refuse("stop-egress", "--product", "Bad Name") == "BAD_REQUEST"
     assert xinguan.do("stop-egress") == []
+
+
+def test_why_egress_was_stopped_stands_in_the_log(xinguan) -> None:
+    stopped = xinguan.do("stop-egress", "--all", "--reason", "应急演练")
+    assert xinguan.entry(stopped["entry"])["reason"] == "应急演练"
+    lifted = xinguan.do("stop-egress", "--all", "--lift", "--reason", "drill is over")
+    assert xinguan.entry(lifted["entry"])["reason"] == "drill is over"
+    assert xinguan.refuse("stop-egress", "--all", "--reason", "two\nlines") == "BAD_REQUEST"
+    assert xinguan.do("stop-egress") == []

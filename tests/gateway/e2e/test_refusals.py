@@ -225,7 +225,7 @@ async def test_a_stop_of_everything_or_of_a_product(site, agency, scope):
     stub = site.admin(SECURITY)
     key = str(time.time_ns())
     done = await stub.StopEgress(
-        admin_pb2.StopEgressRequest(idempotency_key=f"stop-{key}", scope=scope)
+        admin_pb2.StopEgressRequest(idempotency_key=f"stop-{key}", scope=scope, reason="drill")
     )
     try:
         await refused(site, site.query(agency), "EMERGENCY_STOP", DENIED, rule="R87")
@@ -238,7 +238,8 @@ async def test_a_stop_of_everything_or_of_a_product(site, agency, scope):
         await stub.ResumeEgress(
             admin_pb2.ResumeEgressRequest(idempotency_key=f"go-{key}", scope=scope)
         )
-    assert site.entry(done.entry.index)["scope"] == scope
+    logged = site.entry(done.entry.index)
+    assert (logged["scope"], logged["reason"]) == (scope, "drill")
     assert await site.query(agency)
 
 
