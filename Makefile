@@ -8,7 +8,7 @@ GRPCURL_VERSION := 1.9.3
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench proto policies opa grpcurl check lock clean setup
+.PHONY: demo test bench proto policies opa regal grpcurl check lock clean setup
 
 setup: $(READY)
 
@@ -31,7 +31,7 @@ bench: $(READY) opa
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
 # Formatting, lint, types, layers, the contract's and the policy's own checks.
-check: $(READY) opa
+check: $(READY) opa regal
 	@bash tools/check.sh
 
 proto: $(READY)
@@ -42,6 +42,9 @@ policies: $(READY) opa
 
 opa: $(READY)
 	@bash tools/opa.sh $(OPA_VERSION) $(TOOLS)
+
+regal: $(READY)
+	@bash tools/regal.sh $(TOOLS)
 
 grpcurl: $(READY)
 	@bash tools/grpcurl.sh $(GRPCURL_VERSION) $(TOOLS)

@@ -1,4 +1,4 @@
-"""What regal would check, and what only this house asks of its Rego."""
+"""What this house asks of its Rego beyond regal, which `make check` runs."""
 
 import json
 import re

@@ -24,6 +24,7 @@ deny contains {"rule": "R40", "code": "PURPOSE", "fields": []} if {
 
 # METADATA
 # title: The enterprise authorised this recipient, purpose and product
+# scope: rule
 enterprise_authorised if consented
 
 enterprise_authorised if input.border.enterprise_authorised

@@ -27,6 +27,7 @@ crossing_persons if {
 
 # METADATA
 # title: The request is of sensitive personal information
+# scope: rule
 # description: All credit data about a person is treated as sensitive (domain-rules 3.3).
 sensitive if {
 	crossing_persons
@@ -130,6 +131,7 @@ impact_assessed if {
 
 # METADATA
 # title: Transfers that are exempt and not counted
+# scope: rule
 # custom:
 #   rule: R62
 #   code: XB_EXEMPT

@@ -20,7 +20,7 @@ dropped := {d.group | some d in drops}
 # title: Field to action
 actions := {name: chosen |
 	some i, group in input.fields
-	chosen := action(i, group)
+	chosen := action(i)
 	some name in group.names
 }
 
@@ -35,7 +35,8 @@ none := {name: "drop" |
 # title: At least one field remains
 some_remain if count(dropped) < count(input.fields)
 
-action(i, _) := "drop" if {
+# One chain, so that the order of the actions is the order of the lines.
+action(i) := "drop" if {
 	dropped[i]
 } else := "pseudonym" if {
 	pseudonym[i]

@@ -14,6 +14,7 @@ about_persons if law.lists.person_kinds[input.request.subject_kind]
 
 # METADATA
 # title: Personal information of this request may leave in the clear inside the country
+# scope: rule
 basis if callers.duty
 
 basis if callers.personally_licensed
@@ -124,12 +125,12 @@ predicates contains {"field": "subject_type", "op": "in", "value": kinds} if {
 deny contains {"rule": "R31", "code": "KINDS_INSEPARABLE", "fields": []} if {
 	not "subject_type" in input.product.columns
 	not about_persons
-	not persons_welcome
+	not welcome
 	some kind in input.product.subject_kinds
 	law.lists.person_kinds[kind]
 }
 
-persons_welcome if {
+welcome if {
 	basis
 	input.border == null
 }

@@ -51,11 +51,13 @@ stale_from := (input.publicity.as_of + feed_limit) + 1 if {
 	input.publicity.as_of != null
 }
 
+default feed_limit := 0
+
 feed_limit := input.publicity.limit_s if {
 	input.publicity.limit_s > 0
 } else := law.numbers.adverse_feed_age if {
 	input.product.adverse
-} else := 0
+}
 
 # METADATA
 # title: A disputed record leaves only with its label
