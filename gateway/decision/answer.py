@@ -10,8 +10,11 @@ from gateway.domain.vocabulary import FieldAction
 
 # Duties that the release path knows how to carry out; an unknown one is a denial.
 OBLIGATIONS = frozenset(
-    {"label_dispute", "coverage", "shuffle", "minimal_answer", "border_record", "count_export"}
-)
+    {
+        "label_dispute", "coverage", "shuffle", "minimal_answer", "border_record",
+        "count_export", "interest_subsidy",
+    }
+)  # fmt: skip
 _OPERATORS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "in", "is_null"})
 _KEYS = frozenset(
     {

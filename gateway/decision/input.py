@@ -16,6 +16,7 @@ from gateway.domain.facts import Border, Facts, Hop, Mechanism, Whitelist
 from gateway.domain.licence import Consent, Licence
 from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S
 from gateway.domain.product import Field, Product
+from gateway.domain.request import Loan
 
 # Envelope columns that a rule makes a condition or a duty of.
 RULE_COLUMNS = (
@@ -62,6 +63,7 @@ class InputLimits:
     minimal_fields: frozenset[str]
     count_ceiling: int
     adverse_years: int
+    subsidy_loan_fen: int
 
 
 def build_input(facts: Facts, limits: InputLimits) -> Document:
@@ -86,6 +88,7 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
             "whole_product": not request.subjects,
             # The user of R82: the human and the case that the access is for, both or neither.
             "operator_named": bool(request.operator.strip() and request.case_reference.strip()),
+            **_loan(request.loan, limits.subsidy_loan_fen),
         },
         "fields": _groups(facts, limits.minimal_fields),
         "consent": None if facts.consent is None else _consent(facts, facts.consent),
@@ -193,6 +196,25 @@ def _product(product: Product) -> Document:
         "registered": bool(product.registration_code),
         "subject_kinds": sorted(product.subject_kinds),
         "columns": [name for name in RULE_COLUMNS if name in product.fields],
+    }
+
+
+def _loan(loan: Loan | None, limit_fen: int) -> Document:
+    """Return the loan of a subsidy request; nothing for all others.
+
+    The amount is told as the limit or one fen above it: the rule asks no more, and an amount
+    that anybody could guess must not be behind a digest in the log.
+    """
+    if loan is None:
+        return {}
+    told = limit_fen if loan.amount_fen <= limit_fen else limit_fen + 1
+    return {
+        "loan": {
+            "amount_fen": told,
+            "unsecured": loan.unsecured,
+            "small_enterprise": loan.small_enterprise,
+            "via_platform": loan.via_platform,
+        }
     }
 
 

@@ -121,13 +121,18 @@ def _default(entry: Mapping[str, object]) -> bool | int:
 def _limits(data: Path) -> InputLimits:
     numbers = {k: v["value"] for k, v in read_table(data, "thresholds").items()}
     minimal = read_table(data, "lists")["minimal_fields"]["values"]
-    group, bulk, years = (
-        numbers[name] for name in ("modelling_group", "border_subjects", "personal_adverse_years")
-    )
-    if not isinstance(minimal, list) or not all(isinstance(n, int) for n in (group, bulk, years)):
+    group, bulk, years, loan = (
+        numbers[name]
+        for name in (
+            "modelling_group", "border_subjects", "personal_adverse_years", "subsidy_loan"
+        )
+    )  # fmt: skip
+    whole = all(isinstance(number, int) for number in (group, bulk, years, loan))
+    if not isinstance(minimal, list) or not whole:
         raise TypeError("thresholds: an integer is expected")
     return InputLimits(
         minimal_fields=frozenset(minimal),
         count_ceiling=max(int(str(group)), int(str(bulk))) + 1,
         adverse_years=int(str(years)),
+        subsidy_loan_fen=int(str(loan)),
     )

@@ -91,6 +91,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
         request.scenario,
         request.destination,
         request.measure,
+        request.loan,
         # Counts under the ceiling of the rules matter; those above it are all alike.
         subjects if subjects <= 1 else min(subjects, count_ceiling(facts, limits.count_ceiling)),
         not request.operator.strip() or not request.case_reference.strip(),

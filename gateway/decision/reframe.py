@@ -3,7 +3,8 @@
 Four things in an input come from the tables and not from the request: the day that R66 counts
 from, which fields are minimal (R75), where the count of subjects is told no further, and the
 defaults of switches. A bundle that changes one of them is asked with the input that it would
-have been given, or the change would seem to have no effect.
+have been given, or the change would seem to have no effect. The amount of a loan (R45) is the
+exception: an input tells only on which side of its own bundle's limit it was.
 """
 
 import json

@@ -15,6 +15,23 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Loan:
+    """The loan behind a request for an interest subsidy, as the bank states it (M53, R45).
+
+    Args:
+        amount_fen: Actual amount in fen, positive.
+        unsecured: Neither mortgage nor pledge.
+        small_enterprise: The borrower is a micro, small or medium enterprise of the province.
+        via_platform: Approved through the financing platform.
+    """
+
+    amount_fen: int
+    unsecured: bool
+    small_enterprise: bool
+    via_platform: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ExchangeRequest:
     """One request for data, or for the decision alone.
 
@@ -35,6 +52,7 @@ class ExchangeRequest:
         conditions: The caller's filters.
         limit: Greatest number of rows, 0 for none.
         measure: Restriction measure id for list checks (R74), or empty.
+        loan: The loan that a subsidy is asked for, or None.
         signature: Detached JWS of the caller over the canonical request, or empty.
     """
 
@@ -54,4 +72,5 @@ class ExchangeRequest:
     conditions: tuple[Condition, ...] = ()
     limit: int = 0
     measure: str = ""
+    loan: Loan | None = None
     signature: str = field(default="", repr=False)

@@ -8,7 +8,7 @@ from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
 from gateway.domain.identifiers import parse_uscc
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
-from gateway.domain.request import Condition, ExchangeRequest
+from gateway.domain.request import Condition, ExchangeRequest, Loan
 from gateway.domain.vocabulary import SubjectKind
 from gateway.doors.peer import public_key_pem
 from gateway.release.rows import parse_condition
@@ -141,6 +141,7 @@ class Ask:
             conditions=_conditions(query, product),
             limit=query.limit,
             measure=query.measure,
+            loan=_loan(query),
             signature=context.signature,
         )
 
@@ -180,6 +181,15 @@ def _fields(query: exchange_pb2.QueryRequest, product: Product) -> tuple[str, ..
                 "UNKNOWN_FIELD", f"field {position + 1} is not in the product's contract"
             )
     return tuple(dict.fromkeys(query.fields))
+
+
+def _loan(query: exchange_pb2.QueryRequest) -> Loan | None:
+    if not query.HasField("loan"):
+        return None
+    stated = query.loan
+    if stated.amount_fen <= 0:
+        raise InvalidRequestError("BAD_REQUEST", "a loan's amount is stated in fen and positive")
+    return Loan(stated.amount_fen, stated.unsecured, stated.small_enterprise, stated.via_platform)
 
 
 def _conditions(query: exchange_pb2.QueryRequest, product: Product) -> tuple[Condition, ...]:

@@ -48,8 +48,8 @@ denials := ((((callers.deny | publicity.deny) | banks.deny) | persons.deny) | re
 
 all_reasons := denials | fields.reasons
 
-obligations := ((publicity.obligations | fields.obligations) | persons.obligations) | border.obligations
+obligations := ((publicity.obligations | fields.obligations) | persons.obligations) | (border.obligations | banks.obligations)
 
 predicates := (publicity.predicates | persons.predicates) | border.predicates
 
-fired := ((publicity.fired | fields.fired) | persons.fired) | border.fired
+fired := ((publicity.fired | fields.fired) | persons.fired) | (border.fired | banks.fired)

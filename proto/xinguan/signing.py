@@ -48,8 +48,24 @@ def canonical_request(query: exchange_pb2.QueryRequest, party_id: str) -> bytes:
             "limit": str(query.limit),
             "consent_id": query.consent_id,
             "measure": query.measure,
+            **_loan(query),
         }
     )
+
+
+def _loan(query: exchange_pb2.QueryRequest) -> dict[str, dict[str, str | bool]]:
+    """Return the loan of a subsidy request; nothing for all others."""
+    if not query.HasField("loan"):
+        return {}
+    loan = query.loan
+    return {
+        "loan": {
+            "amount_fen": str(loan.amount_fen),
+            "unsecured": loan.unsecured,
+            "small_enterprise": loan.small_enterprise,
+            "via_platform": loan.via_platform,
+        }
+    }
 
 
 def sign_request(query: exchange_pb2.QueryRequest, party_id: str, key_pem: bytes) -> str:

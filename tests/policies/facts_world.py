@@ -18,7 +18,7 @@ from gateway.domain.facts import (
 from gateway.domain.licence import Agreement, Consent, Grant, Licence, Quotas
 from gateway.domain.party import Caller, Certificate, Party
 from gateway.domain.product import Field, Product
-from gateway.domain.request import ExchangeRequest
+from gateway.domain.request import ExchangeRequest, Loan
 from gateway.domain.vocabulary import (
     BorderDefault,
     FieldClass,
@@ -114,6 +114,11 @@ def request(*fields, **changes) -> ExchangeRequest:
         subject_kind=SubjectKind.LEGAL_ENTITY, purpose="CREDIT_EVALUATION", scenario="ONLINE",
         destination="CN", operator="op-7", case_reference="case-1",
     )  # fmt: skip
+    return replace(base, **changes)
+
+
+def loan(**changes) -> Loan:
+    base = Loan(1_000_000_000, unsecured=True, small_enterprise=True, via_platform=True)
     return replace(base, **changes)
 
 

@@ -20,7 +20,8 @@ NEW_YEAR = 1_798_732_800  # 2027-01-01 00:00:00 +08:00
 PEOPLE = (0, 1, 9_999, 10_000, 99_999, 100_000, 999_999, 1_000_000)
 FIELDS = st.lists(st.sampled_from(w.NAMES), min_size=0, max_size=8, unique=True).map(tuple)
 PURPOSES = (
-    "CREDIT_EVALUATION", "ENTERPRISE_CREDIT", "GUARANTEE", "JOINT_MODELLING", "PUBLIC_QUERY",
+    "CREDIT_EVALUATION", "ENTERPRISE_CREDIT", "GUARANTEE", "JOINT_MODELLING", "INTEREST_SUBSIDY",
+    "PUBLIC_QUERY",
     "RESTRICTION", "LIST_CHECK", "POLICY_REDEMPTION", "DEPOSIT_FREE", "SPECIAL_REPORT", "TRADE",
     "SETTLEMENT_RISK", "ENFORCEMENT_DISCRETION", "UNHEARD_OF", "",
 )  # fmt: skip
@@ -85,6 +86,14 @@ MUTATIONS = {
     "request.subject_kind": st.sampled_from(SubjectKind),
     "request.destination": st.sampled_from(["CN", "SG"]),
     "request.measure": st.sampled_from(["", "PUBLIC_FUNDS", "OTHER"]),
+    "request.loan": st.none()
+    | st.builds(
+        w.loan,
+        amount_fen=st.sampled_from([1, 999_999_999, 1_000_000_000, 1_000_000_001]),
+        unsecured=_flags,
+        small_enterprise=_flags,
+        via_platform=_flags,
+    ),
     "request.operator": st.sampled_from(["", "op"]),
     "request.subjects": st.sampled_from([0, 1, 2, 19, 20, 50, 5000]).map(
         lambda n: tuple(map(str, range(n)))

@@ -182,6 +182,13 @@ def banks() -> Iterator[Case]:
     yield case("R43", "ROW_LEVEL_MODELLING", rows, vary(rows, product__form="SCORE"))
     group = vary(bank("JOINT_MODELLING"), product__form="SCORE")
     yield case("R43", "GROUP_TOO_SMALL", subjects(group, 19), subjects(group, 20))
+    subsidy = vary(bank("INTEREST_SUBSIDY"), request__loan=w.loan())
+    yield case("R45", "NO_SUBSIDY", vary(subsidy, request__loan__amount_fen=1_000_000_001), subsidy)
+    for lacking in ("unsecured", "small_enterprise", "via_platform"):
+        short = vary(subsidy, **{f"request__loan__{lacking}": False})
+        yield case("R45", "NO_SUBSIDY", short, subsidy)
+    yield case("R45", "NO_SUBSIDY", bank("INTEREST_SUBSIDY"), bank("AFTER_LOAN"))
+    yield case("R45", "SUBSIDY", subsidy, bank("AFTER_LOAN"), shows="interest_subsidy")
     onward = vary(
         bank(), request__scenario="ONWARD_SUPPLY", licence__scenarios=frozenset({"ONWARD_SUPPLY"})
     )

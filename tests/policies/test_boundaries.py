@@ -10,6 +10,7 @@ from tests.policies import facts_world as w
 from tests.policies.engines import LAW, ROOT, decider_of
 from tests.policies.facts_world import END, NOW, ordinary_abroad, person_abroad, vary
 from tests.policies.generated import NEW_YEAR
+from tests.policies.golden_cases import bank
 
 ASSESSMENT = (w.mechanism("ASSESSMENT", mechanism_id="SCC-1"),)
 CERT = (w.mechanism("CERT", mechanism_id="SCC-1"),)
@@ -130,3 +131,28 @@ def test_each_number_says_whether_its_words_include_it():
     for name, entry in read_table(ROOT / "policies" / "data", "thresholds").items():
         assert isinstance(entry["inclusive"], bool), name
         assert entry["words"], name
+
+
+@pytest.mark.parametrize(
+    ("amount_fen", "allowed"),
+    [
+        (1, True),
+        (999_999_999, True),
+        (1_000_000_000, True),  # 1000万元（含）以内
+        (1_000_000_001, False),  # one fen more
+        (10**15, False),
+    ],
+)
+async def test_subsidy_by_amount(decider, amount_fen, allowed):
+    facts = vary(bank("INTEREST_SUBSIDY"), request__loan=w.loan(amount_fen=amount_fen))
+    decision = await decider.decide(facts)
+    assert decision.allow is allowed
+    assert ("interest_subsidy" in decision.obligations) is allowed
+
+
+def test_a_loans_amount_is_not_behind_the_inputs_digest():
+    facts = vary(bank("INTEREST_SUBSIDY"), request__loan=w.loan(amount_fen=12_345))
+    other = vary(facts, request__loan__amount_fen=999_999_999)
+    assert build_input(facts, LAW.limits) == build_input(other, LAW.limits)
+    above = vary(facts, request__loan__amount_fen=1_000_000_001)
+    assert build_input(above, LAW.limits) != build_input(facts, LAW.limits)

@@ -50,6 +50,8 @@ def test_a_signature_verifies_and_does_not_cover_itself():
         lambda q: setattr(q, "subject_kind", 6),
         lambda q: setattr(q, "consent_id", "c"),
         lambda q: setattr(q, "measure", "m"),
+        lambda q: setattr(q.loan, "amount_fen", 1),
+        lambda q: setattr(q.loan, "unsecured", True),
         lambda q: q.conditions.add(field="a", op="eq", values=["1"]),
         lambda q: setattr(q.context, "purpose", "OTHER"),
         lambda q: setattr(q.context, "scenario", "OTHER"),

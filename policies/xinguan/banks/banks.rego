@@ -104,6 +104,44 @@ deny contains {"rule": "R43", "code": "GROUP_TOO_SMALL", "fields": []} if {
 }
 
 # METADATA
+# title: The loan has no claim to the interest subsidy
+# custom:
+#   rule: R45
+#   code: NO_SUBSIDY
+#   title_zh: 不符合贴息条件
+#   clause: "Measure 53: 1 per cent of the actual amount of an unsecured credit loan of up to and including 10 million yuan to a micro, small or medium enterprise of the province, approved on the financing platform."
+#   remedy: "State the loan in the request; all four conditions must hold. Use another purpose code for anything else."
+deny contains {"rule": "R45", "code": "NO_SUBSIDY", "fields": []} if {
+	law.purposes.subsidy[input.request.purpose]
+	not subsidised
+}
+
+subsidised if {
+	input.request.loan.unsecured
+	input.request.loan.small_enterprise
+	input.request.loan.via_platform
+	input.request.loan.amount_fen <= law.numbers.subsidy_loan
+}
+
+# METADATA
+# title: The subsidy that the loan has a claim to
+# custom:
+#   rule: R45
+#   code: SUBSIDY
+#   title_zh: 符合贴息条件
+#   clause: "Measure 53: 1 per cent of the actual amount of an unsecured credit loan of up to and including 10 million yuan to a micro, small or medium enterprise of the province, approved on the financing platform."
+#   remedy: "Nothing to do."
+obligations contains "interest_subsidy" if {
+	law.purposes.subsidy[input.request.purpose]
+	subsidised
+}
+
+fired contains "R45" if {
+	law.purposes.subsidy[input.request.purpose]
+	subsidised
+}
+
+# METADATA
 # title: Onward supply to a third party
 # custom:
 #   rule: R46

@@ -66,6 +66,32 @@ test_r43_group_too_small_fires_2 if fixture.fires("GROUP_TOO_SMALL", fixture.ban
 
 test_r43_group_too_small_silent_2 if fixture.silent("GROUP_TOO_SMALL", fixture.bank, [["/request/purpose", "JOINT_MODELLING"], ["/product/form", "SCORE"], ["/request/subjects", 0], ["/request/whole_product", true]])
 
+# R45 NO_SUBSIDY
+subsidy(loan) := [["/request/purpose", "INTEREST_SUBSIDY"], ["/request/loan", loan]]
+
+loan := {"amount_fen": 1000000000, "unsecured": true, "small_enterprise": true, "via_platform": true}
+
+test_r45_no_subsidy_fires if fixture.fires("NO_SUBSIDY", fixture.bank, subsidy(object.union(loan, {"amount_fen": 1000000001})))
+
+test_r45_no_subsidy_silent if fixture.silent("NO_SUBSIDY", fixture.bank, subsidy(loan))
+
+test_r45_no_subsidy_fires_2 if fixture.fires("NO_SUBSIDY", fixture.bank, [["/request/purpose", "INTEREST_SUBSIDY"]])
+
+test_r45_no_subsidy_silent_2 if fixture.silent("NO_SUBSIDY", fixture.bank, [["/request/purpose", "ENTERPRISE_CREDIT"]])
+
+test_r45_no_subsidy_fires_3 if fixture.fires("NO_SUBSIDY", fixture.bank, subsidy(object.union(loan, {"unsecured": false})))
+
+test_r45_no_subsidy_fires_4 if fixture.fires("NO_SUBSIDY", fixture.bank, subsidy(object.union(loan, {"small_enterprise": false})))
+
+test_r45_no_subsidy_fires_5 if fixture.fires("NO_SUBSIDY", fixture.bank, subsidy(object.union(loan, {"via_platform": false})))
+
+# R45 SUBSIDY
+test_r45_subsidy_fires if "interest_subsidy" in fixture.decided(fixture.bank, subsidy(loan)).obligations
+
+test_r45_subsidy_fired if "R45" in fixture.decided(fixture.bank, subsidy(loan)).rules
+
+test_r45_subsidy_silent if not "interest_subsidy" in fixture.decided(fixture.bank, [["/request/purpose", "AFTER_LOAN"], ["/request/loan", loan]]).obligations
+
 # R46 ONWARD_SUPPLY
 test_r46_onward_supply_fires if fixture.fires("ONWARD_SUPPLY", fixture.bank, [["/request/scenario", "ONWARD_SUPPLY"]])
 

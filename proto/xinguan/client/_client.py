@@ -185,6 +185,7 @@ class Client:
         limit: int = 0,
         consent_id: str = "",
         measure: str = "",
+        loan: exchange_pb2.Loan | None = None,
         idempotency_key: str = "",
         encoding: str = "ARROW_IPC",
         attempt: int = 0,
@@ -205,6 +206,7 @@ class Client:
             limit: Greatest number of rows.
             consent_id: Consent document.
             measure: Restriction measure of a list check.
+            loan: The loan that an interest subsidy is asked for (R45).
             idempotency_key: Chosen at random when empty.
             encoding: ARROW_IPC or ROWS.
             attempt: Number of the attempt, part of the key from the second on.
@@ -232,6 +234,7 @@ class Client:
             limit=limit,
             consent_id=consent_id,
             measure=measure,
+            loan=loan,
             encoding=exchange_pb2.Encoding.Value(f"ENCODING_{encoding}"),
         )
         query.context.time.FromNanoseconds(time.time_ns())

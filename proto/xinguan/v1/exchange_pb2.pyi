@@ -292,6 +292,7 @@ class QueryRequest(_message.Message):
     ENCODING_FIELD_NUMBER: _builtins.int
     CONSENT_ID_FIELD_NUMBER: _builtins.int
     MEASURE_FIELD_NUMBER: _builtins.int
+    LOAN_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """Product name."""
     subject_kind: _types_pb2.SubjectKind.ValueType
@@ -320,6 +321,10 @@ class QueryRequest(_message.Message):
     def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]:
         """The caller's filters."""
 
+    @_builtins.property
+    def loan(self) -> Global___Loan:
+        """The loan that an interest subsidy is asked for (purpose INTEREST_SUBSIDY, R45)."""
+
     def __init__(
         self,
         *,
@@ -333,14 +338,49 @@ class QueryRequest(_message.Message):
         encoding: Global___Encoding.ValueType = ...,
         consent_id: _builtins.str = ...,
         measure: _builtins.str = ...,
+        loan: Global___Loan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "loan", b"loan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "consent_id", b"consent_id", "context", b"context", "encoding", b"encoding", "fields", b"fields", "limit", b"limit", "measure", b"measure", "product", b"product", "subject_kind", b"subject_kind", "subjects", b"subjects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "consent_id", b"consent_id", "context", b"context", "encoding", b"encoding", "fields", b"fields", "limit", b"limit", "loan", b"loan", "measure", b"measure", "product", b"product", "subject_kind", b"subject_kind", "subjects", b"subjects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryRequest: _TypeAlias = QueryRequest  # noqa: Y015
+
+@_typing.final
+class Loan(_message.Message):
+    """A loan as the bank states it; the statement is the bank's and stands in its signed request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    UNSECURED_FIELD_NUMBER: _builtins.int
+    SMALL_ENTERPRISE_FIELD_NUMBER: _builtins.int
+    VIA_PLATFORM_FIELD_NUMBER: _builtins.int
+    amount_fen: _builtins.int
+    """Actual amount in fen (hundredths of a yuan)."""
+    unsecured: _builtins.bool
+    """It is a credit loan: no mortgage, no pledge."""
+    small_enterprise: _builtins.bool
+    """The borrower is a micro, small or medium enterprise of the province."""
+    via_platform: _builtins.bool
+    """It was approved through the financing platform (信易贷)."""
+    def __init__(
+        self,
+        *,
+        amount_fen: _builtins.int = ...,
+        unsecured: _builtins.bool = ...,
+        small_enterprise: _builtins.bool = ...,
+        via_platform: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "small_enterprise", b"small_enterprise", "unsecured", b"unsecured", "via_platform", b"via_platform"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Loan: _TypeAlias = Loan  # noqa: Y015
 
 @_typing.final
 class QueryResponse(_message.Message):

@@ -15,6 +15,7 @@ LIMITS = st.builds(
     minimal_fields=st.frozensets(st.sampled_from(w.NAMES)),
     count_ceiling=st.integers(1, 40),
     adverse_years=st.integers(1, 10),
+    subsidy_loan_fen=st.just(LAW.limits.subsidy_loan_fen),
 )
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
+from gateway.domain.request import Loan
 from gateway.domain.vocabulary import SubjectKind
 from gateway.doors.ask import Ask
 from gateway.release.ticket import Ticket
@@ -135,3 +136,13 @@ def test_a_wrong_signature_is_not_the_caller():
 
 def test_no_signature_is_the_policys_affair():
     Ask(query(), 3).check_signature(make_caller(), b"")
+
+
+def test_a_loan_is_read_where_it_is_stated():
+    assert parse(query()).loan is None
+    stated = exchange_pb2.Loan(amount_fen=7, unsecured=True, via_platform=True)
+    built = query()
+    built.loan.CopyFrom(stated)
+    assert parse(built).loan == Loan(7, unsecured=True, small_enterprise=False, via_platform=True)
+    built.loan.amount_fen = 0
+    assert refused(built).code == "BAD_REQUEST"
