@@ -6,7 +6,8 @@ without padding (43 characters). Times are unix seconds. A reference to another 
 index, so that an auditor can walk from a release to whoever signed the ground it stands on.
 
 This module holds the kinds that follow requests; those that follow administrative acts are
-in `audit.acts` and `audit.grants`, and can be used from here too.
+in `audit.acts` and `audit.grants`, those of repairs and recalls in `audit.repairs`, and all can
+be used from here too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,14 +38,28 @@ from audit.grants import (
     whitelist_proposed,
     whitelist_withdrawn,
 )
+from audit.repairs import (
+    alarm,
+    endpoint_declared,
+    publicity_reconciled,
+    recall,
+    recall_acknowledged,
+    recall_escalated,
+    recall_probed,
+    repair,
+    suspension_closed,
+    suspension_proposed,
+)
 
 __all__ = [
-    "Digest", "Entry", "Use", "audit_read", "batch", "certificate_pinned", "certificate_revoked",
-    "consent_registered", "consent_withdrawn", "contract_published", "denial", "digest_text",
-    "intent", "key_changed", "licence_activated", "licence_status", "log_opened", "node_started",
-    "node_stopped", "outcome", "party_registered", "policy_activated", "recall",
-    "recall_acknowledged", "repair", "snapshot_admitted", "stop_lifted", "stop_ordered",
-    "whitelist_approved", "whitelist_proposed", "whitelist_withdrawn",
+    "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "certificate_pinned",
+    "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
+    "denial", "digest_text", "endpoint_declared", "intent", "key_changed", "licence_activated",
+    "licence_status", "log_opened", "node_started", "node_stopped", "outcome", "party_registered",
+    "policy_activated", "publicity_reconciled", "recall", "recall_acknowledged",
+    "recall_escalated", "recall_probed", "repair", "snapshot_admitted", "stop_lifted",
+    "stop_ordered", "suspension_closed", "suspension_proposed", "whitelist_approved",
+    "whitelist_proposed", "whitelist_withdrawn",
 ]  # fmt: skip
 
 
@@ -218,79 +233,6 @@ def denial(*, time: int, node: str, use: Use, reasons: Sequence[tuple[str, str]]
     members = _use(use)
     members["reasons"] = [[rule, code] for rule, code in reasons]
     return make_entry("denial", time, node, **members)
-
-
-def repair(
-    *,
-    time: int,
-    node: str,
-    actor: str,
-    product: str,
-    record: Digest,
-    authority: str,
-    sequence: int,
-    verdict: str,
-    signer: str,
-    document: Digest,
-) -> Entry:
-    """Say that a repair or another change of shareability took effect.
-
-    Args:
-        time: Unix seconds.
-        node: Name of the node.
-        actor: Party that handed the decision in.
-        product: Product of the record.
-        record: Commitment to the record's key.
-        authority: Whose sequence numbers it: the origin of the decision.
-        sequence: Number in that sequence.
-        verdict: What was decided.
-        signer: Key id of the authority's key.
-        document: Digest of the signed decision.
-    """
-    return make_entry(
-        "repair",
-        time,
-        node,
-        actor=actor,
-        product=product,
-        record=digest_text(record),
-        authority=authority,
-        sequence=sequence,
-        verdict=verdict,
-        signer=signer,
-        document=digest_text(document),
-    )
-
-
-def recall(*, time: int, node: str, repair: int, party: str, intents: Sequence[int]) -> Entry:
-    """Say that a receiver was told to recall what it received before a repair.
-
-    Args:
-        time: Unix seconds.
-        node: Name of the node.
-        repair: Index of the repair.
-        party: The receiver.
-        intents: Indexes of the releases concerned.
-    """
-    return make_entry("recall", time, node, repair=repair, party=party, intents=list(intents))
-
-
-def recall_acknowledged(
-    *, time: int, node: str, recall: int, party: str, signature: Digest | None = None
-) -> Entry:
-    """Say that a receiver acknowledged a recall.
-
-    Args:
-        time: Unix seconds.
-        node: Name of the node.
-        recall: Index of the recall.
-        party: The receiver.
-        signature: Digest of its signature on the acknowledgement.
-    """
-    members: Entry = {"recall": recall, "party": party}
-    if signature is not None:
-        members["signature"] = digest_text(signature)
-    return make_entry("recall_acknowledged", time, node, **members)
 
 
 def audit_read(

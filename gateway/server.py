@@ -40,9 +40,11 @@ from gateway.release.gate import Gate
 from gateway.release.pipeline import Exchange
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.world import World
+from gateway.repair.consequences import prepare
 from gateway.repair.publish import Publisher
 from gateway.serving_lock import hold_serving_lock
 from gateway.snapshot.library import SnapshotLibrary
+from gateway.snapshot.snapshot import Snapshot
 from gateway.store.state import State
 
 _log = structlog.get_logger(__name__)
@@ -136,8 +138,10 @@ class Gateway:
             world.library,
             world.gate,
             OpeningStore(secrets.opening_key),
+            products=catalogue.products,
             node=settings.node,
             gate_wait_ms=settings.limits.gate_wait_ms,
+            clock_ms=self._clock_ms,
         )
         self._integrator = Integrator(
             self._state.journal,
@@ -211,7 +215,9 @@ class Gateway:
             ),
             decider=decider,
             library=SnapshotLibrary(
-                self._deployment.snapshots_directory, lambda name: sealed_keys(self._state, name)
+                self._deployment.snapshots_directory,
+                lambda name: sealed_keys(self._state, name),
+                prepare=lambda snapshot: prepare_snapshot(self._state, snapshot),
             ),
             gate=Gate(),
             quotas=quotas,
@@ -275,6 +281,15 @@ class Gateway:
             except AuditUnavailableError:
                 # The integrator's lease runs out by itself; the rest must be closed all the same.
                 _log.error("close_not_logged")
+
+
+def prepare_snapshot(state: State, snapshot: Snapshot) -> None:
+    """Label and withhold in a snapshot what durable state says, before it serves (R14, R27)."""
+    connection = state.connect()
+    try:
+        prepare(connection, snapshot)
+    finally:
+        connection.close()
 
 
 def sealed_keys(state: State, product: str) -> Iterable[str]:

@@ -16,6 +16,7 @@ Source: domain-rules 4.3 as corrected by 13. The rules, in their order:
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 
 class ShareState(StrEnum):
@@ -63,6 +64,23 @@ _ENDS = {
 }
 # On a record that is terminal already these say nothing new; all others need a living one.
 _AGREE_WITH_THE_END = frozenset({*_ENDS, Event.MASK, Event.PLAN_COMPLETED})
+
+
+# What each event that doesn't always end sharing changes of a standing.
+_CHANGES: dict[Event, dict[str, Any]] = {
+    Event.QUARANTINE: {"base": ShareState.QUARANTINED},
+    Event.HOLD_BACK: {"base": ShareState.NOT_SHARED},
+    Event.PUBLISH: {"base": ShareState.ACTIVE},
+    Event.DISPUTE_OPENED: {"disputed": True},
+    Event.DISPUTE_CLOSED: {"disputed": False},
+    Event.REPAIR_ACCEPTED: {"pending": True},
+    Event.REPAIR_REJECTED: {"pending": False},
+    Event.MASK: {"masked": True},
+    Event.PLAN_COMPLETED: {"ended": ShareState.REPAIRED},
+    Event.PLAN_FAILED: {"masked": False},
+}
+_NOT_PUBLISHED_YET = frozenset({ShareState.INGESTED, ShareState.NOT_SHARED})
+_ENDS_OF_PLANS = frozenset({Event.PLAN_COMPLETED, Event.PLAN_FAILED})
 
 
 class ContradictionError(ValueError):
@@ -177,27 +195,10 @@ def advance(standing: Standing, event: Event, *, ends_at: int | None, now: int) 
 
 def _living(present: Standing, event: Event) -> Standing:
     """Return what an event that doesn't end sharing makes of a living record."""
-    match event:
-        case Event.QUARANTINE:
-            return replace(present, base=ShareState.QUARANTINED)
-        case Event.HOLD_BACK if present.base is ShareState.INGESTED:
-            return replace(present, base=ShareState.NOT_SHARED)
-        case Event.HOLD_BACK if present.base is ShareState.NOT_SHARED:
-            return present
-        case Event.PUBLISH:
-            return replace(present, base=ShareState.ACTIVE)
-        case Event.DISPUTE_OPENED:
-            return replace(present, disputed=True)
-        case Event.DISPUTE_CLOSED if present.disputed:
-            return replace(present, disputed=False)
-        case Event.REPAIR_ACCEPTED:
-            return replace(present, pending=True)
-        case Event.REPAIR_REJECTED:
-            return replace(present, pending=False)
-        case Event.MASK:
-            return replace(present, masked=True)
-        case Event.PLAN_COMPLETED if present.masked:
-            return replace(present, ended=ShareState.REPAIRED)
-        case Event.PLAN_FAILED if present.masked:
-            return replace(present, masked=False)
-    raise ContradictionError("the event needs a record that stands elsewhere")
+    if event is Event.HOLD_BACK and present.base not in _NOT_PUBLISHED_YET:
+        raise ContradictionError("a record that was published isn't held back as unpublished")
+    if event is Event.DISPUTE_CLOSED and not present.disputed:
+        raise ContradictionError("no dispute is open")
+    if event in _ENDS_OF_PLANS and not present.masked:
+        raise ContradictionError("no mask covers the record")
+    return replace(present, **_CHANGES[event])

@@ -28,7 +28,8 @@ _PERMITTED: dict[Duty, frozenset[Role]] = {
     Duty.REGISTER_CONSENT: frozenset({Role.CONSENT_ISSUER}),
     Duty.WITHDRAW_CONSENT: frozenset({Role.CONSENT_ISSUER}),
     Duty.STOP: frozenset({Role.SECURITY_ADMIN, Role.AUTHORITY, *_REGULATORS}),
-    Duty.REPAIR: frozenset({Role.AUTHORITY}),
+    # A subject hands in only what it signed itself; `gateway.repair.publish` sees to it.
+    Duty.REPAIR: frozenset({Role.AUTHORITY, Role.SUBJECT}),
     Duty.READ_LOG: frozenset({Role.AUDITOR, Role.AUDIT_ADMIN, *_REGULATORS}),
 }
 

@@ -6,6 +6,8 @@ from typing import Any
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.domain.party import Caller
+from gateway.domain.vocabulary import Role, Status
 from gateway.doors.duties import Duty, require
 from gateway.doors.encoding import promise_message
 from gateway.doors.errors import LawTexts
@@ -44,11 +46,40 @@ class RepairDoor(repair_pb2_grpc.RepairServiceServicer):
             now = self._world.clock_ms() // 1000
             caller = identify(peer_certificate(context), self._world.registry.view(), now)
             require(caller, Duty.REPAIR)
-            decision = read_decision(request.decision, self._authority)
-            published = await self._publisher.publish(decision, caller.party.party_id, now)
+            decision = read_decision(request.decision, self._key_for(caller))
+            known = self._world.registry.view().document_key(decision.signer)
+            published = await self._publisher.publish(
+                decision,
+                caller.party.party_id,
+                now,
+                signer_party=""
+                if self._authority(decision.signer) or not known
+                else known.party_id,
+            )
             promised = self._world.evidence.promise(published.appended)
             return repair_pb2.PublishResponse(
-                entry=promise_message(promised), repeated_decision=published.repeated
+                entry=promise_message(promised),
+                repeated_decision=published.repeated,
+                state=published.state.value,
+                withheld=published.withheld,
+                delay_ms=published.delay_ms,
             )
         except Exception as error:
             await refuse(context, error, self._world, self._law)
+
+    def _key_for(self, caller: Caller) -> Callable[[str], Ed25519PublicKey | None]:
+        """Return how the keys that may sign for a caller are found.
+
+        The authority hands in what authorities signed; a subject, what it signed itself with a
+        registered key (M17).
+        """
+
+        def find(key_id: str) -> Ed25519PublicKey | None:
+            found = self._authority(key_id)
+            if found is not None or caller.party.role is not Role.SUBJECT:
+                return found
+            key = self._world.registry.view().document_key(key_id)
+            own = key is not None and key.party_id == caller.party.party_id
+            return key.public_key if key and own and key.status is Status.ACTIVE else None
+
+        return find

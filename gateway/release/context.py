@@ -12,6 +12,7 @@ from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
 from gateway.domain.vocabulary import Role
 from gateway.registry.consents import subject_label
+from gateway.registry.document_keys import DocumentKey
 
 HOME = "CN"
 
@@ -50,6 +51,10 @@ class RegistryView(Protocol):
 
     def feed_as_of(self, product: str) -> int | None:
         """Return when a product's publicity feed was last reconciled (R13)."""
+        ...
+
+    def document_key(self, key_id: str) -> DocumentKey | None:
+        """Return a registered document key, whatever its status, or None."""
         ...
 
 

@@ -1,34 +1,54 @@
-"""Publishing a repair: durable first, then the bits, then the gate; acknowledged last.
+"""Publishing a decision: durable first, then the bits, then the gate; acknowledged last.
 
-After `publish` returns, no batch that held the record can be released any more: not in a new
-request and not in a stream already running (DESIGN, invariant 5).
+After `publish` returns, no batch that held a record that ended can be released any more: not in
+a new request and not in a stream already running (DESIGN, invariant 5).
 """
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
-from audit import entries
-from audit.commitment import Opening, commit
+from audit.commitment import Opening
 from audit.errors import AuditUnavailableError
-from audit.journal import Appended, Journal, Transaction
+from audit.journal import Journal, Transaction
 from audit.openings import OpeningStore
-from gateway.domain.errors import ConflictError, NotFoundError, UnavailableError
+from gateway.domain.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    Reason,
+    UnavailableError,
+)
+from gateway.domain.product import Product
+from gateway.domain.share_state import TERMINAL
 from gateway.registry.documents import Verified
+from gateway.registry.periods import lawful_periods
 from gateway.release.gate import Gate
-from gateway.repair.decision import RepairClaims
+from gateway.repair.alarms import raise_alarm
+from gateway.repair.apply import Published, apply_decision
+from gateway.repair.consequences import derived_products
+from gateway.repair.decision import Origin, RepairClaims
+from gateway.repair.origins import IllegalDeletionError, check_competence, check_materials
+from gateway.repair.record import Record, read_record
 from gateway.snapshot.library import SnapshotLibrary
+
+_T = TypeVar("_T")
+_LEEWAY_S = 300  # of an authority's clock ahead of ours
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """The acknowledgement: the entry, and whether this very decision was applied before."""
+class Cleared:
+    """A change of which the gate has let nothing older out."""
 
-    appended: Appended
-    repeated: bool
+    repair: int
+    origin: str
+    decided_at: int
+    effective_ms: int
 
 
 class Publisher:
-    """Applies repair decisions on one node."""
+    """Applies decisions on one node."""
 
     def __init__(
         self,
@@ -37,98 +57,147 @@ class Publisher:
         gate: Gate,
         openings: OpeningStore,
         *,
+        products: Mapping[str, Product],
         node: str,
         gate_wait_ms: int,
+        clock_ms: Callable[[], int],
+        cleared: Callable[[Cleared], None] = lambda _: None,
     ) -> None:
-        """Take the log, the snapshots and the gate that a repair goes through, in that order."""
+        """Take the log, the snapshots and the gate that a decision goes through, in that order.
+
+        Args:
+            journal: The one writer.
+            library: The snapshots.
+            gate: The gate.
+            openings: Keeps what opens commitments.
+            products: The catalogue.
+            node: Name of this node.
+            gate_wait_ms: How long batches under way are waited for.
+            clock_ms: Unix milliseconds.
+            cleared: Told of each change once the gate is clear of it.
+        """
         self._journal = journal
         self._library = library
         self._gate = gate
         self._openings = openings
+        self._products = products
         self._node = node
         self._gate_wait_s = gate_wait_ms / 1000
+        self._clock_ms = clock_ms
+        self._cleared = cleared
 
-    async def publish(self, decision: Verified[RepairClaims], actor: str, now: int) -> Published:
+    async def publish(
+        self, decision: Verified[RepairClaims], actor: str, now: int, *, signer_party: str = ""
+    ) -> Published:
         """Apply a verified decision and return once it holds.
 
         Args:
             decision: The decision, its signature verified.
             actor: Party id of the caller.
             now: Unix seconds.
+            signer_party: Party whose registered key signed it; empty for the authority's own.
 
         Raises:
+            IllegalDeletionError: `ILLEGAL_DELETION`; an alarm stands in the log (R29).
+            InvalidRequestError: `EXCESS_MATERIALS` (R2A) or `DECIDED_IN_FUTURE`.
             NotFoundError: `NOT_FOUND` when no admitted record has that id.
-            ConflictError: `CONFLICT` when the sequence is not newer, or the id was used for
-                another decision. State is unchanged.
+            ConflictError: `STALE_SEQUENCE`, `CONTRADICTION`, or `CONFLICT` when the id was used
+                for another decision. State is unchanged.
         """
         claims = decision.claims
+        try:
+            check_competence(claims)
+            record = self._record(claims)
+            _check_signer(claims, record, signer_party)
+        except IllegalDeletionError:
+            await self._durably(lambda tx: self._illegal(tx, decision, actor, now))
+            raise
+        check_materials(claims)
+        if claims.decided_at > now + _LEEWAY_S:
+            raise InvalidRequestError(
+                "DECIDED_IN_FUTURE",
+                "the decision is dated after now",
+                reasons=[Reason("R25", "DECIDED_IN_FUTURE")],
+            )
+        opening = Opening("record", claims.record_id.encode(), os.urandom(32))
+
+        def job(tx: Transaction) -> Published:
+            published = apply_decision(tx, decision, record, opening, actor, self._node, now)
+            if not published.repeated:
+                self._openings.record(tx, published.appended.index, {"record": opening}, ())
+            return published
+
+        published = await self._durably(job)
+        # The transaction comes first: a crash from here on leaves the record as decided at the
+        # next start. The bits and the epoch come second, the acknowledgement last.
+        await self._take_effect(claims, published)
+        effective_ms = self._clock_ms()
+        if not published.repeated:
+            self._cleared(
+                Cleared(published.appended.index, claims.origin, claims.decided_at, effective_ms)
+            )
+        return Published(
+            published.appended,
+            published.repeated,
+            published.state,
+            published.withheld,
+            published.found,
+            max(0, effective_ms - claims.decided_at * 1000),
+        )
+
+    async def _take_effect(self, claims: RepairClaims, published: Published) -> None:
+        """Flip bits and wait at the gate: the record's product, then what is derived from it."""
+        flip = self._library.seal if published.withheld else self._library.unseal
+
+        def change() -> None:
+            flip(claims.product, [claims.record_id])
+            self._library.prepare_again(claims.product)
+
+        await self._gate.publish(claims.product, change, self._gate_wait_s)
+        if published.state in TERMINAL:
+            for derived in derived_products():
+                again = partial(self._library.prepare_again, derived)
+                await self._gate.publish(derived, again, self._gate_wait_s)
+
+    def _record(self, claims: RepairClaims) -> Record:
         snapshot = self._library.current(claims.product)
-        if snapshot is None or not len(snapshot.rows_of([claims.record_id])):
+        product = self._products.get(claims.product)
+        found = None
+        if snapshot is not None and product is not None:
+            found = read_record(snapshot, product, lawful_periods(), claims.record_id)
+        if found is None:
             raise NotFoundError("NOT_FOUND", "no admitted record has this id (R25)")
-        record = Opening("record", claims.record_id.encode(), os.urandom(32))
-        entry = entries.repair(
-            time=now,
+        return found
+
+    def _illegal(
+        self, tx: Transaction, decision: Verified[RepairClaims], actor: str, now: int
+    ) -> None:
+        raise_alarm(
+            tx,
+            rule="R29",
+            code="ILLEGAL_DELETION",
+            now=now,
             node=self._node,
             actor=actor,
-            product=claims.product,
-            record=commit(record),
-            authority=claims.origin.value,
-            sequence=claims.sequence,
-            verdict=claims.verdict.value,
-            signer=decision.signer,
+            product=decision.claims.product if decision.claims.product in self._products else "",
             document=decision.digest,
         )
 
-        def job(tx: Transaction) -> Published:
-            published = _apply(tx, decision, entry)
-            if not published.repeated:
-                self._openings.record(tx, published.appended.index, {"record": record}, ())
-            return published
-
+    async def _durably(self, job: Callable[[Transaction], _T]) -> _T:
         try:
-            published = await self._journal.submit(job)
+            return await self._journal.submit(job)
         except AuditUnavailableError:
             raise UnavailableError(
                 "AUDIT_UNAVAILABLE", "the audit log can't be written; nothing changed"
             ) from None
-        # The transaction comes first: a crash from here on leaves the record sealed at the
-        # next start. The bits and the epoch come second, the acknowledgement last.
-        await self._gate.publish(
-            claims.product,
-            lambda: self._library.seal(claims.product, [claims.record_id]),
-            self._gate_wait_s,
-        )
-        return published
 
 
-def _apply(
-    tx: Transaction, decision: Verified[RepairClaims], entry: dict[str, object]
-) -> Published:
-    claims = decision.claims
-    known = tx.execute(
-        "SELECT digest, log_index, leaf_hash FROM repairs WHERE repair_id = ?", (claims.repair_id,)
-    ).fetchone()
-    if known is not None:
-        if known[0] != decision.digest:
-            raise ConflictError("CONFLICT", "the repair id was used for another decision")
-        return Published(Appended(known[1], known[2], b""), repeated=True)
-    newest = tx.execute(
-        "SELECT sequence FROM repair_sequences WHERE origin = ?", (claims.origin.value,)
-    ).fetchone()
-    if newest is not None and claims.sequence <= newest[0]:
-        raise ConflictError("CONFLICT", "the sequence of this origin is not newer (R25)")
-    appended = tx.append(entry)
-    tx.execute(
-        "INSERT INTO repairs VALUES (?, ?, ?, ?, ?)",
-        (claims.repair_id, decision.digest, decision.token, appended.index, appended.leaf_hash),
-    )
-    tx.execute(
-        "INSERT OR REPLACE INTO repair_sequences VALUES (?, ?)",
-        (claims.origin.value, claims.sequence),
-    )
-    # A terminal state stays: what was repaired first is not overwritten by a later withdrawal.
-    tx.execute(
-        "INSERT OR IGNORE INTO sealed_records VALUES (?, ?, ?, ?)",
-        (claims.product, claims.record_id, claims.verdict.value, claims.repair_id),
-    )
-    return Published(appended, repeated=False)
+def _check_signer(claims: RepairClaims, record: Record, signer_party: str) -> None:
+    """Check that a key other than the authority's signs for its own records only (M17).
+
+    Raises:
+        IllegalDeletionError: It doesn't.
+    """
+    own = claims.origin == Origin.SUBJECT and signer_party == f"uscc:{record.subject}"
+    if signer_party and not own:
+        raise IllegalDeletionError("this key signs only for records that its owner declared")

@@ -45,14 +45,22 @@ class SnapshotLibrary:
     Args:
         directory: Where the snapshots are; made when missing.
         sealed_keys: Product name to the record keys that are sealed now, from durable state.
+        prepare: Called with each snapshot after it was sealed and before it serves: labels and
+            withholds what durable state says besides.
         verify: Compare every file's digest on opening.
     """
 
     def __init__(
-        self, directory: Path, sealed_keys: SealedKeys | None = None, *, verify: bool = False
+        self,
+        directory: Path,
+        sealed_keys: SealedKeys | None = None,
+        *,
+        prepare: Callable[[Snapshot], None] | None = None,
+        verify: bool = False,
     ) -> None:
         self._directory = directory
         self._sealed_keys = sealed_keys or (lambda _: ())
+        self._prepare = prepare
         self._verify = verify
         self._lock = threading.RLock()
         self._current: dict[str, tuple[_Mark, Snapshot]] = {}
@@ -180,6 +188,21 @@ class SnapshotLibrary:
         """End a temporary withholding that no other cause holds; return rows of the current."""
         return self._flip(product, record_keys, Snapshot.unseal)
 
+    def prepare_again(self, product: str) -> None:
+        """Do again for every open snapshot of a product what was done before it served."""
+        with self._lock:
+            self.current(product)
+            for (name, _), snapshot in list(self._open.items()):
+                if name == product and self._prepare is not None:
+                    self._prepare(snapshot)
+
+    def kept(self, product: str) -> tuple[str, ...]:
+        """Return the ids of all snapshots of a product that are here, sorted."""
+        if _PRODUCT.fullmatch(product) is None:
+            return ()
+        found = (path.name for path in (self._directory / product).glob("*"))
+        return tuple(sorted(name for name in found if _SNAPSHOT_ID.fullmatch(name)))
+
     def retire(
         self, product: str, keep: Collection[str] = (), *, abandoned: bool = False
     ) -> tuple[str, ...]:
@@ -245,6 +268,8 @@ class SnapshotLibrary:
                 "PRODUCT_UNAVAILABLE", "a snapshot is not in the place its digest names"
             )
         snapshot.seal(list(self._sealed_keys(product)))
+        if self._prepare is not None:
+            self._prepare(snapshot)
         self._open[product, snapshot_id] = snapshot
         return snapshot
 

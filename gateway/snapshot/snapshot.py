@@ -5,7 +5,7 @@ scan; verification, when asked for, reads every byte once.
 """
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ from gateway.snapshot.admission import (
     EXPIRY,
     FILES,
     HASHES,
+    NEVER,
     RECORDS,
     ROWS,
     SHAREABLE,
@@ -33,6 +34,8 @@ from gateway.snapshot.manifest import Manifest
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
 
 
+Disputes = Mapping[int, str]  # row number to the number of the dispute
+DISPUTE_FLAG, DISPUTE_ID = "dispute_flag", "dispute_id"
 _REMEMBERED_SELECTIONS = 256
 _FEW = 64  # rows; below it, gathering single bits is quicker than unpacking a slice
 
@@ -77,6 +80,8 @@ class Snapshot:
         self._records = RecordIndex(hashes, places, manifest.record_width)
         self._expiry: Rows = _mapped(directory / EXPIRY, "<i8")
         self._bits = Bitmap(_mapped(directory / SHAREABLE, "u1"), manifest.rows)
+        # Replaced, never changed, so that a reader sees all of it or nothing.
+        self._disputes: Disputes = {}
 
     @classmethod
     def open(cls, directory: Path, *, verify: bool = False) -> Self:
@@ -135,8 +140,13 @@ class Snapshot:
             flags &= self._expiry[first : first + count] > at
         return flags
 
+    def ends_at(self, rows: Rows) -> int | None:
+        """Return when the last of these rows stops being shareable; None when no date ends it."""
+        latest = int(self._expiry[rows].max()) if len(rows) else NEVER
+        return None if latest >= NEVER else latest
+
     def take(self, rows: Rows, columns: Sequence[str]) -> pa.RecordBatch:
-        """Return these rows with these columns.
+        """Return these rows with these columns, disputes that were opened since on them (R14).
 
         A slice shares its buffers with its neighbours, which Arrow's IPC writer would let leave
         as padding; so it goes through `Enforcer.apply`, which copies, and is never serialised
@@ -150,6 +160,11 @@ class Snapshot:
         Raises:
             ValueError: The rows are not ascending or not there.
         """
+        taken = self._take(rows, columns)
+        disputes = self._disputes
+        return with_disputes(taken, rows, disputes) if disputes else taken
+
+    def _take(self, rows: Rows, columns: Sequence[str]) -> pa.RecordBatch:
         count = len(rows)
         if not count:
             return _empty(self.schema, columns)
@@ -221,6 +236,20 @@ class Snapshot:
         self._bits.clear(rows)
         return rows
 
+    def withhold(self, rows: Rows) -> None:
+        """Withhold rows by their numbers from now on. Idempotent."""
+        self._bits.clear(rows)
+
+    def label(self, disputes: Mapping[str, str]) -> None:
+        """Carry these disputes, and no others, on top of those that were admitted (R14).
+
+        Args:
+            disputes: Record key to the number of its dispute.
+        """
+        self._disputes = {
+            int(row): number for key, number in disputes.items() for row in self.rows_of([key])
+        }
+
     def unseal(self, record_keys: Sequence[str]) -> Rows:
         """End a temporary withholding: the bits go back to what was admitted, no further.
 
@@ -253,6 +282,32 @@ class Snapshot:
         if run:
             return batch.slice(int(rows[0]) - first, len(rows))
         return batch.take(pa.array(rows - first))
+
+
+def with_disputes(batch: pa.RecordBatch, rows: Rows, disputes: Mapping[int, str]) -> pa.RecordBatch:
+    """Return a batch with the label of dispute on the rows that have one.
+
+    A label is only ever added: what the source itself calls disputed stays so until its next
+    snapshot says otherwise.
+
+    Args:
+        batch: The rows, with any columns.
+        rows: Their row numbers.
+        disputes: Row number to the number of its dispute.
+    """
+    hit = np.fromiter((int(row) in disputes for row in rows), np.bool_, len(rows))
+    if not hit.any():
+        return batch
+    numbers = pa.array([disputes.get(int(row)) for row in rows], pa.string())
+    columns: dict[str, Any] = dict(zip(batch.schema.names, batch.columns, strict=True))
+    mask = pa.array(hit)
+    if DISPUTE_FLAG in columns:
+        columns[DISPUTE_FLAG] = _arrow.compute.or_kleene(columns[DISPUTE_FLAG], mask)
+    if DISPUTE_ID in columns:
+        kind = batch.schema.field(DISPUTE_ID).type
+        columns[DISPUTE_ID] = _arrow.compute.if_else(mask, numbers.cast(kind), columns[DISPUTE_ID])
+    labelled: pa.RecordBatch = _arrow.record_batch(list(columns.values()), schema=batch.schema)
+    return labelled
 
 
 def _ascend(rows: Rows) -> bool:

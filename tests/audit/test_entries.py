@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import acts, entries, grants
+from audit import acts, entries, grants, repairs
 from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.errors import EntryError
@@ -39,7 +39,14 @@ KINDS = [
     "denial",
     "repair",
     "recall",
+    "alarm",
     "recall_acknowledged",
+    "recall_escalated",
+    "recall_probed",
+    "endpoint_declared",
+    "suspension_proposed",
+    "suspension_closed",
+    "publicity_reconciled",
     "audit_read",
 ]
 DIGEST = bytes(range(32))
@@ -137,7 +144,7 @@ def test_no_kind_is_missing_and_none_is_undocumented():
     assert set(re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE)) == set(KINDS)
     public = {
         name
-        for module in (acts, grants, entries)
+        for module in (acts, grants, repairs, entries)
         for name, each in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and each.__module__ == module.__name__
     }

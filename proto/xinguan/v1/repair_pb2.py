@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from xinguan.v1 import types_pb2 as xinguan_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17xinguan/v1/repair.proto\x12\nxinguan.v1\x1a\x16xinguan/v1/types.proto\"\"\n\x0ePublishRequest\x12\x10\n\x08\x64\x65\x63ision\x18\x01 \x01(\t\"P\n\x0fPublishResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12\x19\n\x11repeated_decision\x18\x02 \x01(\x08\x32S\n\rRepairService\x12\x42\n\x07Publish\x12\x1a.xinguan.v1.PublishRequest\x1a\x1b.xinguan.v1.PublishResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17xinguan/v1/repair.proto\x12\nxinguan.v1\x1a\x16xinguan/v1/types.proto\"\"\n\x0ePublishRequest\x12\x10\n\x08\x64\x65\x63ision\x18\x01 \x01(\t\"\x83\x01\n\x0fPublishResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12\x19\n\x11repeated_decision\x18\x02 \x01(\x08\x12\r\n\x05state\x18\x03 \x01(\t\x12\x10\n\x08withheld\x18\x04 \x01(\x08\x12\x10\n\x08\x64\x65lay_ms\x18\x05 \x01(\x03\x32S\n\rRepairService\x12\x42\n\x07Publish\x12\x1a.xinguan.v1.PublishRequest\x1a\x1b.xinguan.v1.PublishResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PUBLISHREQUEST']._serialized_start=63
   _globals['_PUBLISHREQUEST']._serialized_end=97
-  _globals['_PUBLISHRESPONSE']._serialized_start=99
-  _globals['_PUBLISHRESPONSE']._serialized_end=179
-  _globals['_REPAIRSERVICE']._serialized_start=181
-  _globals['_REPAIRSERVICE']._serialized_end=264
+  _globals['_PUBLISHRESPONSE']._serialized_start=100
+  _globals['_PUBLISHRESPONSE']._serialized_end=231
+  _globals['_REPAIRSERVICE']._serialized_start=233
+  _globals['_REPAIRSERVICE']._serialized_end=316
 # @@protoc_insertion_point(module_scope)

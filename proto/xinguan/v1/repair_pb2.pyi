@@ -47,8 +47,19 @@ class PublishResponse(_message.Message):
 
     ENTRY_FIELD_NUMBER: _builtins.int
     REPEATED_DECISION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    DELAY_MS_FIELD_NUMBER: _builtins.int
     repeated_decision: _builtins.bool
     """True when this very decision was applied before; nothing changed now."""
+    state: _builtins.str
+    """Where the record stands from now on: ACTIVE, DISPUTED, REPAIR_PENDING, TEMP_MASKED, REPAIRED,
+    EXPIRED, WITHDRAWN, QUARANTINED, NOT_SHARED or INGESTED.
+    """
+    withheld: _builtins.bool
+    """True when the record can leave no more."""
+    delay_ms: _builtins.int
+    """Milliseconds from the authority's decision to the effect."""
     @_builtins.property
     def entry(self) -> _types_pb2.Promise:
         """The repair entry in the log."""
@@ -58,10 +69,13 @@ class PublishResponse(_message.Message):
         *,
         entry: _types_pb2.Promise | None = ...,
         repeated_decision: _builtins.bool = ...,
+        state: _builtins.str = ...,
+        withheld: _builtins.bool = ...,
+        delay_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "repeated_decision", b"repeated_decision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_ms", b"delay_ms", "entry", b"entry", "repeated_decision", b"repeated_decision", "state", b"state", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,151 @@
+"""What a repair triggers besides, in its own transaction (domain-rules 4.4).
+
+- restrictions are lifted and credentials are refreshed by the rooms that keep them; they find
+  what they have to do in `consequences`, with its effective time;
+- features are tombstoned (R44): the feature engine recomputes without what is in `tombstones`;
+- values derived from the record (grades, scores) were computed with it, so those that are older
+  than the repair are withheld until a newer one is admitted. They are withheld and not flagged:
+  a flag on a grade would tell everybody that its subject was repaired;
+- whoever received the record is told to stop using it: `recalls`, see `gateway.repair.recall`.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from gateway.decision.tables import read_table
+from gateway.domain.share_state import ShareState, Standing
+from gateway.registry.periods import POLICIES
+from gateway.snapshot.snapshot import Snapshot
+from gateway.store.migration import Statements
+
+LIFT_RESTRICTIONS, REFRESH_CREDENTIALS = "LIFT_RESTRICTIONS", "REFRESH_CREDENTIALS"
+TOMBSTONE_FEATURES, RECOMPUTE, RECALL = "TOMBSTONE_FEATURES", "RECOMPUTE", "RECALL"
+STOP_USE, SUSPEND_USE, RESUME_USE = "STOP_USE", "SUSPEND_USE", "RESUME_USE"
+_UPDATED_AT = "source_updated_at"
+_REASONS = {ShareState.REPAIRED: "REPAIRED", ShareState.WITHDRAWN: "WITHDRAWN"}
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What follows from one change of standing.
+
+    Args:
+        ended: Sharing ended by a decision: the whole of domain-rules 4.4 follows.
+        recall: What recipients are told, or empty when they are told nothing.
+        reason: Class of the reason that they are told.
+    """
+
+    ended: bool
+    recall: str
+    reason: str
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return what stands in the repair's entry."""
+        ending = (LIFT_RESTRICTIONS, RECOMPUTE, REFRESH_CREDENTIALS, TOMBSTONE_FEATURES)
+        return (*(ending if self.ended else ()), *((RECALL,) if self.recall else ()))
+
+
+def consequences_of(before: Standing, after: Standing) -> Consequences:
+    """Return what follows from a change, by where the record stood and stands.
+
+    An end by date has none: recipients were told the end with the record (期限一致, M19).
+    """
+    ended = before.ended is None and after.ended in _REASONS
+    if ended and after.ended is not None:
+        return Consequences(True, STOP_USE, _REASONS[after.ended])
+    if after.ended is None and before.masked != after.masked:
+        return Consequences(False, SUSPEND_USE if after.masked else RESUME_USE, "MASKED")
+    return Consequences(False, "", "")
+
+
+@lru_cache(maxsize=1)
+def derived_products() -> tuple[str, ...]:
+    """Return the products whose values are computed from records, sorted."""
+    return tuple(sorted(read_table(POLICIES / "data", "derived_products")))
+
+
+def write(
+    tx: Statements,
+    found: Consequences,
+    *,
+    product: str,
+    record_key: str,
+    subject: str,
+    repair: int,
+    now: int,
+) -> None:
+    """Write what follows, in the transaction of the repair.
+
+    Args:
+        tx: The transaction.
+        found: What follows.
+        product: Product of the record.
+        record_key: The record.
+        subject: Its subject.
+        repair: Log index of the repair.
+        now: Unix seconds.
+    """
+    if found.ended:
+        for kind in (LIFT_RESTRICTIONS, REFRESH_CREDENTIALS):
+            tx.execute(
+                "INSERT INTO consequences (repair, kind, product, record_key, effective_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (repair, kind, product, record_key, now),
+            )
+        tx.execute(
+            "INSERT INTO tombstones (product, record_key, repair, effective_at)"
+            " VALUES (?, ?, ?, ?) ON CONFLICT (product, record_key) DO NOTHING",
+            (product, record_key, repair, now),
+        )
+        for derived in derived_products():
+            tx.execute(
+                "INSERT INTO recomputations (product, subject, since, repair) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (product, subject)"
+                " DO UPDATE SET since = excluded.since, repair = excluded.repair",
+                (derived, subject, now, repair),
+            )
+    if found.recall:
+        tx.execute(
+            "INSERT INTO recalls (repair, product, record_key, kind, reason, effective_at,"
+            " gate_clear, recipients, deliveries) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)",
+            (repair, product, record_key, found.recall, found.reason, now),
+        )
+
+
+def prepare(state: Statements, snapshot: Snapshot) -> None:
+    """Bring a snapshot in line with durable state, beyond what is sealed by record key.
+
+    Disputes are labelled (R14), and derived values that are older than a repair of their
+    subject are withheld. It runs before a snapshot serves, so also after a restore (R27).
+
+    Args:
+        state: Reads the state.
+        snapshot: An open snapshot.
+    """
+    disputes = state.execute(
+        "SELECT record_key, dispute_id FROM record_states"
+        " WHERE product = ? AND disputed = 1 AND ended IS NULL",
+        (snapshot.product,),
+    ).fetchall()
+    snapshot.label(dict(disputes))
+    marks = state.execute(
+        "SELECT subject, since FROM recomputations WHERE product = ?", (snapshot.product,)
+    ).fetchall()
+    if marks:
+        _withhold_stale(snapshot, dict(marks))
+
+
+def _withhold_stale(snapshot: Snapshot, since: dict[str, int]) -> None:
+    rows = snapshot.locate(list(since))
+    if not len(rows):
+        return
+    subject = snapshot.manifest.subject_key
+    found = snapshot.take(rows, [subject, _UPDATED_AT])
+    instants = found.column(1).cast(pa.timestamp("s", found.schema.field(1).type.tz), safe=False)
+    # A value without a time can't show that it was computed since.
+    updated = instants.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    limits = np.array([since[str(code)] for code in found.column(0).to_pylist()])
+    snapshot.withhold(rows[np.asarray(updated <= limits)])

@@ -1,0 +1,134 @@
+"""Where one record stands: what its source says, and what was decided on it since."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.domain.period import (
+    PeriodError,
+    PeriodTable,
+    Severity,
+    end_of_day,
+    lawful_period,
+)
+from gateway.domain.product import Product
+from gateway.domain.share_state import ShareState, Standing, standing_of
+from gateway.snapshot.snapshot import DISPUTE_FLAG, Snapshot
+from gateway.store.migration import Statements
+
+_WANTED = (
+    "share_state",
+    DISPUTE_FLAG,
+    "severity",
+    "determination_date",
+    "publicity_start",
+    "fulfilled_on",
+)
+_COLUMNS = "base, disputed, pending, masked, ended, dispute_id, mask_ends_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An admitted record as its source states it.
+
+    Args:
+        key: Its record key.
+        subject: Its subject's code.
+        standing: Where it stands by its source.
+        ends_at: Unix seconds at which its sharing ends; None when no date ends it.
+        repairable_from: Unix seconds from which a repair is no longer early; None when its
+            duty is still open or its period can't be computed.
+        can_be_labelled: Whether the contract has a field for 异议标注.
+    """
+
+    key: str
+    subject: str
+    standing: Standing
+    ends_at: int | None
+    repairable_from: int | None
+    can_be_labelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided on a record so far.
+
+    Args:
+        standing: Where it stands.
+        dispute_id: Number of its open dispute, or empty.
+        mask_ends_at: Unix seconds at which its mask should end, or None.
+    """
+
+    standing: Standing
+    dispute_id: str = ""
+    mask_ends_at: int | None = None
+
+
+def read_record(
+    snapshot: Snapshot, product: Product, periods: PeriodTable, key: str
+) -> Record | None:
+    """Return a record of a snapshot, or None when it has none of this key.
+
+    Args:
+        snapshot: The snapshot that is served.
+        product: Its contract.
+        periods: Numbers of the law.
+        key: The record's key.
+    """
+    rows = snapshot.rows_of([key])
+    if not len(rows):
+        return None
+    names = [name for name in _WANTED if name in snapshot.schema.names]
+    row = snapshot.take(rows[:1], [product.subject_key, *names]).to_pylist()[0]
+    return Record(
+        key=key,
+        subject=str(row[product.subject_key]),
+        standing=standing_of(row.get("share_state"), disputed=bool(row.get(DISPUTE_FLAG))),
+        ends_at=snapshot.ends_at(rows),
+        repairable_from=_repairable_from(row, product, periods),
+        can_be_labelled=DISPUTE_FLAG in product.fields and DISPUTE_FLAG in names,
+    )
+
+
+def decided(tx: Statements, product: str, key: str) -> Decided | None:
+    """Return what was decided on a record, or None when nothing was yet."""
+    row = tx.execute(
+        f"SELECT {_COLUMNS} FROM record_states WHERE product = ? AND record_key = ?",
+        (product, key),
+    ).fetchone()
+    if row is None:
+        return None
+    base, disputed, pending, masked, ended, dispute_id, mask_ends_at = row
+    standing = Standing(
+        ShareState(base),
+        disputed=bool(disputed),
+        pending=bool(pending),
+        masked=bool(masked),
+        ended=None if ended is None else ShareState(ended),
+    )
+    return Decided(standing, dispute_id, mask_ends_at)
+
+
+def is_early(record: Record, decided_at: int) -> bool:
+    """Tell whether a repair was decided before the shortest publicity was over (R22, R23)."""
+    return record.repairable_from is None or decided_at < record.repairable_from
+
+
+def _repairable_from(row: Mapping[str, Any], product: Product, periods: PeriodTable) -> int | None:
+    try:
+        period = lawful_period(
+            periods,
+            periods.basis(product.name),
+            Severity(row.get("severity") or ""),
+            determined_on=row.get("determination_date"),
+            publicity_start=row.get("publicity_start"),
+            fulfilled_on=row.get("fulfilled_on"),
+        )
+    except (PeriodError, ValueError):
+        return None
+    if period.min_end is None:
+        return None
+    if period.min_end == row.get("fulfilled_on"):  # from the day of fulfilment on, not after it
+        return end_of_day(period.min_end - dt.timedelta(days=1))
+    return end_of_day(period.min_end)
