@@ -6,7 +6,7 @@ mkdir -p "$tools"
 if [ -x "$tools/grpcurl" ]; then
   exit 0
 fi
-if command -v go >/dev/null; then
+if source tools/go.sh "$tools"; then
   echo "building grpcurl $version with go"
   GOBIN="$(cd "$tools" && pwd)" GOFLAGS= CGO_ENABLED=0 go install \
     "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$version"

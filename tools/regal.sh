@@ -7,7 +7,7 @@ mkdir -p "$tools"
 if [ -x "$tools/regal" ] && [ "$tools/regal" -nt tools/regal/go.sum ]; then
   exit 0
 fi
-if command -v go >/dev/null; then
+if source tools/go.sh "$tools"; then
   echo "building regal with go"
   (cd tools/regal && GOFLAGS=-mod=readonly CGO_ENABLED=0 go build -o "../../$tools/regal" github.com/open-policy-agent/regal)
 elif [ -n "${CI:-}" ]; then
