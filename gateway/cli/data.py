@@ -101,6 +101,8 @@ def load(
         "snapshot": loaded.snapshot.snapshot_id,
         "rows": manifest.rows,
         "quarantined": manifest.quarantined,
+        "reasons": ", ".join(f"{code}: {n}" for code, n in sorted(loaded.screened.codes.items())),
+        "quarantine": str(loaded.quarantine or ""),
         "entry": loaded.index,
     }
     show(told, as_json, title="Loaded")

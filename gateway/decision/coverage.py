@@ -2,10 +2,12 @@
 
 Read from the sources themselves: the rule table (`policies/data/rules.json`), the METADATA of
 the Rego rules, and the names of the tests beside them. A test `test_r30_..._silent...` proves
-that R30 stays silent, any other `test_r30_...` that it takes effect. For rules that run where
-records enter or change, the Python modules that name the rule are listed instead.
+that R30 stays silent, any other `test_r30_...` that it takes effect. Rules that run where records
+enter or change are proven by Python tests, marked `@pytest.mark.rule("R05", "effect")` or
+`"absence"`; the Python modules that name such a rule are listed too.
 """
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ from gateway.decision.tables import read_table
 
 KINDS = ("decision", "ingest", "state", "process", "deferred")
 ROOMS = ("gateway", "adapters", "audit")
+OUTSIDE = "process"  # `where` of a rule that people keep to, outside the program
+SIDES = ("effect", "absence")
 _ANNOTATION = re.compile(
     r"# METADATA\n# title: (?P<title>.*)\n(?:# (?!custom).*\n)*# custom:\n#   rule: (?P<rule>\w+)\n"
     r"#   code: (?P<code>\w+)\n"
@@ -84,8 +88,20 @@ class RuleRow:
 
     @property
     def proven(self) -> bool:
-        """True when a decision rule has a Rego rule and tests on both sides, or isn't one."""
-        return self.kind != "decision" or bool(self.rego and self.effect and self.absence)
+        """True when it has tests on both sides, and a Rego rule if it decides on requests.
+
+        Deferred rules wait for their issue, and what a process outside the program keeps to
+        can't be tested here; the remark says so.
+        """
+        if self.kind == "deferred" or self.where == OUTSIDE:
+            return True
+        both = bool(self.effect and self.absence)
+        return both and (self.kind != "decision" or bool(self.rego))
+
+    @property
+    def waits(self) -> bool:
+        """True when it is unproven because the issue that it names isn't resolved yet."""
+        return not self.proven and self.kind != "decision" and self.issue > 0
 
 
 def rule_rows(policies: Path, *, checkout: Path | None = None) -> tuple[RuleRow, ...]:
@@ -93,13 +109,15 @@ def rule_rows(policies: Path, *, checkout: Path | None = None) -> tuple[RuleRow,
 
     Args:
         policies: The `policies` directory.
-        checkout: Root of the source tree, to list the modules that name a rule; None to skip.
+        checkout: Root of the source tree, to read the Python tests and list the modules that
+            name a rule; None to skip both.
 
     Raises:
         ValueError: When the rule table is malformed or names an unknown kind.
     """
     rego, tests = _rego_rules(policies), _tests(policies)
     modules = {} if checkout is None else _modules(checkout)
+    marked = {} if checkout is None else _marked_tests(checkout / "tests")
     rows = []
     for rule, entry in read_table(policies / "data", "rules").items():
         words = {key: str(entry.get(key, "")) for key in _WORDS}
@@ -114,8 +132,10 @@ def rule_rows(policies: Path, *, checkout: Path | None = None) -> tuple[RuleRow,
                 measures=tuple(map(str, measures)) if isinstance(measures, list) else (),
                 issue=int(str(entry.get("issue", 0))),
                 rego=tuple(rego.get(rule, ())),
-                effect=tuple(name for name in names if "silent" not in name),
-                absence=tuple(name for name in names if "silent" in name),
+                effect=tuple(name for name in names if "silent" not in name)
+                + marked.get((rule, "effect"), ()),
+                absence=tuple(name for name in names if "silent" in name)
+                + marked.get((rule, "absence"), ()),
                 modules=tuple(modules.get(rule, ())),
             )
         )
@@ -143,6 +163,36 @@ def _tests(policies: Path) -> Mapping[str, list[str]]:
         for match in _TEST.finditer(path.read_text(encoding="utf-8")):
             found.setdefault(match[1].upper(), []).append(match[0])
     return found
+
+
+def _marked_tests(tests: Path) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Return the Python tests of each rule and side, by their marks.
+
+    Raises:
+        ValueError: When a mark is not `rule(id, side)` with constants.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for path in sorted(tests.rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "mark.rule(" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for rule, side in map(_mark, filter(_is_mark, node.decorator_list)):
+                    found.setdefault((rule, side), []).append(node.name)
+    return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}
+
+
+def _is_mark(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.rule"
+
+
+def _mark(decorator: ast.expr) -> tuple[str, str]:
+    given = decorator.args if isinstance(decorator, ast.Call) else []
+    match [arg.value for arg in given if isinstance(arg, ast.Constant)]:
+        case [str(rule), str(side)] if side in SIDES and _RULE_ID.fullmatch(rule):
+            return rule, side
+    raise ValueError("a mark reads rule(id, side): `effect` or `absence`")
 
 
 def _modules(checkout: Path) -> Mapping[str, list[str]]:

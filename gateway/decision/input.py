@@ -180,6 +180,7 @@ def _licence(facts: Facts, licence: Licence) -> Document:
         "subject_kinds": sorted(licence.subject_kinds),
         "pseudonymous": grant is not None and grant.pseudonymous,
         "minimum_subjects": 1 if grant is None else grant.minimum_subjects,
+        "provider_consented": grant is not None and bool(grant.provider_consent),
         "index": licence.index,
         "status_index": licence.status_index,
     }

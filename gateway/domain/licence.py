@@ -14,11 +14,14 @@ class Grant:
         fields: Field names that may be asked for.
         pseudonymous: True when the subject key must leave as a pseudonym of this consumer.
         minimum_subjects: Smallest portfolio that may be asked for at once.
+        provider_consent: Number of the providing department's consent to operation (R38);
+            empty when it gave none.
     """
 
     fields: frozenset[str]
     pseudonymous: bool = False
     minimum_subjects: int = 1
+    provider_consent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,8 @@ def _records(
         "source_unit": unit_name,
         "source_unit_uscc": product.manager_uscc,
         "source_batch_no": digest[:16],
-        "source_version": 1,
+        # A later import of the register is a newer version of each of its records (R07).
+        "source_version": now,
         "is_adverse": False,
         "severity": "NONE",
         "publicity_state": "PUBLIC",

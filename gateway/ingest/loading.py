@@ -10,6 +10,7 @@ from audit.journal import Transaction
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.product import Product
 from gateway.ingest.labelling import LabellingSource
+from gateway.ingest.screening import Screened, ScreeningSource
 from gateway.registry import feeds
 from gateway.registry.act import Act
 from gateway.registry.arrow_schema import arrow_schema
@@ -21,11 +22,21 @@ from gateway.store.state import State
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What was loaded: the product, its snapshot and the log index of the admission."""
+    """What was loaded.
+
+    Args:
+        product: Product name.
+        snapshot: Its snapshot.
+        index: Log index of the admission.
+        screened: Rows that came in and were held back.
+        quarantine: The file that names those held back; None when there are none.
+    """
 
     product: str
     snapshot: Snapshot
     index: int
+    screened: Screened
+    quarantine: Path | None
 
 
 def load_product(
@@ -62,19 +73,22 @@ def load_product(
         admitted.append(state.run(lambda tx: _log(tx, manifest, product, act, moment)))
 
     try:
-        source = LabellingSource(FileSource(str(path), expected=schema), product)
+        read = FileSource(str(path), expected=schema)
+        place = library.quarantine(product.name)
+        source = ScreeningSource(read, product, place, library.current(product.name))
         snapshot = library.admit_and_activate(
-            source,
+            LabellingSource(source, product),
             product,
             schema,
             now=act.now,
             as_of=moment,
-            quarantined=quarantined,
+            quarantined=lambda: quarantined + source.found.held,
             announce=announce,
         )
     except SourceError as error:
         raise InvalidRequestError("SOURCE_FAILED", f"{product.name}: {error}") from None
-    return Loaded(product.name, snapshot, admitted[0])
+    held_back = place if source.found.held else None
+    return Loaded(product.name, snapshot, admitted[0], source.found, held_back)
 
 
 def _log(tx: Transaction, manifest: Manifest, product: Product, act: Act, moment: int) -> int:

@@ -58,6 +58,7 @@ class GrantClaims(Claims):
     fields: tuple[Name, ...] = Field(min_length=1, max_length=512)
     pseudonymous: bool = False
     minimum_subjects: int = Field(default=1, ge=1, le=1_000_000)
+    provider_consent: Identifier | None = None
 
 
 class QuotaClaims(Claims):
@@ -187,7 +188,11 @@ def from_row(row: LicenceRow) -> Licence:
         ),
         grants={
             name: Grant(
-                frozenset(grant["fields"]), grant["pseudonymous"], grant["minimum_subjects"]
+                frozenset(grant["fields"]),
+                grant["pseudonymous"],
+                grant["minimum_subjects"],
+                # Licences of before this claim was known have none.
+                grant.get("provider_consent") or "",
             )
             for name, grant in claims["grants"].items()
         },

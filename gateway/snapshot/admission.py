@@ -70,7 +70,7 @@ class _Terms:
 
     now: int
     as_of: int
-    quarantined: int
+    quarantined: Callable[[], int]
     batch_rows: int
 
 
@@ -82,7 +82,7 @@ def admit(
     *,
     now: int,
     as_of: int,
-    quarantined: int,
+    quarantined: int | Callable[[], int],
     batch_rows: int = 32768,
     shareable: Rule | None = None,
     expires_at: Rule | None = None,
@@ -101,7 +101,8 @@ def admit(
         directory: Where the snapshot will be.
         now: Time of the admission, unix seconds.
         as_of: Time the source's state is of, unix seconds.
-        quarantined: Rows set aside before, for the coverage statement.
+        quarantined: Rows set aside, for the coverage statement; a function is asked once the
+            source is read to its end.
         batch_rows: Rows of a batch, a multiple of 8.
         shareable: (batch, product) to a boolean array; the ingest rules by default.
         expires_at: (batch, product) to int64 unix seconds, the first second at which the row
@@ -122,7 +123,8 @@ def admit(
     directory.parent.mkdir(parents=True, exist_ok=True)
     staging.mkdir(mode=0o700)  # records at rest are the gateway's alone
     try:
-        settled = _Terms(now, as_of, quarantined, batch_rows)
+        held_back = quarantined if callable(quarantined) else lambda: quarantined
+        settled = _Terms(now, as_of, held_back, batch_rows)
         manifest = _fill(staging, source, product, schema, rules, settled)
         _write(staging / MANIFEST, manifest.to_bytes())
         _sync(staging)
@@ -166,7 +168,7 @@ def _fill(
         rows=len(order),
         subjects=subjects,
         shareable=sum(int(part.sum()) for part in written.shareable),
-        quarantined=terms.quarantined,
+        quarantined=terms.quarantined(),
         batch_rows=terms.batch_rows,
         subject_width=subject_width,
         record_width=record_width,

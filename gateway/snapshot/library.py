@@ -2,6 +2,7 @@
 
     <directory>/<product>/<snapshot id>/    an admitted snapshot
     <directory>/<product>/current           the id of the one that is served
+    <directory>/<product>/quarantine.csv    rows that the last load held back, if any
 
 A change of `current` is one rename, by this process or another; readers notice it by the
 file's identity, which costs one `stat`. A snapshot is served only after the records that
@@ -27,7 +28,7 @@ from gateway.snapshot.errors import SnapshotDamagedError
 from gateway.snapshot.manifest import Manifest
 from gateway.snapshot.snapshot import Snapshot
 
-POINTER = "current"
+POINTER, QUARANTINE = "current", "quarantine.csv"
 _PRODUCT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 _UNFINISHED = (".admitting-", ".staging-")
@@ -112,7 +113,7 @@ class SnapshotLibrary:
         *,
         now: int,
         as_of: int,
-        quarantined: int,
+        quarantined: int | Callable[[], int],
         batch_rows: int = 32768,
         shareable: Rule | None = None,
         expires_at: Rule | None = None,
@@ -195,6 +196,10 @@ class SnapshotLibrary:
             for (name, _), snapshot in list(self._open.items()):
                 if name == product and self._prepare is not None:
                     self._prepare(snapshot)
+
+    def quarantine(self, product: str) -> Path:
+        """Return the file that names the rows which the last load of a product held back."""
+        return self._home(product) / QUARANTINE
 
     def kept(self, product: str) -> tuple[str, ...]:
         """Return the ids of all snapshots of a product that are here, sorted."""

@@ -75,9 +75,14 @@ MUTATIONS = {
     "licence.purposes": st.sampled_from([frozenset(PURPOSES), frozenset()]),
     "licence.subject_kinds": st.sampled_from([ALL_KINDS, frozenset({SubjectKind.LEGAL_ENTITY})]),
     "licence.grants.company": st.builds(
-        Grant, FIELDS.map(frozenset), _flags, st.sampled_from([1, 20, 50])
+        Grant,
+        FIELDS.map(frozenset),
+        _flags,
+        st.sampled_from([1, 20, 50]),
+        st.sampled_from(["", "CONSENT-1"]),
     ),
     "product.adverse": _flags,
+    "product.domain": st.sampled_from(["PUBLIC", "MARKET"]),
     "product.form": st.sampled_from(["RECORD", "SCORE", "VERIFY"]),
     "product.registration_code": st.sampled_from(["", "HN-1"]),
     "request.fields": FIELDS,

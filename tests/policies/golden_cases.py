@@ -133,6 +133,11 @@ def callers() -> Iterator[Case]:
     raw = agency("CREDIT_EVALUATION", "uscc", "score")
     yield case("R34", "RAW_EGRESS", raw, vary(raw, product__form="SCORE"))
     yield case("R34", "RAW_EGRESS", raw, body("ENFORCEMENT_DISCRETION", "uscc", "score"))
+    operating = vary(base, licence__kind=LicenceKind.OPERATION_AGREEMENT)
+    consented = Grant(frozenset(w.NAMES), provider_consent="CONSENT-1")
+    yield case(
+        "R38", "NO_PROVIDER_CONSENT", operating, vary(operating, licence__grants__company=consented)
+    )
 
 
 def publicity() -> Iterator[Case]:

@@ -103,7 +103,7 @@ def test_capabilities_forbid_everything_that_is_not_hermetic():
 
 
 def test_every_decision_rule_is_proven_on_both_sides():
-    rows = rule_rows(POLICIES)
+    rows = [row for row in rule_rows(POLICIES) if row.kind == "decision"]
     assert [row.rule for row in rows if not row.proven] == []
 
 

@@ -165,6 +165,21 @@ drop contains {"rule": "R34", "code": "RAW_EGRESS", "group": i} if {
 }
 
 # METADATA
+# title: A department's data is operated without that department's consent
+# custom:
+#   rule: R38
+#   code: NO_PROVIDER_CONSENT
+#   title_zh: 部门共享数据用于运营须经提供部门同意
+#   clause: "NDRC data rule 27 of 2025: data that another department shares is operated only with that department's consent."
+#   remedy: "Obtain the providing department's consent and have the authority name it in the grant."
+deny contains {"rule": "R38", "code": "NO_PROVIDER_CONSENT", "fields": []} if {
+	input.licence.kind == "OPERATION_AGREEMENT"
+	input.product.domain == "PUBLIC"
+	input.licence.covers.product
+	not input.licence.provider_consented
+}
+
+# METADATA
 # title: No field is asked for
 # custom:
 #   rule: GATE

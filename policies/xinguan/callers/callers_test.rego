@@ -111,6 +111,15 @@ test_r34_raw_egress_fires_2 if fixture.fires("RAW_EGRESS", fixture.agency, [["/f
 
 test_r34_raw_egress_silent_2 if fixture.silent("RAW_EGRESS", fixture.agency, [["/fields/-", {"class": "P1", "border": "A", "granted": true, "whitelisted": true, "minimal": true, "names": ["score"]}], ["/caller/role", "PUBLIC_BODY"], ["/licence/kind", "STATUTORY"]])
 
+# R38 NO_PROVIDER_CONSENT
+test_r38_no_provider_consent_fires if fixture.fires("NO_PROVIDER_CONSENT", fixture.agency, [["/licence/kind", "OPERATION_AGREEMENT"]])
+
+test_r38_no_provider_consent_silent if fixture.silent("NO_PROVIDER_CONSENT", fixture.agency, [["/licence/kind", "OPERATION_AGREEMENT"], ["/licence/provider_consented", true]])
+
+test_r38_no_provider_consent_silent_of_market_data if fixture.silent("NO_PROVIDER_CONSENT", fixture.agency, [["/licence/kind", "OPERATION_AGREEMENT"], ["/product/domain", "MARKET"]])
+
+test_r38_no_provider_consent_silent_without_operation if fixture.silent("NO_PROVIDER_CONSENT", fixture.agency, [])
+
 # GATE BAD_REQUEST
 test_gate_bad_request_fires if fixture.fires("BAD_REQUEST", fixture.agency, [["/fields", []]])
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gateway.decision.bundle import DEFAULT_POLICIES
@@ -44,7 +46,30 @@ def test_a_rule_without_a_test_of_its_absence_is_not_proven(tmp_path):
     after = {row.rule: row.proven for row in rule_rows(tmp_path)}
     assert (before["R30"], after["R30"]) == (False, True)
     assert not after["R32"]
-    assert after["R20"]
+
+
+def test_every_rule_is_proven_on_both_sides_or_waits_for_its_issue(rows):
+    waiting = {row.rule for row in rows.values() if not row.proven}
+    assert {rule for rule in waiting if not rows[rule].issue} == set()
+    assert not {rule for rule in waiting if rows[rule].kind == "decision"}
+
+
+def test_a_rule_outside_the_decision_is_proven_by_marked_tests(rows):
+    row = rows["R05"]
+    assert "test_a_source_that_does_not_answer_for_the_product_is_rejected" in row.effect
+    assert "test_every_unit_of_the_contract_may_deliver" in row.absence
+    assert row.proven
+    assert not replace(row, absence=()).proven
+
+
+@pytest.mark.parametrize("mark", ['"R05"', '"R05", "both"', 'rule, "effect"', '"R5", "effect"'])
+def test_a_mark_that_says_nothing_is_refused(tmp_path, mark):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_it.py").write_text(
+        f"@pytest.mark.rule({mark})\ndef test_it(): pass\n", encoding="utf-8"
+    )
+    with pytest.raises(ValueError, match="a mark reads"):
+        rule_rows(DEFAULT_POLICIES, checkout=tmp_path)
 
 
 def test_every_kind_occurs_and_no_other(rows):

@@ -96,6 +96,9 @@ def alarms(site: Site) -> list[dict]:
     return [entry for entry in site.entries() if entry["kind"] == "alarm"]
 
 
+@pytest.mark.rule("R25", "effect")
+@pytest.mark.rule("R29", "absence")
+@pytest.mark.rule("R2A", "absence")
 async def test_a_repair_says_where_the_record_stands_and_how_long_it_took(site, agency):
     subject, record = plain_record(site)
     assert record in await answer(site, agency, subject)
@@ -132,6 +135,8 @@ async def test_an_early_repair_is_applied_and_raises_an_alarm(site):
     assert new[0]["cause"] == done.entry.index
 
 
+@pytest.mark.rule("R26", "effect")
+@pytest.mark.rule("R26", "absence")
 async def test_a_mask_gives_back_exactly_what_it_covered(site, agency):
     subject, record = plain_record(site)
     masked = await publish(site, record, verdict="TEMP_MASK", origin="COURT", **COURT)
@@ -195,6 +200,9 @@ def load_grades(site: Site, path) -> None:
     load_product(site.desk.state, library, product, path, site.desk.act)
 
 
+@pytest.mark.rule("R29", "effect")
+@pytest.mark.rule("R2A", "effect")
+@pytest.mark.rule("R25", "absence")
 @pytest.mark.parametrize(
     ("claims", "rule", "code", "status"),
     [
@@ -283,6 +291,7 @@ async def test_a_subject_takes_back_what_it_declared_itself_and_nothing_else(sit
     assert record not in {key for _, key in shared_records(site, "self_declared_info")}
 
 
+@pytest.mark.rule("R27", "effect")
 async def test_states_are_applied_again_before_a_restored_gateway_serves(open_site):
     first = await open_site()
     _, masked = shared_records(first)[0]

@@ -259,6 +259,7 @@ def every_company(site: Site) -> list[str]:
     return codes
 
 
+@pytest.mark.rule("R81", "absence")
 async def test_what_arrives_stands_in_the_log_already(failing):
     member = failing.desk.enrol()
     query = failing.build(member, subjects=every_company(failing))

@@ -246,6 +246,7 @@ async def test_a_stop_of_everything_or_of_a_product(site, agency, scope):
 # --- R81: the log ---------------------------------------------------------------------------
 
 
+@pytest.mark.rule("R81", "effect")
 async def test_a_log_without_room(open_site):
     site = await open_site()
     member = site.desk.enrol()

@@ -25,6 +25,7 @@ def withheld(snapshot) -> list[str]:
     return snapshot.take(rows, ["record_id"]).column(0).to_pylist()
 
 
+@pytest.mark.rule("R27", "absence")
 def test_serves_what_was_admitted_last(tmp_path):
     library = SnapshotLibrary(tmp_path)
     assert library.current("penalty") is None
@@ -83,6 +84,7 @@ def test_sealed_records_are_sealed_before_a_snapshot_serves(tmp_path):
     assert withheld(restored.current("penalty")) == ["r03"]
 
 
+@pytest.mark.rule("R27", "effect")
 def test_a_new_snapshot_is_sealed_too(tmp_path):
     sealed = ["r03"]
     library = SnapshotLibrary(tmp_path, lambda _: sealed)
