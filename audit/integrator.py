@@ -35,7 +35,7 @@ from audit.lease import Head, drop_lease, fenced, read_head, take_lease, write_h
 from audit.merkle import leaf_hash
 from audit.note import Signer
 from audit.reader import CHECKPOINT, LogReader, unverified_checkpoint
-from audit.sequence import next_index, open_reader, read_bodies
+from audit.sequence import next_index, read_bodies
 from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle, levels, tile_counts, tile_path
 from audit.transaction import Transaction
 
@@ -95,7 +95,7 @@ class Integrator:
             (directory / _STATE).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise AuditUnavailableError("the log's directory cannot be made") from error
-        self._connection = open_reader(journal.path)
+        self._connection = journal.connect()
 
     def integrate_once(self) -> Checkpoint:
         """Integrate what was committed, at most 16,384 entries, and publish the checkpoint.

@@ -5,11 +5,11 @@ transaction of the outcome that releases them, so that a restart doesn't reset t
 """
 
 import secrets
-import sqlite3
 import threading
 from collections import OrderedDict
 
 from audit.journal import Row
+from audit.store import Reader
 from gateway.domain.errors import ExhaustedError
 from gateway.domain.licence import Licence
 from gateway.store.migration import Statements
@@ -22,7 +22,7 @@ _OTHERS_LIVE_MS = 250  # by how much several nodes may overrun a day's rows toge
 _INTO_COUNTS = "INSERT INTO row_counts (licence_id, day, writer, rows_released) VALUES"
 _ADD_TO_COUNTS = (
     "ON CONFLICT (licence_id, day, writer)"
-    " DO UPDATE SET rows_released = rows_released + excluded.rows_released"
+    " DO UPDATE SET rows_released = row_counts.rows_released + excluded.rows_released"
 )
 _OTHERS = (
     "SELECT coalesce(sum(rows_released), 0) FROM row_counts"
@@ -82,9 +82,7 @@ class LicenceQuotas:
     go it reads there.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, *, calls_per_second: int, rows_per_day: int
-    ) -> None:
+    def __init__(self, connection: Reader, *, calls_per_second: int, rows_per_day: int) -> None:
         """Use a reading connection of the state as its own.
 
         Args:
@@ -150,7 +148,7 @@ class LicenceQuotas:
     def count_row(self, licence_id: str, rows: int, now_ms: int) -> Row:
         """Return released rows as a row for the journal; see `count_rows`."""
         values = (licence_id, shanghai_day(now_ms), self._writer, rows)
-        return Row(_INTO_COUNTS, values, _ADD_TO_COUNTS)
+        return Row(_INTO_COUNTS, values, _ADD_TO_COUNTS, adds=True)
 
     def count_rows(self, tx: Statements, licence_id: str, rows: int, now_ms: int) -> None:
         """Keep released rows, in the transaction of their outcome.

@@ -1,22 +1,39 @@
-"""Eight bytes that every process on the state shares: they change after each act.
+"""Eight bytes that change after each act, so that a reader need not ask the database.
 
-A reader that sees the same number as before need not ask the database. A writer raises it
-after its commit and before it tells anyone of success, so an act that was acknowledged is seen
-by the very next look of every process. It is a hint for freshness only: whoever reads it late
+A reader that sees the same number as before need not ask. A writer raises it after its commit
+and before it tells anyone of success. It is a hint for freshness only: whoever reads it late
 or not at all (a crash between commit and raise) is set right by looking at the database at
 least every tenth of a second.
+
+    on SQLite      a file that the processes of one machine share: an act that was acknowledged
+                   is seen by the very next look of every process
+    on PostgreSQL  a number of each process, changed by notifications: of its own acts likewise,
+                   of others' acts after the time a notification takes (`postgres_signal`)
 """
 
 import mmap
 import os
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 _BYTES = 8
 
 
+class Signal(Protocol):
+    """Tells whether the state may have changed since an earlier look; thread-safe."""
+
+    def read(self) -> bytes:
+        """Return the present number; it costs well under a microsecond."""
+
+    def raise_it(self) -> None:
+        """Change the number; every reader asks the database again."""
+
+    def close(self) -> None:
+        """Stop watching."""
+
+
 class ChangeSignal:
-    """The shared number of one state database.
+    """The shared number of one SQLite state database; a `Signal`.
 
     Owner of the file: whichever process opens the state first makes it. The number is drawn
     at random at each raise, so that two processes that raise at once can't lose one another.

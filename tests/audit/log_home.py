@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit.integrator import Integrator
 from audit.journal import Journal
 from audit.note import Ed25519Signer
+from tests.stores import Place
 
 ORIGIN = "example.com/test-log"
 SIGNER = Ed25519Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"k" * 32))
@@ -20,14 +21,16 @@ class LogHome:
 
     root: Path
     now: int = 1_800_000_000
+    place: Place | None = None
     journal: Journal = field(init=False)
 
     def __post_init__(self):
         self.root.mkdir(exist_ok=True)
+        self.place = self.place or Place("sqlite", self.root / "state.sqlite3")
         self.reopen()
 
     def reopen(self):
-        self.journal = Journal(self.root / "state.sqlite3")
+        self.journal = self.place.journal()
 
     @property
     def directory(self):

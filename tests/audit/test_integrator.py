@@ -104,7 +104,7 @@ def test_pruned_rows_live_on_in_the_log(home):
     integrator = home.integrator()
     home.append(300)
     assert integrator.prune() == 300
-    with_reader = open_reader(home.journal.path)
+    with_reader = open_reader(home.place.path)
     assert read_bodies(with_reader, 0, 1000) == []
     with_reader.close()
     home.append(5, 300)
@@ -295,7 +295,7 @@ def test_a_database_restored_from_before_is_refused(home):
     integrator.close()
     home.journal.close()
     backup = home.root / "backup"
-    shutil.copy(home.journal.path, backup)
+    shutil.copy(home.place.path, backup)
     home.reopen()
     home.append(5, 5)
     integrator = home.integrator()
@@ -304,7 +304,7 @@ def test_a_database_restored_from_before_is_refused(home):
     home.journal.close()
     for path in home.root.glob("state.sqlite3*"):
         path.unlink()
-    shutil.copy(backup, home.journal.path)
+    shutil.copy(backup, home.place.path)
     home.reopen()
     home.append(5, 100)
     with pytest.raises(LogMismatchError):

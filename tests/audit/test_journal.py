@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from audit.canonical import canonical
-from audit.errors import AuditUnavailableError, EntryError
+from audit.errors import AuditUnavailableError, EntryError, StatementError
 from audit.journal import Journal
 from audit.merkle import leaf_hash
 from audit.sequence import next_index, open_reader, read_bodies
@@ -86,7 +86,7 @@ async def test_a_job_that_raises_takes_back_only_its_own_changes(journal, path):
         return_exceptions=True,
     )
     assert isinstance(results[1], KeyError)
-    assert isinstance(results[3], sqlite3.IntegrityError)
+    assert isinstance(results[3], StatementError)
     assert isinstance(results[4], RuntimeError)
     assert [results[i].index for i in (0, 2, 5)] == [0, 1, 2]
     assert [body for _, body in numbers(path)] == [canonical(entry(i)) for i in range(3)]
@@ -185,8 +185,8 @@ def test_a_file_that_is_no_database_is_refused(path):
 
 async def test_full_store_fails_the_group_and_recovers_when_there_is_room(path):
     journal = Journal(path)
-    pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
-    journal._connection.execute(f"PRAGMA max_page_count={pages + 4}").fetchone()
+    pages = journal._writer.connection.execute("PRAGMA page_count").fetchone()[0]
+    journal._writer.connection.execute(f"PRAGMA max_page_count={pages + 4}").fetchone()
     acknowledged = []
 
     async def fill():
@@ -198,7 +198,7 @@ async def test_full_store_fails_the_group_and_recovers_when_there_is_room(path):
         await fill()
     with pytest.raises(AuditUnavailableError):
         await journal.submit(lambda tx: tx.append(entry(0) | {"pad": "x" * 60_000}))
-    journal._connection.execute("PRAGMA max_page_count=100000").fetchone()
+    journal._writer.connection.execute("PRAGMA max_page_count=100000").fetchone()
     last = await journal.append(entry(1))
     assert last.index == len(acknowledged)
     journal.close()

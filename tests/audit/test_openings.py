@@ -7,7 +7,6 @@ import pytest
 from audit.commitment import Opening, check_opening, commit
 from audit.errors import ProofError
 from audit.openings import OpeningStore, who
-from audit.sequence import open_reader
 from tests.audit.log_home import body
 
 KEY = b"o" * 32
@@ -21,7 +20,7 @@ def store():
 
 @pytest.fixture
 def reader(home):
-    with contextlib.closing(open_reader(home.journal.path)) as connection:
+    with contextlib.closing(home.journal.connect()) as connection:
         yield connection
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.errors import AuditUnavailableError
+from audit.errors import AuditError, AuditUnavailableError
 from gateway.store.migration import StateVersionError
 from gateway.store.state import State
 
@@ -38,7 +38,7 @@ async def test_the_servers_way_is_the_same_transaction(tmp_path: Path) -> None:
 def test_a_reader_cannot_write(tmp_path: Path) -> None:
     state = State.open(tmp_path / "s.sqlite3")
     reader = state.connect()
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(AuditError):
         reader.execute("DELETE FROM parties")
     reader.close()
     state.close()
