@@ -30,14 +30,9 @@ _DEFINITION_S: Final = 600.0  # an index over a large table takes its time
 _IN_TRANSACTION: Final = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _LOCK: Final = "SELECT next FROM audit_sequence FOR UPDATE"
 _INSERT: Final = """
-WITH taken AS (
-    UPDATE audit_sequence SET next = next + $3 RETURNING next - $3 AS first
-), written AS (
-    INSERT INTO audit_entry (position, leaf_hash, body)
-    SELECT taken.first + given.place, given.leaf_hash, given.body
-    FROM taken, unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS given (leaf_hash, body, place)
-)
-SELECT first FROM taken
+INSERT INTO audit_entry (position, leaf_hash, body)
+SELECT $3 + given.place, given.leaf_hash, given.body
+FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS given (leaf_hash, body, place)
 """
 
 
@@ -96,16 +91,17 @@ class PostgresWriter:
     @contextmanager
     def transaction(self, *, acts: bool) -> Iterator["_Session"]:
         """Run the block as one durable transaction; see the port."""
-        connection = self._begin()
+        connection, count = self._begin()
+        session = _Session(connection, count)
         try:
-            yield _Session(connection)
+            yield session
         except BaseException:
             self._roll_back(connection)
             raise
         if connection.pgconn.transaction_status != TransactionStatus.INTRANS:
             self._roll_back(connection)
             raise StoreFailedError("the log could not be written")
-        self._commit(connection, acts=acts)
+        self._commit(connection, session.count - count, acts=acts)
 
     def close(self) -> None:
         """Forget this writer's groups and close the connection."""
@@ -122,19 +118,17 @@ class PostgresWriter:
     def _connect(self) -> Connection:
         return connect(self._address, read_only=False, lock_wait_ms=self._lock_wait_ms)
 
-    def _begin(self) -> Connection:
+    def _begin(self) -> tuple[Connection, int]:
         """Begin and take the lock; a connection that broke unseen is replaced first."""
         self._group += 1
         for last in (False, True):
             connection = self._ready()
             try:
-                _lock(connection, self._lock_wait_ms)
+                return connection, _lock(connection, self._lock_wait_ms)
             except psycopg.Error as error:
                 self._roll_back(connection)
                 if last or self._connection is not None:
                     raise AuditUnavailableError("the log is held by another writer") from error
-            else:
-                return connection
         raise AssertionError
 
     def _ready(self) -> Connection:
@@ -163,10 +157,11 @@ class PostgresWriter:
 
     # --- the commit, and what is done when nobody answers it ---
 
-    def _commit(self, connection: Connection, *, acts: bool) -> None:
+    def _commit(self, connection: Connection, appended: int, *, acts: bool) -> None:
         # One message to the server: its parts are constants and values of ours.
         text = (
-            f"INSERT INTO audit_writer (writer, done) VALUES ('{self._name}', {self._group})"
+            f"UPDATE audit_sequence SET next = next + {appended};"
+            f" INSERT INTO audit_writer (writer, done) VALUES ('{self._name}', {self._group})"
             " ON CONFLICT (writer) DO UPDATE SET done = excluded.done, at = now();"
             f"{f' NOTIFY {CHANNEL};' if acts else ''} COMMIT"
         )
@@ -212,10 +207,12 @@ class PostgresWriter:
 class _Session:
     """A `Session` of PostgreSQL."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "count")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, count: int) -> None:
         self._connection = connection
+        # Nobody else can count while this transaction has the lock; the row follows at the end.
+        self.count = count
 
     def execute(self, sql: str, params: Sequence[object] = (), /) -> Cursor:
         connection = self._connection
@@ -226,10 +223,24 @@ class _Session:
 
     def insert_bodies(self, rows: Sequence[tuple[bytes, bytes]], /) -> int:
         leaves, bodies = [row[0] for row in rows], [row[1] for row in rows]
-        found = _run(self._connection, _INSERT, (leaves, bodies, len(rows))).fetchone()
-        if found is None:
-            raise StoreFailedError("the sequencer has lost its count")
-        return int(found[0])
+        first = self.count
+        _run(self._connection, _INSERT, (leaves, bodies, first))
+        self.count = first + len(rows)
+        return first
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        connection, count = self._connection, self.count
+        _run(connection, "SAVEPOINT job", ())
+        try:
+            yield
+            # Refused where the block passed over the error of a statement.
+            _run(connection, "RELEASE job", ())
+        except BaseException as error:
+            if self.intact() and not isinstance(error, StoreFailedError):
+                _run(connection, "ROLLBACK TO job; RELEASE job", ())
+                self.count = count
+            raise
 
     def intact(self) -> bool:
         return self._connection.pgconn.transaction_status in _IN_TRANSACTION
@@ -310,8 +321,8 @@ def _run(connection: Connection, text: str, params: Sequence[object]) -> Cursor:
     return cursor
 
 
-def _lock(connection: Connection, wait_ms: int) -> None:
-    """Begin a transaction as the only writer.
+def _lock(connection: Connection, wait_ms: int) -> int:
+    """Begin a transaction as the only writer; return how many entries there are.
 
     Raises:
         psycopg.Error: It can't be had in time.
@@ -319,7 +330,12 @@ def _lock(connection: Connection, wait_ms: int) -> None:
     usual_s = connection.limit_s
     connection.limit_s = usual_s + wait_ms / 1000
     try:
-        connection.execute(f"BEGIN; {_LOCK}")
+        cursor = connection.execute(f"BEGIN; {_LOCK}")
+        cursor.nextset()
+        row = cursor.fetchone()
+        if row is None:
+            raise psycopg.DataError("the sequencer has lost its count")
+        return int(row[0])
     finally:
         connection.limit_s = usual_s
 

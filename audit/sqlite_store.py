@@ -222,6 +222,19 @@ class _Session:
             raise StoreFailedError("the sequencer gave no index")
         return last - len(rows)
 
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        execute = self._connection.execute
+        execute("SAVEPOINT job")
+        try:
+            yield
+            execute("RELEASE job")
+        except BaseException as error:
+            if self.intact() and not isinstance(error, StoreFailedError):
+                execute("ROLLBACK TO job")
+                execute("RELEASE job")
+            raise
+
     def intact(self) -> bool:
         return self._connection.in_transaction
 

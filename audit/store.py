@@ -82,9 +82,12 @@ class Session(Protocol):
         """Run one statement.
 
         Raises:
-            StatementError: It was refused; back to the savepoint, and the rest may go on.
+            StatementError: It was refused; leave the savepoint by it, and the rest may go on.
             StoreFailedError: The transaction is lost.
         """
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Take back what the block did when it is left by an exception, and no more."""
 
     def insert_bodies(self, rows: Sequence[tuple[bytes, bytes]], /) -> int:
         """Insert entries and return the index of the first.

@@ -157,16 +157,14 @@ def _append_all(session: Session, transaction: Transaction, together: list[Work]
     """
     if not together:
         return
-    session.execute("SAVEPOINT together")
     try:
-        _insert_all(session, together)
+        with session.savepoint():
+            _insert_all(session, together)
     except Exception as error:
         _require_intact(session, error)
         # One of them is refused, a replayed key for example: each is tried alone.
-        session.execute("ROLLBACK TO together")
         for work in together:
             _run_job(session, transaction, work)
-    session.execute("RELEASE together")
     together.clear()
 
 
@@ -196,18 +194,14 @@ def _insert_all(session: Session, together: Sequence[Work]) -> None:
 
 
 def _run_job(session: Session, transaction: Transaction, work: Work) -> None:
-    session.execute("SAVEPOINT job")
     try:
-        if work.job is None:
-            work.result = transaction.append_body(work.body)
-        else:
-            work.result = work.job(transaction)
-        # Refused where the job passed over the error of a statement on PostgreSQL.
-        session.execute("RELEASE job")
+        with session.savepoint():
+            if work.job is None:
+                work.result = transaction.append_body(work.body)
+            else:
+                work.result = work.job(transaction)
     except BaseException as error:
         _require_intact(session, error)
-        session.execute("ROLLBACK TO job")
-        session.execute("RELEASE job")
         # Futures refuse to carry StopIteration.
         work.error = RuntimeError("job") if isinstance(error, StopIteration) else error
 

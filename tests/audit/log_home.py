@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit.integrator import Integrator
 from audit.journal import Journal
 from audit.note import Ed25519Signer
+from audit.store import Reader
 from tests.stores import Place
 
 ORIGIN = "example.com/test-log"
@@ -23,6 +24,7 @@ class LogHome:
     now: int = 1_800_000_000
     place: Place | None = None
     journal: Journal = field(init=False)
+    readers: list[Reader] = field(default_factory=list)
 
     def __post_init__(self):
         self.root.mkdir(exist_ok=True)
@@ -37,7 +39,15 @@ class LogHome:
         return self.root / "log"
 
     def integrator(self, **more):
-        return Integrator(self.journal, self.directory, ORIGIN, SIGNER, lambda: self.now, **more)
+        made = Integrator(self.journal, self.directory, ORIGIN, SIGNER, lambda: self.now, **more)
+        self.readers.append(made._connection)
+        return made
+
+    def close(self):
+        """Close what tests leave open, as the end of a process would."""
+        for reader in self.readers:
+            reader.close()
+        self.journal.close()
 
     def append(self, count, start=0):
         bodies = [body(start + number) for number in range(count)]

@@ -55,7 +55,7 @@ def test_another_key_or_another_entry_does_not_unseal(home, store, reader):
     home.journal.run(lambda tx: tx.execute("UPDATE audit_opening SET entry = entry + 1"))
     with pytest.raises(ProofError):
         store.openings(reader, index + 1)
-    home.journal.run(lambda tx: tx.execute("UPDATE audit_opening SET sealed = x'00'"))
+    home.journal.run(lambda tx: tx.execute("UPDATE audit_opening SET sealed = ?", (b"\0",)))
     with pytest.raises(ProofError):
         store.openings(reader, index + 1)
 
