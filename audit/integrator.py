@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from audit.checkpoint import Checkpoint, sign_checkpoint
-from audit.durable import DurableFiles, SyncFailedError
+from audit.durable import DurableFiles, SyncFailedError, locked
 from audit.edge import Edge, Growth, grow
 from audit.errors import (
     AuditUnavailableError,
@@ -43,6 +43,7 @@ LEASE_S: Final = 30
 # Bounds memory and the time of one pass: at 700 bytes an entry this is about 12 MB.
 MAX_ENTRIES: Final = 16_384
 _STATE: Final = ".state"
+_LOCK: Final = ".state/lock"
 _TREE_STATE: Final = ".state/treeState"
 _PRUNED_AT_ONCE: Final = 10_000
 
@@ -288,11 +289,19 @@ class Integrator:
 
     def _publish_note(self, head: Head) -> None:
         if head.checkpoint:
-            self._journal.run(
-                lambda tx: fenced(
-                    tx, self._token, head, lambda: self._replace(CHECKPOINT, head.checkpoint)
-                )
-            )
+            self._journal.run(lambda tx: fenced(tx, self._token, head, lambda: self._show(head)))
+
+    def _show(self, head: Head) -> None:
+        """Replace the published note, never by an older one.
+
+        A database server frees the lock of a session that it takes for dead. Whoever slept here
+        with such a session wakes unfenced, so the directory has a lock of its own.
+        """
+        with locked(self._directory / _LOCK):
+            published = self._published()
+            if published is not None and published.size > head.size:
+                raise LeaseLostError("another integrator went on")
+            self._replace(CHECKPOINT, head.checkpoint)
 
     def _replace(self, name: str, data: bytes) -> None:
         with DurableFiles(self._directory, self._directory / _STATE) as files:

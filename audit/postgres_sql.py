@@ -77,6 +77,8 @@ def translate(sql: str) -> str:
             made.append(token)
         bare.append(" " if token[0] in "'\"" else token)
     outside = "".join(bare)
+    if defines:
+        outside = _TABLE_OPTIONS.sub(")", outside)
     if _NOT_PORTABLE.search(outside) or re.search(r"(?<!:):[A-Za-z]", outside):
         raise ValueError("a word or a parameter is not of the portable dialect")
     text = "".join(made)
