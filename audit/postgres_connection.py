@@ -49,7 +49,7 @@ class _BoolDumper(Dumper):
 
     oid = _INT8
 
-    def dump(self, obj: bool) -> bytes:  # noqa: FBT001 - psycopg's signature
+    def dump(self, obj: bool) -> bytes:
         return b"1" if obj else b"0"
 
 

@@ -44,12 +44,16 @@ def make_tables(connection: Connection) -> None:
         ).fetchone()
         if known is None:
             connection.execute(_SCHEMA)
-        row = connection.execute("SELECT version FROM audit_schema").fetchone()
-        if row is None or row[0] != SCHEMA_VERSION:
-            raise AuditUnavailableError("the state database has another version of the log")
+        _require_version(connection)
         connection.execute(_FORGET)
     except BaseException:
         if not connection.closed:
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _require_version(connection: Connection) -> None:
+    row = connection.execute("SELECT version FROM audit_schema").fetchone()
+    if row is None or row[0] != SCHEMA_VERSION:
+        raise AuditUnavailableError("the state database has another version of the log")

@@ -63,19 +63,19 @@ def translate(sql: str) -> str:
     made: list[str] = []
     bare: list[str] = []  # what stands outside of literals and quoted names
     count = 0
-    for place, token in enumerate(tokens):
-        if token == "?":
+    for place, word in enumerate(tokens):
+        if word == "?":
             count += 1
             made.append(f"${count}")
-        elif token in ("'", '"', "$", "`"):
+        elif word in ("'", '"', "$", "`"):
             raise ValueError("a literal has no end, or a character is not of the portable dialect")
-        elif token == ";" and any(not rest.isspace() for rest in tokens[place + 1 :]):
+        elif word == ";" and any(not rest.isspace() for rest in tokens[place + 1 :]):
             raise ValueError("one statement at a time")
-        elif defines and token.upper() in _TYPES:
-            made.append(_TYPES[token.upper()])
+        elif defines and word.upper() in _TYPES:
+            made.append(_TYPES[word.upper()])
         else:
-            made.append(token)
-        bare.append(" " if token[0] in "'\"" else token)
+            made.append(word)
+        bare.append(" " if word[0] in "'\"" else word)
     outside = "".join(bare)
     if defines:
         outside = _TABLE_OPTIONS.sub(")", outside)

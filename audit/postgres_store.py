@@ -17,7 +17,7 @@ from typing import Final
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from audit.errors import AuditUnavailableError, StoreFailedError
+from audit.errors import AuditUnavailableError, StatementError, StoreFailedError
 from audit.postgres_address import Address
 from audit.postgres_connection import Connection, connect, is_lost, told
 from audit.postgres_schema import make_tables
@@ -207,10 +207,13 @@ class PostgresWriter:
 class _Session:
     """A `Session` of PostgreSQL."""
 
-    __slots__ = ("_connection", "count")
+    __slots__ = ("_connection", "_unused", "count")
 
     def __init__(self, connection: Connection, count: int) -> None:
         self._connection = connection
+        # A savepoint comes with the lock; what nobody used yet need not be set again, and none
+        # need be released at the end: each message to the server costs a group its time.
+        self._unused = True
         # Nobody else can count while this transaction has the lock; the row follows at the end.
         self.count = count
 
@@ -231,15 +234,16 @@ class _Session:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         connection, count = self._connection, self.count
-        _run(connection, "SAVEPOINT job", ())
+        if not self._unused:
+            _run(connection, "RELEASE job; SAVEPOINT job", ())
+        self._unused = False
         try:
             yield
-            # Refused where the block passed over the error of a statement.
-            _run(connection, "RELEASE job", ())
+            _require_no_error(connection)
         except BaseException as error:
             if self.intact() and not isinstance(error, StoreFailedError):
-                _run(connection, "ROLLBACK TO job; RELEASE job", ())
-                self.count = count
+                _run(connection, "ROLLBACK TO job", ())
+                self._unused, self.count = True, count
             raise
 
     def intact(self) -> bool:
@@ -321,6 +325,16 @@ def _run(connection: Connection, text: str, params: Sequence[object]) -> Cursor:
     return cursor
 
 
+def _require_no_error(connection: Connection) -> None:
+    """Check that no statement was refused.
+
+    Raises:
+        StatementError: One was, and the block that ran it passed over that.
+    """
+    if connection.pgconn.transaction_status == TransactionStatus.INERROR:
+        raise StatementError("the block passed over the error of a statement")
+
+
 def _lock(connection: Connection, wait_ms: int) -> int:
     """Begin a transaction as the only writer; return how many entries there are.
 
@@ -330,7 +344,7 @@ def _lock(connection: Connection, wait_ms: int) -> int:
     usual_s = connection.limit_s
     connection.limit_s = usual_s + wait_ms / 1000
     try:
-        cursor = connection.execute(f"BEGIN; {_LOCK}")
+        cursor = connection.execute(f"BEGIN; {_LOCK}; SAVEPOINT job")
         cursor.nextset()
         row = cursor.fetchone()
         if row is None:

@@ -160,7 +160,7 @@ def _append_all(session: Session, transaction: Transaction, together: list[Work]
     try:
         with session.savepoint():
             _insert_all(session, together)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - each is tried again, and told then
         _require_intact(session, error)
         # One of them is refused, a replayed key for example: each is tried alone.
         for work in together:
@@ -200,7 +200,7 @@ def _run_job(session: Session, transaction: Transaction, work: Work) -> None:
                 work.result = transaction.append_body(work.body)
             else:
                 work.result = work.job(transaction)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - handed to the caller
         _require_intact(session, error)
         # Futures refuse to carry StopIteration.
         work.error = RuntimeError("job") if isinstance(error, StopIteration) else error

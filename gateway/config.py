@@ -137,7 +137,7 @@ class Files(_Table):
     """Names of the deployment's files, relative to its directory."""
 
     state: FileName = "state/state.sqlite3"
-    state_password: FileName = "keys/state.password"
+    state_password: FileName = "keys/state.password"  # noqa: S105 - a file's name
     log: FileName = "log"
     snapshots: FileName = "snapshots"
     server_key: FileName = "identity/server.key"

@@ -1,7 +1,7 @@
 """Founding a deployment: every key drawn, every directory made, nothing ever overwritten."""
 
-from dataclasses import dataclass, field
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 

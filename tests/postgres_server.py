@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 import warnings
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -50,6 +50,21 @@ class PostgresServer:
             rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE usename = %s", (user,))
             for (pid,) in rows.fetchall():
                 os.kill(pid, signal.SIGKILL)
+
+    @contextmanager
+    def hung(self, user):
+        """Let the sessions of a user stand still, as on a machine that swaps or a cut network."""
+        with self.admin() as admin:
+            rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE usename = %s", (user,))
+            pids = [pid for (pid,) in rows.fetchall()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def stop(self, mode="immediate"):
         self._control("-m", mode, "stop")
