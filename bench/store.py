@@ -182,9 +182,8 @@ def show(results: dict[str, Any]) -> None:
                 f" {got['p50_ms']:.1f} ms, p99 {got['p99_ms']:.1f} ms, {got['cpu_us']:.0f} us CPU"
             )
     together = results["postgres_two_processes_per_s"]
-    print(
-        f"{'postgres: two processes, append':<33}{together:>9,.0f} /s     {together / baseline:>9.2f}"
-    )
+    ratio = together / baseline
+    print(f"{'postgres: two processes, append':<33}{together:>9,.0f} /s     {ratio:>9.2f}")
     told = results["postgres_told"]
     print(
         f"postgres: another process is told {told['p50_ms']:.1f} ms after the acknowledgement,"

@@ -8,9 +8,10 @@ import secrets
 import threading
 from collections import OrderedDict
 
+from audit.errors import AuditError
 from audit.journal import Row
 from audit.store import Reader
-from gateway.domain.errors import ExhaustedError
+from gateway.domain.errors import ExhaustedError, UnavailableError
 from gateway.domain.licence import Licence
 from gateway.store.migration import Statements
 
@@ -177,13 +178,26 @@ class LicenceQuotas:
         key = (licence_id, day)
         read_at, rows = self._others.get(key, (0, 0))
         if not 0 <= now_ms - read_at < _OTHERS_LIVE_MS:
-            found = self._connection.execute(_OTHERS, (licence_id, day, self._writer)).fetchone()
-            rows = int(found[0])
+            rows = self._read_others(licence_id, day)
             self._others.pop(key, None)
             self._others[key] = (now_ms, rows)
             if len(self._others) > _REMEMBERED_LICENCES:
                 self._others.popitem(last=False)
         return rows
+
+    def _read_others(self, licence_id: str, day: int) -> int:
+        """Read what other writers let go.
+
+        Raises:
+            UnavailableError: `AUDIT_UNAVAILABLE`; without the count nothing leaves.
+        """
+        try:
+            found = self._connection.execute(_OTHERS, (licence_id, day, self._writer)).fetchone()
+        except AuditError:
+            raise UnavailableError(
+                "AUDIT_UNAVAILABLE", "the gateway's state can't be read now"
+            ) from None
+        return int(found[0])
 
     def _take(self, licence_id: str, day: int, rows: int) -> None:
         """Add rows to a day; a request may still count on the day before, none on older ones."""

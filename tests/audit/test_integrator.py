@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.durable import locked
 from audit.errors import (
     AuditUnavailableError,
     LeaseHeldError,
@@ -147,6 +148,27 @@ def test_one_that_slept_through_its_lease_and_wakes_late_publishes_nothing(besid
         with pytest.raises(LeaseHeldError):
             sleeper.integrate_once()
         fresh.journal.close()
+
+
+def test_one_that_wakes_inside_its_fence_never_shows_an_older_tree(home):
+    """A server frees the lock of a session that it takes for dead; the directory's lock holds."""
+    sleeper, other = home.integrator(), home.integrator()
+    home.append(5)
+    sleeper.integrate_once()
+    old = sleeper._head
+    home.append(5, 5)
+    home.now += LEASE_S + 1
+    other.integrate_once()
+    with pytest.raises(LeaseLostError):
+        sleeper._show(old)
+    assert LogReader(home.directory, VKEY).checkpoint().size == 10
+    home.append(1, 10)
+    with locked(home.directory / ".state/lock"), pytest.raises(AuditUnavailableError):
+        other.integrate_once()
+    assert LogReader(home.directory, VKEY).checkpoint().size == 10
+    other.integrate_once()
+    assert LogReader(home.directory, VKEY).checkpoint().size == 11
+    assert verify_log(home.directory, VKEY).problems == ()
 
 
 def test_two_threads_of_one_integrator_take_turns(home):
