@@ -4,13 +4,16 @@ A reader that sees the same number as before need not ask the database. A writer
 after its commit and before it tells anyone of success, so an act that was acknowledged is seen
 by the very next look of every process. It is a hint for freshness only: whoever reads it late
 or not at all (a crash between commit and raise) is set right by looking at the database at
-least every tenth of a second.
+least every tenth of a second. It is read through a mapping and written through the file, so that
+a process that waits for a change is woken by the system.
 """
 
 import mmap
 import os
 from pathlib import Path
 from typing import Self
+
+from gateway.store.file_watch import FileWatch
 
 _BYTES = 8
 
@@ -22,8 +25,10 @@ class ChangeSignal:
     at random at each raise, so that two processes that raise at once can't lose one another.
     """
 
-    def __init__(self, shared: mmap.mmap) -> None:
-        """Keep an open mapping; use `open`."""
+    def __init__(self, path: Path, descriptor: int, shared: mmap.mmap) -> None:
+        """Keep an open file and its mapping; use `open`."""
+        self._path = path
+        self._descriptor = descriptor
         self._shared = shared
 
     @classmethod
@@ -40,9 +45,10 @@ class ChangeSignal:
         try:
             if os.fstat(descriptor).st_size < _BYTES:
                 os.ftruncate(descriptor, _BYTES)
-            return cls(mmap.mmap(descriptor, _BYTES))
-        finally:
+            return cls(path, descriptor, mmap.mmap(descriptor, _BYTES, access=mmap.ACCESS_READ))
+        except BaseException:
             os.close(descriptor)
+            raise
 
     def read(self) -> bytes:
         """Return the present number."""
@@ -50,8 +56,13 @@ class ChangeSignal:
 
     def raise_it(self) -> None:
         """Change the number; every reader asks the database again."""
-        self._shared[:] = os.urandom(_BYTES)
+        os.pwrite(self._descriptor, os.urandom(_BYTES), 0)
+
+    def watch(self) -> FileWatch | None:
+        """Return what wakes its owner at each raise; None where the system can't."""
+        return FileWatch.open(self._path)
 
     def close(self) -> None:
         """Unmap the file."""
         self._shared.close()
+        os.close(self._descriptor)
