@@ -64,6 +64,7 @@ def _address(text: str) -> str:
 
 FileName = Annotated[str, AfterValidator(_inside_deployment)]
 Address = Annotated[str, AfterValidator(_address)]
+NodeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
 
 
 class _Table(BaseModel):
@@ -140,7 +141,7 @@ class Settings(_Table):
     """All settings of one deployment."""
 
     profile: Profile = Field(default=Profile.STANDARD, strict=False)
-    node: str = Field(default="node-1", pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")
+    node: NodeName = "node-1"
     operator: str = ""  # party id of the organisation that runs the gateway
     server: Server = Server()
     replicas: Replicas = Replicas()

@@ -31,6 +31,7 @@ from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import Doors, add_services
+from gateway.registry.call_rate import CallRate
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.quotas import LicenceQuotas
 from gateway.registry.registry import Registry
@@ -198,8 +199,14 @@ class Gateway:
         self._closing.append(registry.close)
         reader = self._state.connect()
         self._closing.append(reader.close)
+        rate = CallRate.open(self._deployment.state_path.with_suffix(".calls"))
+        self._closing.append(rate.close)
         quotas = LicenceQuotas(
-            reader, calls_per_second=limits.calls_per_second, rows_per_day=limits.rows_per_day
+            reader,
+            calls_per_second=limits.calls_per_second,
+            rows_per_day=limits.rows_per_day,
+            rate=rate,
+            places=self._replica.places,
         )
         decider = Decider(
             engine,

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from gateway.domain.errors import ExhaustedError
 from gateway.domain.licence import Quotas
 from gateway.domain.vocabulary import Role
-from gateway.registry.quotas import CallRate, LicenceQuotas, shanghai_day
+from gateway.registry.call_rate import CallRate
+from gateway.registry.quotas import LicenceQuotas, shanghai_day
 from tests.simulator import NOW, make_caller, make_licence, make_product
 
 MS = 1_000
