@@ -164,8 +164,10 @@ class Membership:
         """Renew until cancelled; take the lease anew when it was lost."""
         pause_s = self._term_ms / 3000
         while True:
+            # Not wait_for: it may swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._soon.wait()
             self._soon.clear()
             try:
                 await self._renew_or_recover()

@@ -161,9 +161,8 @@ class Rounds:
         self._state.signal.raise_it()
         wait_s = 2 * self._term_s + self._gate_wait_s + UNWIND_S
         try:
-            await asyncio.wait_for(
-                self._until(self._waiting, number, lambda: self._cleared), wait_s
-            )
+            async with asyncio.timeout(wait_s):
+                await self._until(self._waiting, number, lambda: self._cleared)
         except TimeoutError:
             raise UnavailableError(
                 "REPLICA_UNCONFIRMED",

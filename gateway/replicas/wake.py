@@ -30,8 +30,10 @@ class Wake:
         if self._watch is None:
             await self._look(longest_s)
         else:
+            # Not wait_for: it may swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._event.wait(), longest_s)
+                async with asyncio.timeout(longest_s):
+                    await self._event.wait()
         self._event.clear()
 
     def close(self) -> None:
@@ -50,7 +52,8 @@ class Wake:
         end = self._loop.time() + longest_s
         while self._loop.time() < end:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._event.wait(), _LOOK_EVERY_S)
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._event.wait()
             present = self._signal.read()
             if self._event.is_set() or present != self._seen:
                 self._seen = present
