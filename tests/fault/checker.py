@@ -1,4 +1,4 @@
-"""Looks for a record, or a value derived from it, that a client got after its repair was acknowledged.
+"""Looks for what a client got after its repair was acknowledged: a record, or a derived value.
 
 What it works from is what clients saw, and nothing of the gateways' own: batches with the moment
 of their arrival and the log index that was promised for them, and acknowledgements with the moment

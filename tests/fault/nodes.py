@@ -147,13 +147,14 @@ class Node:
         program = [str(Path(sys.executable).parent / "xinguan")]
         if self._mutant:
             program = [sys.executable, "-c", _PROGRAM.format(name=self._mutant)]
-        self._process = await asyncio.create_subprocess_exec(
-            *program,
-            *words,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=(self.home / f"{self.name}.log").open("ab"),
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "proto")])},
-        )
+        with (self.home / f"{self.name}.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *program,
+                *words,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "proto")])},
+            )
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), 60)
         self.address = json.loads(line)["listening"]

@@ -108,7 +108,7 @@ async def publish_all(run: Run, origin: Origin, verdict: Verdict) -> None:
             run.recent.append(record)
             # The other node at once, for the very record: the sharpest question there is.
             other = run.nodes[1 - number]
-            product = PENALTY if run.dice.random() < 0.7 else GRADE  # noqa: PLR2004 - a share
+            product = PENALTY if run.dice.random() < 0.7 else GRADE
             with suppress(grpc.aio.AioRpcError):
                 run.take(
                     await ask(asking[1 - number], other.name, run.site, product, [record.subject])
@@ -125,7 +125,7 @@ async def ask_always(run: Run, node: Node) -> None:
         while not run.done:
             some = run.dice.sample(run.site.records, 40)
             subjects = {one.subject for one in (*list(run.recent)[-20:], *some)}
-            product = PENALTY if run.dice.random() < 0.6 else GRADE  # noqa: PLR2004 - a share
+            product = PENALTY if run.dice.random() < 0.6 else GRADE
             try:
                 run.take(await ask(channel, node.name, run.site, product, sorted(subjects)))
             except (grpc.aio.AioRpcError, IndexError) as error:
@@ -142,7 +142,7 @@ async def stream_always(run: Run, node: Node) -> None:
         while not run.done:
             got: list[Delivery] = []
             try:
-                product = PENALTY if run.dice.random() < 0.8 else GRADE  # noqa: PLR2004 - a share
+                product = PENALTY if run.dice.random() < 0.8 else GRADE
                 await stream(channel, node.name, run.site, product, got)
             except grpc.aio.AioRpcError as error:
                 run.failed(error)
