@@ -58,7 +58,7 @@ def take_name(directory: Path, name: str) -> NodeName:
         before = os.pread(handle, _HOLDER_BYTES, 0).decode("ascii", "replace")
         holder = secrets.token_hex(_HOLDER_BYTES // 2)
         os.pwrite(handle, holder.encode(), 0)
-        return NodeName(name, holder, before, _place(directory), handle)
+        return NodeName(name, holder, before, place_of(directory), handle)
     except BaseException:
         os.close(handle)
         raise
@@ -113,7 +113,7 @@ def _path(directory: Path, name: str) -> Path:
     return directory / f"node-{name}.lock"
 
 
-def _place(directory: Path) -> str:
+def place_of(directory: Path) -> str:
     """Return the directory's own name, drawn by whichever process comes first."""
     path = directory / "place"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -25,17 +25,16 @@ import structlog
 from audit.errors import AuditUnavailableError
 from gateway.domain.errors import UnavailableError, XinguanError
 from gateway.release.gate import UNWIND_S, Gate, Hold
-from gateway.replicas import lease
+from gateway.replicas.bystander import unconfirmed
 from gateway.replicas.changes import Change, newest, read_changes
+from gateway.replicas.lease_watch import LeaseWatch
 from gateway.replicas.membership import Membership
-from gateway.replicas.node_name import is_dead
 from gateway.replicas.wake import Wake
 from gateway.store.state import State
 
 _log = structlog.get_logger(__name__)
 _IDLE_S = 0.1  # the bound for a change whose process died before it raised the signal
 _BUSY_S = 0.02
-_SLACK = 1.05  # of a term: a waiter's clock may run faster than the holder's
 
 
 class Effect(Protocol):
@@ -61,14 +60,6 @@ class _Round:
     number: int
     began: float = field(default_factory=time.monotonic)
     done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Sighting:
-    """A lease as it was when its renewal number last rose, and when that was seen."""
-
-    row: lease.Lease
-    at: float
 
 
 class Rounds:
@@ -102,11 +93,11 @@ class Rounds:
         self._gate = gate
         self._effect = effect
         self._membership = membership
-        self._directory = directory
         self._gate_wait_s = gate_wait_ms / 1000
         self._shared_wait_s = shared_gate_wait_ms / 1000
         self._term_s = term_ms / 1000
         self._connection = state.connect()
+        self._watch = LeaseWatch(state, self._connection, directory, membership.place)
         self._wake = Wake(state)
         self._rounds: deque[_Round] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,7 +105,6 @@ class Rounds:
         self._confirmed = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._reaching: list[tuple[int, asyncio.Future[None]]] = []
-        self._sightings: dict[str, _Sighting] = {}
         self._failing_since: float | None = None
 
     @property
@@ -131,7 +121,7 @@ class Rounds:
     @property
     def others(self) -> Collection[str]:
         """The places that other processes serve from, as last seen."""
-        return {seen.row.place for seen in self._sightings.values()}
+        return self._watch.places
 
     def begin(self, number: int) -> None:
         """Start from a number; every snapshot is still to be opened."""
@@ -142,7 +132,7 @@ class Rounds:
         while True:
             await self._wake.wait(_BUSY_S if self._waiting else _IDLE_S)
             self._look()
-            await self._take_away_expired()
+            await self._watch.take_away_expired()
 
     async def reach(self, number: int) -> None:
         """Return once every change up to a number has taken effect here."""
@@ -164,10 +154,7 @@ class Rounds:
             async with asyncio.timeout(wait_s):
                 await self._until(self._waiting, number, lambda: self._cleared)
         except TimeoutError:
-            raise UnavailableError(
-                "REPLICA_UNCONFIRMED",
-                "the change stands, but not every process has confirmed it; publish it again",
-            ) from None
+            raise unconfirmed() from None
 
     def close(self) -> None:
         """Stop; nothing waits any more."""
@@ -230,7 +217,7 @@ class Rounds:
         task.add_done_callback(self._tasks.discard)
 
     async def _drained(self, one: _Round, held: set[Hold]) -> None:
-        wait_s = min(self._gate_wait_s, self._shared_wait_s if self._sightings else 1e9)
+        wait_s = min(self._gate_wait_s, self._shared_wait_s if self._watch.any else 1e9)
         while not one.done:
             try:
                 await self._gate.drain(held, wait_s)
@@ -246,7 +233,7 @@ class Rounds:
             self._applied = self._rounds.popleft().number
         _wake(self._reaching, self._applied)
         try:
-            rows = self._sight()
+            rows = self._watch.look(self._membership.name)
         except (sqlite3.Error, AuditUnavailableError) as error:
             _log.error("leases_not_read", type=type(error).__name__)
             return
@@ -255,37 +242,6 @@ class Rounds:
             self._membership.confirm_soon()
         self._cleared = max(self._cleared, min([self._applied, *(row.applied for row in rows)]))
         _wake(self._waiting, self._cleared)
-
-    def _sight(self) -> Sequence[lease.Lease]:
-        """Look at the leases of others, and note when each was last seen to be renewed."""
-        # Read before the clock: a lease counts as renewed later than it was, never earlier.
-        rows = [
-            row for row in lease.read_leases(self._connection) if row.node != self._membership.name
-        ]
-        now, before = time.monotonic(), self._sightings
-        self._sightings = {}
-        for row in rows:
-            seen = before.get(row.node)
-            same = seen is not None and (seen.row.token, seen.row.beat) == (row.token, row.beat)
-            self._sightings[row.node] = seen if seen and same else _Sighting(row, now)
-        return rows
-
-    async def _take_away_expired(self) -> None:
-        now = time.monotonic()
-        for seen in list(self._sightings.values()):
-            row = seen.row
-            expired = now - seen.at > row.term_ms / 1000 * _SLACK
-            dead = row.place == self._membership.place and is_dead(
-                self._directory, row.node, row.holder
-            )
-            if not expired and not dead:
-                continue
-            try:
-                gone = await self._state.submit(lambda tx, row=row: lease.take_away(tx, row))  # type: ignore[misc]  # the default binds the loop's row
-            except AuditUnavailableError:
-                continue
-            if gone:
-                _log.warning("lease_taken_away", node=row.node, dead=dead)
 
 
 def _wake(waiting: list[tuple[int, asyncio.Future[None]]], reached: int) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from gateway.domain.errors import UnavailableError
 from gateway.replicas import changes, lease
+from gateway.replicas.bystander import Bystander, is_served
+from gateway.store.state import State
 from tests.gateway.replicas.conftest import TERM_MS, Clock, Process
 
 TERM_S = TERM_MS / 1000
@@ -210,3 +212,24 @@ async def test_numbers_rise_without_gaps_and_old_changes_are_dropped(home, monke
     assert [change.number for change in found] == [9, 10, 11, 12]
     connection.close()
     await one.end()
+
+
+async def test_a_process_that_serves_nothing_waits_for_those_that_do(home):
+    one = await Process(home, "a.1").join()
+    state = State.open(home / "state.sqlite3")
+    assert is_served(state)
+    desk = Bystander(state, home, longest_s=0.2)
+    number = await one.change()
+    await desk.clear(number)
+    assert one.effect.flipped == [number]
+    one.effect.failing = True
+    with pytest.raises(UnavailableError) as caught:
+        await desk.clear(await one.change())
+    assert caught.value.code == "REPLICA_UNCONFIRMED"
+    await one.freeze()
+    one.name.release()
+    await desk.clear(await one.change())  # it is dead
+    assert not is_served(state)
+    one.rounds.close()
+    one.state.close()
+    state.close()
