@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 from arrow_flight import flight_pb2
 from gateway.demo.stage import Stage, set_stage
+from gateway.deployment import Deployment
 from gateway.ingest.loading import load_product
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.licences import GrantClaims
@@ -173,6 +175,24 @@ class Node:
 
     def wake_it(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
+
+    async def stop_between_commits(self) -> None:
+        """Stop it while it doesn't hold the database's one write lock (docs/replicas.md)."""
+        path = Deployment.open(self.home).state_path
+        for _ in range(50):
+            self.stop_it()
+            connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                self.wake_it()
+                await asyncio.sleep(0.01)
+            else:
+                return
+            finally:
+                connection.close()
+        raise AssertionError("it never let go of the database")
 
     async def pause(self, seconds: float) -> None:
         """Stop it for some time, by the signal that can't be caught."""
