@@ -88,9 +88,10 @@ def make_site(home: Path, *, companies: int, batch_rows: int, lease_ms: int = LE
     make_public(stage.population.files[PENALTY].path, penalties)
     paths = {PENALTY: penalties, GRADE: stage.population.files[GRADE].path}
     for product, path in paths.items():
-        load_product(
-            desk.state, library, catalogue.product(product), path, desk.act, batch_rows=batch_rows
-        )
+        for size in (batch_rows, batch_rows + 8):
+            load_product(
+                desk.state, library, catalogue.product(product), path, desk.act, batch_rows=size
+            )
     grants = {
         PENALTY: GrantClaims(fields=tuple(PENALTY_FIELDS)),
         GRADE: GrantClaims(fields=GRADE_FIELDS),
@@ -228,7 +229,8 @@ class Node:
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.max_receive_message_length", 64 << 20),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
+            # Also the time that a handshake may take.
+            ("grpc.min_reconnect_backoff_ms", 10_000),
             ("grpc.max_reconnect_backoff_ms", 500),
         ]
         return grpc.aio.secure_channel(self.address, identity.credentials(), options=options)
