@@ -40,7 +40,7 @@ _ORIGINS = (
     (Origin.COURT_ANNULMENT, Verdict.WITHDRAWN),
 )
 _WINDOW = 16  # publishes of one origin under way at once
-_numbers = itertools.count(1)
+_numbers, _sequence = itertools.count(1), itertools.count(1)
 
 
 class Decisions:
@@ -59,7 +59,7 @@ class Decisions:
         claims = RepairClaims(
             repair_id=f"bench-{next(_numbers)}",
             origin=origin,
-            sequence=time.time_ns(),
+            sequence=time.time_ns() // 1_000_000 * 1_000 + next(_sequence),
             product="admin_penalty",
             record_id=next(self._records),
             verdict=verdict,

@@ -44,7 +44,8 @@ class Replica:
 
     async def join(self, state: State, gate: Gate, effect: Effect) -> Rounds:
         """Take the lease and begin to bring changes of all processes into effect."""
-        replicas, limits = self._settings.replicas, self._settings.limits
+        settings = self._settings
+        replicas, limits = settings.replicas, settings.limits
         rounds = self._rounds = Rounds(
             state,
             gate,
