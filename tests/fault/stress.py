@@ -197,9 +197,11 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
             await asyncio.wait_for(asyncio.gather(*work), arguments.longest_s)
         if disturbing is not None:
             disturbing.cancel()
-            for result in await asyncio.gather(disturbing, return_exceptions=True):
-                if isinstance(result, Exception):
-                    raise result
+            (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
+            if isinstance(trouble, Exception):
+                # A node that doesn't start again: the run is not complete, what it did is checked.
+                run.failed(trouble)
+                run.wanted_repairs = sys.maxsize
     finally:
         took = time.monotonic() - began
         for node in nodes:
