@@ -8,7 +8,7 @@ GRPCURL_VERSION := 1.9.3
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench proto policies opa regal grpcurl check lock clean setup
+.PHONY: demo test fault bench proto policies opa regal grpcurl check lock clean setup
 
 setup: $(READY)
 
@@ -26,6 +26,10 @@ demo: $(READY)
 
 test: $(READY) opa grpcurl check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+# Long runs that look for what must never happen; their short forms are part of `make test`.
+fault: $(READY)
+	@$(BIN)/python -m tests.fault.stress $(FAULT_ARGS)
 
 bench: $(READY) opa
 	@$(BIN)/python -m bench $(BENCH_ARGS)

@@ -86,6 +86,7 @@ def _state_url(text: str) -> str:
 FileName = Annotated[str, AfterValidator(_inside_deployment)]
 StateUrl = Annotated[str, AfterValidator(_state_url)]
 Address = Annotated[str, AfterValidator(_address)]
+NodeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
 
 
 class _Table(BaseModel):
@@ -100,6 +101,16 @@ class Server(_Table):
     listen: Address = "127.0.0.1:8443"
     server_names: list[str] = Field(default=["localhost", "127.0.0.1"], min_length=1)
     opa_url: str = ""  # empty: the embedded policy engine
+    workers: int = Field(default=1, ge=1, le=64)  # processes that share the port
+
+
+class Replicas(_Table):
+    """What holds between the processes that serve one state (docs/replicas.md)."""
+
+    # Without a renewal for so long a process releases nothing; a repair waits so long for it.
+    lease_ms: int = Field(default=2_000, ge=200, le=60_000)
+    # Instead of limits.gate_wait_ms while several processes serve, when it is shorter.
+    gate_wait_ms: int = Field(default=400, ge=1, le=60_000)
 
 
 class Limits(_Table):
@@ -164,9 +175,10 @@ class Settings(_Table):
     """All settings of one deployment."""
 
     profile: Profile = Field(default=Profile.STANDARD, strict=False)
-    node: str = Field(default="node-1", pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")
+    node: NodeName = "node-1"
     operator: str = ""  # party id of the organisation that runs the gateway
     server: Server = Server()
+    replicas: Replicas = Replicas()
     limits: Limits = Limits()
     log: Log = Log()
     files: Files = Files()

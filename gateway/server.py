@@ -15,7 +15,7 @@ from typing import Any, Self
 import grpc
 import structlog
 
-from audit.errors import AuditUnavailableError
+from audit.errors import AuditUnavailableError, LeaseHeldError
 from audit.integrator import Integrator
 from audit.note import Ed25519Signer
 from audit.openings import OpeningStore
@@ -31,6 +31,7 @@ from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import Doors, add_services
+from gateway.registry.call_rate import CallRate
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.quotas import LicenceQuotas
 from gateway.registry.registry import Registry
@@ -41,14 +42,16 @@ from gateway.release.pipeline import Exchange
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.world import World
 from gateway.repair.consequences import prepare
+from gateway.repair.effect import SnapshotEffect
 from gateway.repair.publish import Publisher
-from gateway.serving_lock import hold_serving_lock
+from gateway.replicas.replica import Replica
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 from gateway.store.state import State
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
+_INTEGRATOR_LEASE_S = 6  # how late a checkpoint may be when the process that makes them dies
 
 
 def wall_clock_ms() -> int:
@@ -68,6 +71,8 @@ class Gateway:
         *,
         listen: str = "",
         opa_url: str = "",
+        worker: int = 1,
+        shares_port: bool = False,
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         """Read the deployment; nothing is opened yet.
@@ -76,8 +81,12 @@ class Gateway:
             deployment: What `xinguan init` made.
             listen: HOST:PORT instead of the settings'; port 0 takes a free one.
             opa_url: An OPA server instead of the settings'; both empty: the embedded engine.
+            worker: Number of this process among the workers of the node.
+            shares_port: Other workers listen on the same port.
             clock_ms: Unix milliseconds.
         """
+        self._worker = worker
+        self._shares_port = shares_port
         self._deployment = deployment
         self._settings: Settings = deployment.settings
         self._listen = listen or self._settings.server.listen
@@ -106,6 +115,8 @@ class Gateway:
         try:
             await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
             await asyncio.to_thread(self._integrate)
+        except LeaseHeldError:
+            pass  # what this process logged, the one that holds the lease publishes
         except AuditUnavailableError:
             # A log that can't be written is no reason to leave files and threads open.
             _log.error("stop_not_logged")
@@ -123,9 +134,11 @@ class Gateway:
         law = LawTable.load()
         settings.refuse_unknown_switches(law.switches)
         bundle = load_bundle()
-        self._closing.append(hold_serving_lock(deployment.state_path.parent))
+        self._replica = Replica(deployment.state_path.parent, settings, self._worker)
+        self._closing.append(self._replica.release)
         self._state = deployment.open_state()
         self._closing.append(self._state.close)
+        await self._replica.claim(self._state)
         catalogue = Catalogue.load()
         announced = await announce_start(
             self._state, settings, catalogue.products, bundle, self._clock_ms() // 1000
@@ -133,14 +146,20 @@ class Gateway:
         engine = self._engine(bundle)
         self._closing.append(engine.close)
         world = self._world(secrets, law, bundle, engine, catalogue, announced)
+        reader = self._state.connect()
+        self._closing.append(reader.close)
+        # Before any snapshot is opened: what was changed until now, opening reads.
+        rounds = await self._replica.join(
+            self._state, world.gate, SnapshotEffect(reader, world.library)
+        )
+        self._closing.append(self._replica.leave)
         publisher = Publisher(
             self._state.journal,
             world.library,
-            world.gate,
+            rounds,
             OpeningStore(secrets.opening_key),
             products=catalogue.products,
             node=settings.node,
-            gate_wait_ms=settings.limits.gate_wait_ms,
             clock_ms=self._clock_ms,
         )
         self._integrator = Integrator(
@@ -149,6 +168,7 @@ class Gateway:
             settings.log.origin,
             Ed25519Signer(settings.log.origin, secrets.log_key),
             lambda: self._clock_ms() // 1000,
+            lease_s=_INTEGRATOR_LEASE_S,
         )
         self._closing.append(self._integrator.close)
         self._integrating = asyncio.create_task(self._integrate_always())
@@ -179,8 +199,14 @@ class Gateway:
         self._closing.append(registry.close)
         reader = self._state.connect()
         self._closing.append(reader.close)
+        rate = CallRate.open(self._deployment.state_path.with_suffix(".calls"))
+        self._closing.append(rate.close)
         quotas = LicenceQuotas(
-            reader, calls_per_second=limits.calls_per_second, rows_per_day=limits.rows_per_day
+            reader,
+            calls_per_second=limits.calls_per_second,
+            rows_per_day=limits.rows_per_day,
+            rate=rate,
+            places=self._replica.places,
         )
         decider = Decider(
             engine,
@@ -219,7 +245,7 @@ class Gateway:
                 lambda name: sealed_keys(self._state, name),
                 prepare=lambda snapshot: prepare_snapshot(self._state, snapshot),
             ),
-            gate=Gate(),
+            gate=Gate(sure=self._replica.membership.check),
             quotas=quotas,
             evidence=evidence,
             consumer_keys=lambda party: ConsumerKeys.derive(secrets.pseudonym_key, party),
@@ -233,8 +259,9 @@ class Gateway:
             options=[
                 ("grpc.max_receive_message_length", limits.max_request_bytes),
                 ("grpc.max_metadata_size", 16 << 10),
-                # A second gateway on the same port must fail, not share it unseen.
-                ("grpc.so_reuseport", 0),
+                # A second gateway on the same port must fail, not share it unseen; workers of
+                # one node share it on purpose, and their parent made sure that it was free.
+                ("grpc.so_reuseport", int(self._shares_port)),
             ]
         )
         await add_services(server, doors)
@@ -265,6 +292,8 @@ class Gateway:
         while True:
             try:
                 await asyncio.to_thread(self._integrate)
+            except LeaseHeldError:
+                pass  # another process of this state publishes them
             except Exception as error:  # noqa: BLE001 - it must go on; the type says enough
                 _log.error("checkpoint_failed", type=type(error).__name__)
             await asyncio.sleep(pause_s)

@@ -8,6 +8,7 @@ it can't listen the number changes at every try, since something may have been m
 import os
 import selectors
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -17,10 +18,34 @@ from audit.errors import AuditUnavailableError
 from audit.postgres_address import Address
 from audit.postgres_connection import Connection, connect
 from audit.postgres_store import CHANNEL
+from gateway.store.signal import Watch
 
 _TRY_AGAIN_S: Final = 0.2
 _STILL_THERE_S: Final = 5.0  # how often a silent connection is asked for a sign of life
 _JOIN_S: Final = 5.0
+
+
+class EventWatch:
+    """A counter of the system that is readable while a raise hasn't been taken note of."""
+
+    def __init__(self, forget: Callable[["EventWatch"], None]) -> None:
+        """Open the counter; `forget` is told when its user closes it."""
+        self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._forget = forget
+
+    def wake(self) -> None:
+        """Make the descriptor readable."""
+        os.eventfd_write(self.descriptor, 1)
+
+    def drain(self) -> None:
+        """Take note of what was raised so far."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.descriptor)
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._forget(self)
+        os.close(self.descriptor)
 
 
 class PostgresSignal:
@@ -38,6 +63,7 @@ class PostgresSignal:
         self._address = address
         self._number = os.urandom(8)
         self._lock = threading.Lock()
+        self._watches: set[EventWatch] = set()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._wake_end, self._wake = os.pipe2(os.O_CLOEXEC)
@@ -51,6 +77,16 @@ class PostgresSignal:
     def raise_it(self) -> None:
         """Change the number of this process; the database has told the others already."""
         self._number = os.urandom(8)
+        with self._lock:
+            for watch in self._watches:
+                watch.wake()
+
+    def watch(self) -> Watch | None:
+        """Return what wakes its user at each raise."""
+        made = EventWatch(self._unwatch)
+        with self._lock:
+            self._watches.add(made)
+        return made
 
     def close(self) -> None:
         """Stop the thread."""
@@ -64,6 +100,10 @@ class PostgresSignal:
         os.close(self._wake)
         if self._thread is None or not self._thread.is_alive():
             os.close(self._wake_end)
+
+    def _unwatch(self, watch: EventWatch) -> None:
+        with self._lock:
+            self._watches.discard(watch)
 
     def _start(self) -> None:
         with self._lock:

@@ -9,6 +9,9 @@ least every tenth of a second.
                    is seen by the very next look of every process
     on PostgreSQL  a number of each process, changed by notifications: of its own acts likewise,
                    of others' acts after the time a notification takes (`postgres_signal`)
+
+The file is read through a mapping and written through the file, so that a process that waits
+for a change is woken by the system.
 """
 
 import mmap
@@ -16,7 +19,21 @@ import os
 from pathlib import Path
 from typing import Protocol, Self
 
+from gateway.store.file_watch import FileWatch
+
 _BYTES = 8
+
+
+class Watch(Protocol):
+    """A descriptor that becomes readable when a signal was raised; its user closes it."""
+
+    descriptor: int
+
+    def drain(self) -> None:
+        """Take note of what was raised so far."""
+
+    def close(self) -> None:
+        """Watch no more."""
 
 
 class Signal(Protocol):
@@ -27,6 +44,9 @@ class Signal(Protocol):
 
     def raise_it(self) -> None:
         """Change the number; every reader asks the database again."""
+
+    def watch(self) -> Watch | None:
+        """Return what wakes its user at each raise; None where the system can't."""
 
     def close(self) -> None:
         """Stop watching."""
@@ -39,8 +59,10 @@ class ChangeSignal:
     at random at each raise, so that two processes that raise at once can't lose one another.
     """
 
-    def __init__(self, shared: mmap.mmap) -> None:
-        """Keep an open mapping; use `open`."""
+    def __init__(self, path: Path, descriptor: int, shared: mmap.mmap) -> None:
+        """Keep an open file and its mapping; use `open`."""
+        self._path = path
+        self._descriptor = descriptor
         self._shared = shared
 
     @classmethod
@@ -57,9 +79,10 @@ class ChangeSignal:
         try:
             if os.fstat(descriptor).st_size < _BYTES:
                 os.ftruncate(descriptor, _BYTES)
-            return cls(mmap.mmap(descriptor, _BYTES))
-        finally:
+            return cls(path, descriptor, mmap.mmap(descriptor, _BYTES, access=mmap.ACCESS_READ))
+        except BaseException:
             os.close(descriptor)
+            raise
 
     def read(self) -> bytes:
         """Return the present number."""
@@ -67,8 +90,13 @@ class ChangeSignal:
 
     def raise_it(self) -> None:
         """Change the number; every reader asks the database again."""
-        self._shared[:] = os.urandom(_BYTES)
+        os.pwrite(self._descriptor, os.urandom(_BYTES), 0)
+
+    def watch(self) -> Watch | None:
+        """Return what wakes its user at each raise; None where the system can't."""
+        return FileWatch.open(self._path)
 
     def close(self) -> None:
         """Unmap the file."""
         self._shared.close()
+        os.close(self._descriptor)
