@@ -15,6 +15,7 @@ ALTER TABLE recall_notices ADD COLUMN record_key TEXT NOT NULL DEFAULT '';  -- f
 ALTER TABLE recall_notices ADD COLUMN form TEXT NOT NULL DEFAULT '';  -- CLEAR or PSEUDONYM
 ALTER TABLE recall_notices ADD COLUMN rows_list BLOB;  -- Arrow IPC: every row to purge
 ALTER TABLE recall_notices ADD COLUMN answer_index INTEGER;  -- log index of the acknowledgement
+ALTER TABLE recall_notices ADD COLUMN answer_leaf BLOB;
 ALTER TABLE recall_notices ADD COLUMN reply TEXT NOT NULL DEFAULT '';  -- PURGED, NOT_HELD, OBJECTED ...
 ALTER TABLE recall_notices ADD COLUMN proposal INTEGER;  -- the suspension proposed over it
 CREATE UNIQUE INDEX recall_notices_once ON recall_notices (repair, party_id, form);
