@@ -30,7 +30,7 @@ from gateway.repair.recall.drafts import (
     drafts_of,
     find_deliveries,
 )
-from gateway.repair.recall.notice import DeliveredRow, Form, decode_list, sign_notice
+from gateway.repair.recall.notice import DeliveredRow, Form, NoticeSigner, decode_list
 from gateway.repair.recall.rows import RecordPlaces
 from gateway.repair.recall.suspension import close_if_moot
 from gateway.store.migration import Statements
@@ -106,6 +106,7 @@ class Recaller:
         self._state = state
         self._places = places
         self._keys = keys
+        self._signer = NoticeSigner(keys.signing)
         self._node = node
         self._due_s = due_s
         self._clock_s = clock_s
@@ -167,13 +168,16 @@ class Recaller:
             queue += [self._signed(draft) for draft in drafts]
             unresolved = 0 if recall.kind == RESUME_USE else found.unresolved
             queue.append(_Finished(recall, sum(d.deliveries for d in drafts), unresolved))
+            if len(queue) >= _IN_ONE_COMMIT:
+                self._write(queue)
+                queue = []
         self._write(queue)
 
     def _signed(self, draft: Draft) -> _Signed:
         now = self._clock_s()
         due_s = 0 if draft.recall.kind == RESUME_USE else self._due_s
         claims, listed = claims_of(draft, issuer=self._keys.issuer, issued_at=now, due_s=due_s)
-        document = sign_notice(claims, self._keys.signing)
+        document = self._signer.sign(claims)
         return _Signed(draft, claims.notice_id, document, listed, now, claims.due_at)
 
     def _write(self, queue: Sequence[_Signed | _Finished]) -> None:

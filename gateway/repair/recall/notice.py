@@ -4,6 +4,8 @@ Compact JWS, Ed25519, type `xinguan-recall+jwt`, by the gateway's notice key, wh
 stands in the log and is given to whoever asks (`RepairService.ListNoticeKeys`).
 """
 
+import base64
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +15,7 @@ import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from gateway.registry.documents import Claims, sign
+from gateway.registry.documents import ALGORITHM, Claims, key_id
 
 NOTICE_TYPE = "xinguan-recall+jwt"
 MAX_NAMED = 1_000  # rows in the notice itself; all of them are in its list
@@ -146,6 +148,23 @@ def decode_list(stream: bytes) -> pa.Table:
     return pa.ipc.open_stream(stream).read_all()
 
 
-def sign_notice(claims: NoticeClaims, key: Ed25519PrivateKey) -> str:
-    """Return a notice in compact form."""
-    return sign(claims, key, NOTICE_TYPE)
+class NoticeSigner:
+    """Signs notices; what all of them share is made once, since a recall may have thousands.
+
+    Args:
+        key: The notice key.
+    """
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        header = {"alg": ALGORITHM, "kid": key_id(key.public_key()), "typ": NOTICE_TYPE}
+        self._begin = _encoded(json.dumps(header, separators=(",", ":")).encode()) + b"."
+
+    def sign(self, claims: NoticeClaims) -> str:
+        """Return a notice in compact form (RFC 7515, section 7.1)."""
+        signed = self._begin + _encoded(claims.model_dump_json().encode())
+        return (signed + b"." + _encoded(self._key.sign(signed))).decode()
+
+
+def _encoded(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
