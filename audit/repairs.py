@@ -156,7 +156,7 @@ def recall_acknowledged(
         node: Name of the node.
         recall: Index of the recall.
         party: The receiver.
-        answer: What it said: `PURGED`, `NOT_HELD` or `OBJECTED`.
+        answer: What it said: `PURGED`, `SUSPENDED`, `NOT_HELD` or `OBJECTED`.
         signature: Digest of its signature on the acknowledgement.
     """
     members: Entry = {"recall": recall, "party": party, "answer": answer}
@@ -188,7 +188,7 @@ def recall_probed(
         actor: Who had it asked.
         recall: Index of the recall.
         party: The receiver.
-        result: `CLEAN`, `STILL_HELD`, `UNREACHABLE`, `BAD_ANSWER` or `NO_ENDPOINT`.
+        result: `CLEAN`, `STILL_SHOWN`, `UNREACHABLE`, `MALFORMED` or `NO_ENDPOINT`.
     """
     return make_entry(
         "recall_probed", time, node, actor=actor, recall=recall, party=party, result=result
@@ -221,18 +221,27 @@ def suspension_proposed(*, time: int, node: str, party: str, recalls: Sequence[i
 
 
 def suspension_closed(
-    *, time: int, node: str, actor: str, proposal: int, party: str, decision: str
+    *,
+    time: int,
+    node: str,
+    actor: str,
+    proposal: int,
+    party: str,
+    decision: str,
+    document: Digest | None = None,
 ) -> Entry:
-    """Say what a person of the operator decided on a proposed suspension.
+    """Say what became of a proposed suspension: what a person decided, or that nobody had to.
 
     Args:
         time: Unix seconds.
         node: Name of the node.
-        actor: Who decided.
+        actor: Who decided: the party whose key signed, or the receiver that answered in time.
         proposal: Index of the proposal.
         party: The organisation.
-        decision: `SIGNED` or `DISMISSED`.
+        decision: `SIGNED`, `DISMISSED`, or `MOOT` when everything was answered before.
+        document: Digest of the decision that a person signed.
     """
+    members: Entry = {} if document is None else {"document": digest_text(document)}
     return make_entry(
         "suspension_closed",
         time,
@@ -241,6 +250,7 @@ def suspension_closed(
         proposal=proposal,
         party=party,
         decision=decision,
+        **members,
     )
 
 

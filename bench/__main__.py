@@ -7,7 +7,9 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("query", "decision", "audit_log", "store", "lookup", "enforce", "ingest", "repair")
+NAMES = (
+    "query", "decision", "audit_log", "store", "lookup", "enforce", "ingest", "repair", "recall",
+)  # fmt: skip
 
 
 def main() -> int:

@@ -128,6 +128,12 @@ class Limits(_Table):
     busy_timeout_ms: int = Field(default=5_000, ge=1)
     calls_per_second: int = Field(default=200, ge=1)  # per licence, where it states none
     rows_per_day: int = Field(default=10_000_000, ge=1)  # per licence, where it states none
+    # No rule says in how many days a receiver acknowledges a recall (R28); these are proposals,
+    # for the operator to settle with its receivers.
+    recall_due_s: int = Field(default=259_200, ge=60)
+    recall_proposal_wait_s: int = Field(default=259_200, ge=0)  # from a missed deadline on
+    recall_probe_timeout_ms: int = Field(default=5_000, ge=100, le=60_000)
+    recall_probe_bytes: int = Field(default=64 << 10, ge=1 << 10, le=1 << 20)
     # A decision's input has to be found when its intent is written, so a cache smaller than the
     # calls that are under way at once would refuse some of them.
     decision_cache_entries: int = Field(default=8_192, ge=256)
@@ -163,6 +169,7 @@ class Files(_Table):
     consent_key: FileName = "keys/consent.key"
     pseudonym_key: FileName = "keys/pseudonym.key"
     ticket_key: FileName = "keys/ticket.key"
+    notice_key: FileName = "keys/notice.key"  # drawn at the first start
 
 
 class Log(_Table):

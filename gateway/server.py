@@ -20,7 +20,7 @@ from audit.integrator import Integrator
 from audit.note import Ed25519Signer
 from audit.openings import OpeningStore
 from gateway.announcement import Announced, announce_start, announce_stop
-from gateway.config import Settings
+from gateway.config import Profile, Settings
 from gateway.decision.bundle import Bundle
 from gateway.decision.bundle import load as load_bundle
 from gateway.decision.decider import Decider
@@ -31,6 +31,7 @@ from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import Doors, add_services
+from gateway.doors.recall import RecallDesk
 from gateway.registry.call_rate import CallRate
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.quotas import LicenceQuotas
@@ -44,6 +45,8 @@ from gateway.release.world import World
 from gateway.repair.consequences import prepare
 from gateway.repair.effect import SnapshotEffect
 from gateway.repair.publish import Publisher
+from gateway.repair.recall.assembly import open_recall
+from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
@@ -109,7 +112,9 @@ class Gateway:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._notices.open = False  # streams that wait for notices would never end by themselves
         await self._server.stop(self._settings.limits.stop_grace_s)
+        await self._recall.stop()
         self._integrating.cancel()
         await asyncio.gather(self._integrating, return_exceptions=True)
         try:
@@ -153,6 +158,9 @@ class Gateway:
             self._state, world.gate, SnapshotEffect(reader, world.library)
         )
         self._closing.append(self._replica.leave)
+        self._recall = await open_recall(
+            deployment, secrets, self._state, world.consumer_keys, self._clock_ms
+        )
         publisher = Publisher(
             self._state.journal,
             world.library,
@@ -161,6 +169,7 @@ class Gateway:
             products=catalogue.products,
             node=settings.node,
             clock_ms=self._clock_ms,
+            cleared=self._recall.cleared,
         )
         self._integrator = Integrator(
             self._state.journal,
@@ -173,11 +182,27 @@ class Gateway:
         self._closing.append(self._integrator.close)
         self._integrating = asyncio.create_task(self._integrate_always())
         doors = Doors(
-            deployment, self._state, world, Exchange(world), publisher, law, secrets, catalogue
+            deployment,
+            self._state,
+            world,
+            Exchange(world),
+            publisher,
+            self._recall_desk(),
+            law,
+            secrets,
+            catalogue,
         )
         self._server = await self._open_port(doors)
         await self._server.start()
+        self._closing.append(self._recall.stop)
+        self._recall.start()
         _log.info("serving", address=self.address, node=settings.node, policy=bundle.digest[:16])
+
+    def _recall_desk(self) -> RecallDesk:
+        reader = self._state.connect()
+        self._closing.append(reader.close)
+        self._notices = NoticeBoard(reader)
+        return RecallDesk(self._state, self._notices, self._settings.profile is Profile.DEV)
 
     def _engine(self, bundle: Bundle) -> Engine:
         deadline_ms = self._settings.limits.policy_deadline_ms

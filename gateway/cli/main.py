@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "synth": Place("data", "synth", "Make a population of synthetic companies and records."),
     "load": Place("data", "load", "Admit a file as the snapshot of a product."),
     "serve": Place("serve", "serve", "Open the gate: gRPC and Arrow Flight on one port."),
+    "recall": Place("recall", "app", "Who must stop using what it received before a repair."),
     "audit": Place("audit", "app", "Verify, prove and read the audit log."),
     "demo": Place("demo", "demo", "Walk through the whole road on this machine."),
 }

@@ -15,6 +15,7 @@ from gateway.doors.audit import AuditDoor, AuditKeys
 from gateway.doors.exchange import ExchangeDoor
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
 from gateway.doors.flight import FlightDoor, add_flight
+from gateway.doors.recall import RecallDesk
 from gateway.doors.repair import RepairDoor
 from gateway.registry.catalogue import Catalogue
 from gateway.release.pipeline import Exchange
@@ -50,6 +51,7 @@ class Doors:
     world: World
     exchange: Exchange
     publisher: Publisher
+    recall: RecallDesk
     law: LawTable
     secrets: Secrets
     catalogue: Catalogue
@@ -74,7 +76,7 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> None:
         server,
     )
     repair_pb2_grpc.add_RepairServiceServicer_to_server(
-        RepairDoor(doors.publisher, world, law, authority.get), server
+        RepairDoor(doors.publisher, world, law, authority.get, doors.recall), server
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditDoor(

@@ -12,18 +12,19 @@ from gateway.doors.duties import Duty, require
 from gateway.doors.encoding import promise_message
 from gateway.doors.errors import LawTexts
 from gateway.doors.peer import peer_certificate
+from gateway.doors.recall import RecallDesk, RecallDoor
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.release.world import World
 from gateway.repair.decision import read_decision
 from gateway.repair.publish import Publisher
-from xinguan.v1 import repair_pb2, repair_pb2_grpc
+from xinguan.v1 import repair_pb2
 
 _Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
 
 
-class RepairDoor(repair_pb2_grpc.RepairServiceServicer):
-    """Serves the authority."""
+class RepairDoor(RecallDoor):
+    """Serves the authority; and receivers, see `RecallDoor`."""
 
     def __init__(
         self,
@@ -31,11 +32,11 @@ class RepairDoor(repair_pb2_grpc.RepairServiceServicer):
         world: World,
         law: LawTexts,
         authority: Callable[[str], Ed25519PublicKey | None],
+        desk: RecallDesk,
     ) -> None:
-        """Take the publisher and the authority's keys."""
+        """Take the publisher, the authority's keys, and what receivers are served from."""
+        super().__init__(desk, world, law)
         self._publisher = publisher
-        self._world = world
-        self._law = law
         self._authority = authority
 
     async def Publish(

@@ -175,7 +175,7 @@ class Delivery:
             self._left -= len(rows)
         if plan.shuffle and len(rows) > 1:
             order = np.random.default_rng().permutation(len(rows))
-            batch = batch.take(order)
+            batch, rows = batch.take(order), rows[order]
         self.world.quotas.take_rows(self.facts.licence, len(rows), self.trail.now_ms)
         released = self.prepared.enforcer.apply(batch)
         message = released.serialize().to_pybytes()

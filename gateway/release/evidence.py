@@ -29,13 +29,14 @@ from gateway.domain.request import ExchangeRequest
 from gateway.registry import idempotency
 from gateway.release.field_values import field_values
 from gateway.release.intent_entries import IntentEntries
+from gateway.release.reference_form import reference_form
 from gateway.release.released_rows import encode_rows
 from gateway.release.trail import Trail
 from gateway.release.use import blinded, use_known
 
 _T = TypeVar("_T")
 _SMALL_ROWS = 64
-_INTO_REQUESTS = "INSERT INTO requests (request_id, party_id, intent) VALUES"
+_INTO_REQUESTS = "INSERT INTO requests (request_id, party_id, intent, form) VALUES"
 _INTO_INPUTS = "INSERT INTO decision_inputs (digest, body) VALUES"
 _INPUT_ONCE = "ON CONFLICT (digest) DO NOTHING"
 _INTO_DELIVERIES = "INSERT INTO deliveries (intent, sequence, snapshot_id, rows) VALUES"
@@ -86,7 +87,7 @@ class Sent:
         digest: SHA-256 over the digests of the batches.
         snapshot_id: Snapshot that they come from.
         small: The batch of an answer in one part, or None.
-        row_numbers: Rows of the snapshot that `small` holds.
+        row_numbers: Rows of the snapshot that `small` holds, in its order.
     """
 
     status: str
@@ -158,10 +159,11 @@ class Evidence:
         wanted = _claim(trail, request, party_id, replay_digest, self._window_s)
         labels = self._labels(request.subjects)
         document = self._unkept_input(decision)
+        form = reference_form(facts.product, decision)
 
         def rows(index: int) -> list[Row]:
             made = self._keys.openings.rows(index, openings, labels)
-            made.append(Row(_INTO_REQUESTS, (trail.request_id, party_id, index)))
+            made.append(Row(_INTO_REQUESTS, (trail.request_id, party_id, index, form)))
             if document is not None:
                 made.append(Row(_INTO_INPUTS, (decision.input_digest, document), _INPUT_ONCE))
             return made

@@ -1,7 +1,12 @@
 """What a repair triggers besides, in its own transaction (domain-rules 4.4).
 
-- restrictions are lifted and credentials are refreshed by the rooms that keep them; they find
-  what they have to do in `consequences`, with its effective time;
+- restrictions are lifted at once. The only ones that a gateway keeps are the records themselves:
+  an entry of a list of serious dishonesty with its `restriction_measures`, an abnormal-list entry,
+  a judgement debtor. A check of such a list reads the snapshot's rows, so sealing the record is
+  lifting its restriction, and `LIFT_RESTRICTIONS` is settled by the repair's own entry. No other
+  table says of a subject that it is restricted; whoever adds one lifts it here;
+- credentials are refreshed by the room that keeps them; it finds what it has to do in
+  `consequences`, with its effective time;
 - features are tombstoned (R44): the feature engine recomputes without what is in `tombstones`;
 - values derived from the record (grades, scores) were computed with it, so those that are older
   than the repair are withheld until a newer one is admitted. They are withheld and not flagged:
@@ -90,11 +95,11 @@ def write(
         now: Unix seconds.
     """
     if found.ended:
-        for kind in (LIFT_RESTRICTIONS, REFRESH_CREDENTIALS):
+        for kind, settled in ((LIFT_RESTRICTIONS, repair), (REFRESH_CREDENTIALS, None)):
             tx.execute(
-                "INSERT INTO consequences (repair, kind, product, record_key, effective_at)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (repair, kind, product, record_key, now),
+                "INSERT INTO consequences (repair, kind, product, record_key, effective_at,"
+                " settled_index) VALUES (?, ?, ?, ?, ?, ?)",
+                (repair, kind, product, record_key, now, settled),
             )
         tx.execute(
             "INSERT INTO tombstones (product, record_key, repair, effective_at)"

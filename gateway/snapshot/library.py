@@ -3,6 +3,7 @@
     <directory>/<product>/<snapshot id>/    an admitted snapshot
     <directory>/<product>/current           the id of the one that is served
     <directory>/<product>/quarantine.csv    rows that the last load held back, if any
+    <directory>/<product>/records-*.arrow   which record each row of a removed snapshot was
 
 A change of `current` is one rename, by this process or another; readers notice it by the
 file's identity, which costs one `stat`. A snapshot is served only after the records that
@@ -26,6 +27,7 @@ from gateway.domain.product import Product
 from gateway.snapshot.admission import RecordSource, Rule, admit
 from gateway.snapshot.errors import SnapshotDamagedError
 from gateway.snapshot.manifest import Manifest
+from gateway.snapshot.record_map import write_map
 from gateway.snapshot.snapshot import Snapshot
 
 POINTER, QUARANTINE = "current", "quarantine.csv"
@@ -226,6 +228,9 @@ class SnapshotLibrary:
     ) -> tuple[str, ...]:
         """Remove snapshots that are neither current, nor open here, nor in `keep`.
 
+        Of each the map from its rows to records stays, so that a recall still finds whoever
+        received one of them; a snapshot whose map can't be written stays as well.
+
         Args:
             product: Product name.
             keep: Ids that tickets or other processes still need.
@@ -234,6 +239,10 @@ class SnapshotLibrary:
 
         Returns:
             The names of what was removed, sorted.
+
+        Raises:
+            OSError: A map can't be written.
+            SnapshotDamagedError: A snapshot can't be read, so neither can its map be made.
         """
         with self._lock:
             home = self._home(product)
@@ -247,6 +256,8 @@ class SnapshotLibrary:
                 or (abandoned and path.name.startswith(_UNFINISHED))
             ]
             for path in gone:
+                if _SNAPSHOT_ID.fullmatch(path.name):
+                    write_map(Snapshot.open(path), home)
                 shutil.rmtree(path)
             return tuple(sorted(path.name for path in gone))
 

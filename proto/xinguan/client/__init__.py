@@ -15,5 +15,16 @@ from xinguan.client._client import Client
 from xinguan.client._errors import RefusedError, TransportError
 from xinguan.client._identity import Identity
 from xinguan.client._sync import SyncClient
+from xinguan.recall import NamedRow, Notice, NoticeError
 
-__all__ = ["Answer", "Client", "Identity", "RefusedError", "SyncClient", "TransportError"]
+__all__ = [
+    "Answer",
+    "Client",
+    "Identity",
+    "NamedRow",
+    "Notice",
+    "NoticeError",
+    "RefusedError",
+    "SyncClient",
+    "TransportError",
+]

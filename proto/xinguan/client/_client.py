@@ -12,6 +12,7 @@ import grpc
 from xinguan.client._answer import Answer
 from xinguan.client._errors import RefusedError, TransportError, read_error
 from xinguan.client._identity import Identity
+from xinguan.client._recall import RecallCalls
 from xinguan.signing import sign_request
 from xinguan.v1 import (
     audit_pb2,
@@ -27,7 +28,7 @@ _RETRY_PAUSES_S = (0.1, 0.4, 1.6)
 _MAX_MESSAGE_BYTES = 64 << 20
 
 
-class Client:
+class Client(RecallCalls):
     """Calls one gateway as one party.
 
     A call that finds the gateway unreachable is tried again after 0.1, 0.4 and 1.6 seconds,

@@ -2,13 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
+
+import pyarrow as pa
 
 from xinguan.client._answer import Answer
 from xinguan.client._client import Client
 from xinguan.client._identity import Identity
+from xinguan.recall import Notice
 from xinguan.v1 import audit_pb2, exchange_pb2, repair_pb2
 
 _T = TypeVar("_T")
@@ -78,6 +81,33 @@ class SyncClient:
     def publish_repair(self, decision: str) -> repair_pb2.PublishResponse:
         """See `Client.publish_repair`."""
         return self._run(self._client.publish_repair(decision))
+
+    def notice_keys(self) -> dict[str, bytes]:
+        """See `Client.notice_keys`."""
+        return self._run(self._client.notice_keys())
+
+    def watch(self, cursor: int = 0) -> Iterator[Notice]:
+        """See `Client.watch`; blocks until the next notice comes."""
+        notices = self._client.watch(cursor)
+        try:
+            while True:
+                yield self._run(anext(notices))
+        finally:
+            self._run(notices.aclose())
+
+    def acknowledge(
+        self, notice: Notice | str, reply: str, *, rows: int = 0, reason: str = ""
+    ) -> repair_pb2.AcknowledgeResponse:
+        """See `Client.acknowledge`."""
+        return self._run(self._client.acknowledge(notice, reply, rows=rows, reason=reason))
+
+    def purge_list(self, *, everything: bool = False) -> pa.Table:
+        """See `Client.purge_list`."""
+        return self._run(self._client.purge_list(everything=everything))
+
+    def declare_endpoint(self, url: str) -> repair_pb2.DeclareEndpointResponse:
+        """See `Client.declare_endpoint`."""
+        return self._run(self._client.declare_endpoint(url))
 
 
 async def _open(target: str, identity: Identity, deadline_s: float, *, sign: bool) -> Client:

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RepairServiceStub:
-    """Credit repair: signed decisions of the authority that stop records from being shared.
+    """Credit repair: signed decisions of the authority that stop records from being shared, and the
+    recall of what was delivered before.
     """
 
     def __init__(self, channel):
@@ -40,14 +41,76 @@ class RepairServiceStub:
                 request_serializer=xinguan_dot_v1_dot_repair__pb2.PublishRequest.SerializeToString,
                 response_deserializer=xinguan_dot_v1_dot_repair__pb2.PublishResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/xinguan.v1.RepairService/Watch',
+                request_serializer=xinguan_dot_v1_dot_repair__pb2.WatchRequest.SerializeToString,
+                response_deserializer=xinguan_dot_v1_dot_repair__pb2.WatchResponse.FromString,
+                _registered_method=True)
+        self.Acknowledge = channel.unary_unary(
+                '/xinguan.v1.RepairService/Acknowledge',
+                request_serializer=xinguan_dot_v1_dot_repair__pb2.AcknowledgeRequest.SerializeToString,
+                response_deserializer=xinguan_dot_v1_dot_repair__pb2.AcknowledgeResponse.FromString,
+                _registered_method=True)
+        self.GetPurgeList = channel.unary_stream(
+                '/xinguan.v1.RepairService/GetPurgeList',
+                request_serializer=xinguan_dot_v1_dot_repair__pb2.GetPurgeListRequest.SerializeToString,
+                response_deserializer=xinguan_dot_v1_dot_repair__pb2.GetPurgeListResponse.FromString,
+                _registered_method=True)
+        self.ListNoticeKeys = channel.unary_unary(
+                '/xinguan.v1.RepairService/ListNoticeKeys',
+                request_serializer=xinguan_dot_v1_dot_repair__pb2.ListNoticeKeysRequest.SerializeToString,
+                response_deserializer=xinguan_dot_v1_dot_repair__pb2.ListNoticeKeysResponse.FromString,
+                _registered_method=True)
+        self.DeclareEndpoint = channel.unary_unary(
+                '/xinguan.v1.RepairService/DeclareEndpoint',
+                request_serializer=xinguan_dot_v1_dot_repair__pb2.DeclareEndpointRequest.SerializeToString,
+                response_deserializer=xinguan_dot_v1_dot_repair__pb2.DeclareEndpointResponse.FromString,
+                _registered_method=True)
 
 
 class RepairServiceServicer:
-    """Credit repair: signed decisions of the authority that stop records from being shared.
+    """Credit repair: signed decisions of the authority that stop records from being shared, and the
+    recall of what was delivered before.
     """
 
     def Publish(self, request, context):
         """Takes effect before it returns: afterwards no batch that held the record can be released.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Streams the caller's own notices, those after its cursor first, and stays open for new ones.
+        At least once: what was handed over but not taken comes again from the same cursor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Acknowledge(self, request, context):
+        """Takes the caller's signed statement of what it did about one of its notices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPurgeList(self, request, context):
+        """Returns every row that the caller was told to purge or suspend, as Arrow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNoticeKeys(self, request, context):
+        """Returns the public keys that notices are signed with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclareEndpoint(self, request, context):
+        """Declares where the caller can be asked whether it still shows a recalled record.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +124,31 @@ def add_RepairServiceServicer_to_server(servicer, server):
                     request_deserializer=xinguan_dot_v1_dot_repair__pb2.PublishRequest.FromString,
                     response_serializer=xinguan_dot_v1_dot_repair__pb2.PublishResponse.SerializeToString,
             ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=xinguan_dot_v1_dot_repair__pb2.WatchRequest.FromString,
+                    response_serializer=xinguan_dot_v1_dot_repair__pb2.WatchResponse.SerializeToString,
+            ),
+            'Acknowledge': grpc.unary_unary_rpc_method_handler(
+                    servicer.Acknowledge,
+                    request_deserializer=xinguan_dot_v1_dot_repair__pb2.AcknowledgeRequest.FromString,
+                    response_serializer=xinguan_dot_v1_dot_repair__pb2.AcknowledgeResponse.SerializeToString,
+            ),
+            'GetPurgeList': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetPurgeList,
+                    request_deserializer=xinguan_dot_v1_dot_repair__pb2.GetPurgeListRequest.FromString,
+                    response_serializer=xinguan_dot_v1_dot_repair__pb2.GetPurgeListResponse.SerializeToString,
+            ),
+            'ListNoticeKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNoticeKeys,
+                    request_deserializer=xinguan_dot_v1_dot_repair__pb2.ListNoticeKeysRequest.FromString,
+                    response_serializer=xinguan_dot_v1_dot_repair__pb2.ListNoticeKeysResponse.SerializeToString,
+            ),
+            'DeclareEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclareEndpoint,
+                    request_deserializer=xinguan_dot_v1_dot_repair__pb2.DeclareEndpointRequest.FromString,
+                    response_serializer=xinguan_dot_v1_dot_repair__pb2.DeclareEndpointResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'xinguan.v1.RepairService', rpc_method_handlers)
@@ -70,7 +158,8 @@ def add_RepairServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RepairService:
-    """Credit repair: signed decisions of the authority that stop records from being shared.
+    """Credit repair: signed decisions of the authority that stop records from being shared, and the
+    recall of what was delivered before.
     """
 
     @staticmethod
@@ -90,6 +179,141 @@ class RepairService:
             '/xinguan.v1.RepairService/Publish',
             xinguan_dot_v1_dot_repair__pb2.PublishRequest.SerializeToString,
             xinguan_dot_v1_dot_repair__pb2.PublishResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/xinguan.v1.RepairService/Watch',
+            xinguan_dot_v1_dot_repair__pb2.WatchRequest.SerializeToString,
+            xinguan_dot_v1_dot_repair__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Acknowledge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xinguan.v1.RepairService/Acknowledge',
+            xinguan_dot_v1_dot_repair__pb2.AcknowledgeRequest.SerializeToString,
+            xinguan_dot_v1_dot_repair__pb2.AcknowledgeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPurgeList(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/xinguan.v1.RepairService/GetPurgeList',
+            xinguan_dot_v1_dot_repair__pb2.GetPurgeListRequest.SerializeToString,
+            xinguan_dot_v1_dot_repair__pb2.GetPurgeListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNoticeKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xinguan.v1.RepairService/ListNoticeKeys',
+            xinguan_dot_v1_dot_repair__pb2.ListNoticeKeysRequest.SerializeToString,
+            xinguan_dot_v1_dot_repair__pb2.ListNoticeKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclareEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xinguan.v1.RepairService/DeclareEndpoint',
+            xinguan_dot_v1_dot_repair__pb2.DeclareEndpointRequest.SerializeToString,
+            xinguan_dot_v1_dot_repair__pb2.DeclareEndpointResponse.FromString,
             options,
             channel_credentials,
             insecure,

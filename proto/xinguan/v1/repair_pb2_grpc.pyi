@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RepairServiceStub:
-    """Credit repair: signed decisions of the authority that stop records from being shared."""
+    """Credit repair: signed decisions of the authority that stop records from being shared, and the
+    recall of what was delivered before.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,17 +37,45 @@ class RepairServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RepairServiceAsyncStub: ...
     Publish: _grpc.UnaryUnaryMultiCallable[_repair_pb2.PublishRequest, _repair_pb2.PublishResponse]
     """Takes effect before it returns: afterwards no batch that held the record can be released."""
+    Watch: _grpc.UnaryStreamMultiCallable[_repair_pb2.WatchRequest, _repair_pb2.WatchResponse]
+    """Streams the caller's own notices, those after its cursor first, and stays open for new ones.
+    At least once: what was handed over but not taken comes again from the same cursor.
+    """
+    Acknowledge: _grpc.UnaryUnaryMultiCallable[_repair_pb2.AcknowledgeRequest, _repair_pb2.AcknowledgeResponse]
+    """Takes the caller's signed statement of what it did about one of its notices."""
+    GetPurgeList: _grpc.UnaryStreamMultiCallable[_repair_pb2.GetPurgeListRequest, _repair_pb2.GetPurgeListResponse]
+    """Returns every row that the caller was told to purge or suspend, as Arrow."""
+    ListNoticeKeys: _grpc.UnaryUnaryMultiCallable[_repair_pb2.ListNoticeKeysRequest, _repair_pb2.ListNoticeKeysResponse]
+    """Returns the public keys that notices are signed with."""
+    DeclareEndpoint: _grpc.UnaryUnaryMultiCallable[_repair_pb2.DeclareEndpointRequest, _repair_pb2.DeclareEndpointResponse]
+    """Declares where the caller can be asked whether it still shows a recalled record."""
 
 @_typing.type_check_only
 class RepairServiceAsyncStub(RepairServiceStub):
-    """Credit repair: signed decisions of the authority that stop records from being shared."""
+    """Credit repair: signed decisions of the authority that stop records from being shared, and the
+    recall of what was delivered before.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Publish: _aio.UnaryUnaryMultiCallable[_repair_pb2.PublishRequest, _repair_pb2.PublishResponse]  # type: ignore[assignment]
     """Takes effect before it returns: afterwards no batch that held the record can be released."""
+    Watch: _aio.UnaryStreamMultiCallable[_repair_pb2.WatchRequest, _repair_pb2.WatchResponse]  # type: ignore[assignment]
+    """Streams the caller's own notices, those after its cursor first, and stays open for new ones.
+    At least once: what was handed over but not taken comes again from the same cursor.
+    """
+    Acknowledge: _aio.UnaryUnaryMultiCallable[_repair_pb2.AcknowledgeRequest, _repair_pb2.AcknowledgeResponse]  # type: ignore[assignment]
+    """Takes the caller's signed statement of what it did about one of its notices."""
+    GetPurgeList: _aio.UnaryStreamMultiCallable[_repair_pb2.GetPurgeListRequest, _repair_pb2.GetPurgeListResponse]  # type: ignore[assignment]
+    """Returns every row that the caller was told to purge or suspend, as Arrow."""
+    ListNoticeKeys: _aio.UnaryUnaryMultiCallable[_repair_pb2.ListNoticeKeysRequest, _repair_pb2.ListNoticeKeysResponse]  # type: ignore[assignment]
+    """Returns the public keys that notices are signed with."""
+    DeclareEndpoint: _aio.UnaryUnaryMultiCallable[_repair_pb2.DeclareEndpointRequest, _repair_pb2.DeclareEndpointResponse]  # type: ignore[assignment]
+    """Declares where the caller can be asked whether it still shows a recalled record."""
 
 class RepairServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Credit repair: signed decisions of the authority that stop records from being shared."""
+    """Credit repair: signed decisions of the authority that stop records from being shared, and the
+    recall of what was delivered before.
+    """
 
     @_abc_1.abstractmethod
     def Publish(
@@ -54,5 +84,47 @@ class RepairServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_repair_pb2.PublishResponse, _abc.Awaitable[_repair_pb2.PublishResponse]]:
         """Takes effect before it returns: afterwards no batch that held the record can be released."""
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _repair_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_repair_pb2.WatchResponse], _abc.AsyncIterator[_repair_pb2.WatchResponse]]:
+        """Streams the caller's own notices, those after its cursor first, and stays open for new ones.
+        At least once: what was handed over but not taken comes again from the same cursor.
+        """
+
+    @_abc_1.abstractmethod
+    def Acknowledge(
+        self,
+        request: _repair_pb2.AcknowledgeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repair_pb2.AcknowledgeResponse, _abc.Awaitable[_repair_pb2.AcknowledgeResponse]]:
+        """Takes the caller's signed statement of what it did about one of its notices."""
+
+    @_abc_1.abstractmethod
+    def GetPurgeList(
+        self,
+        request: _repair_pb2.GetPurgeListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_repair_pb2.GetPurgeListResponse], _abc.AsyncIterator[_repair_pb2.GetPurgeListResponse]]:
+        """Returns every row that the caller was told to purge or suspend, as Arrow."""
+
+    @_abc_1.abstractmethod
+    def ListNoticeKeys(
+        self,
+        request: _repair_pb2.ListNoticeKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repair_pb2.ListNoticeKeysResponse, _abc.Awaitable[_repair_pb2.ListNoticeKeysResponse]]:
+        """Returns the public keys that notices are signed with."""
+
+    @_abc_1.abstractmethod
+    def DeclareEndpoint(
+        self,
+        request: _repair_pb2.DeclareEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repair_pb2.DeclareEndpointResponse, _abc.Awaitable[_repair_pb2.DeclareEndpointResponse]]:
+        """Declares where the caller can be asked whether it still shows a recalled record."""
 
 def add_RepairServiceServicer_to_server(servicer: RepairServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
