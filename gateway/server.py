@@ -7,8 +7,9 @@ stop      the port first, then what is under way, then the log
 """
 
 import asyncio
+import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from audit.errors import AuditUnavailableError
 from audit.integrator import Integrator
 from audit.note import Ed25519Signer
 from audit.openings import OpeningStore
+from audit.sequence import next_index, read_bodies
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.config import Settings
 from gateway.decision.bundle import Bundle
@@ -31,6 +33,7 @@ from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import Doors, add_services
+from gateway.doors.product_health import ProductHealth
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.quotas import LicenceQuotas
 from gateway.registry.registry import Registry
@@ -39,8 +42,11 @@ from gateway.release.evidence import Evidence, EvidenceKeys
 from gateway.release.gate import Gate
 from gateway.release.pipeline import Exchange
 from gateway.release.pseudonym import ConsumerKeys
+from gateway.release.steady_clock import SteadyClock, steady_clock_ms
 from gateway.release.world import World
 from gateway.repair.consequences import prepare
+from gateway.repair.delays import Delays
+from gateway.repair.feed_assembly import FeedAssembly
 from gateway.repair.publish import Publisher
 from gateway.serving_lock import hold_serving_lock
 from gateway.snapshot.library import SnapshotLibrary
@@ -49,6 +55,7 @@ from gateway.store.state import State
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
+_SEALED_PAGE = 1 << 16  # sealed records read at once; there may be millions
 
 
 def wall_clock_ms() -> int:
@@ -69,6 +76,7 @@ class Gateway:
         listen: str = "",
         opa_url: str = "",
         clock_ms: Callable[[], int] = wall_clock_ms,
+        steady_ms: Callable[[], int] | None = None,
     ) -> None:
         """Read the deployment; nothing is opened yet.
 
@@ -77,12 +85,16 @@ class Gateway:
             listen: HOST:PORT instead of the settings'; port 0 takes a free one.
             opa_url: An OPA server instead of the settings'; both empty: the embedded engine.
             clock_ms: Unix milliseconds.
+            steady_ms: The clock that `clock_ms` is held against; a simulated clock is its own.
         """
         self._deployment = deployment
         self._settings: Settings = deployment.settings
         self._listen = listen or self._settings.server.listen
         self._opa_url = opa_url or self._settings.server.opa_url
         self._clock_ms = clock_ms
+        simulated = clock_ms is not wall_clock_ms
+        self._steady_ms = steady_ms or (clock_ms if simulated else steady_clock_ms)
+        self._background: list[asyncio.Task[None]] = []
         self._closing: list[Callable[[], Any]] = []
         self.address = ""
 
@@ -101,8 +113,9 @@ class Gateway:
         traceback: TracebackType | None,
     ) -> None:
         await self._server.stop(self._settings.limits.stop_grace_s)
-        self._integrating.cancel()
-        await asyncio.gather(self._integrating, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         try:
             await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
             await asyncio.to_thread(self._integrate)
@@ -127,12 +140,20 @@ class Gateway:
         self._state = deployment.open_state()
         self._closing.append(self._state.close)
         catalogue = Catalogue.load()
+        self._clock = SteadyClock(
+            self._clock_ms,
+            self._steady_ms,
+            step_ms=settings.limits.clock_step_ms,
+            recorded_s=newest_time(self._state),
+        )
         announced = await announce_start(
             self._state, settings, catalogue.products, bundle, self._clock_ms() // 1000
         )
         engine = self._engine(bundle)
         self._closing.append(engine.close)
         world = self._world(secrets, law, bundle, engine, catalogue, announced)
+        delays = Delays(self._state)
+        self._closing.append(delays.close)
         publisher = Publisher(
             self._state.journal,
             world.library,
@@ -142,6 +163,15 @@ class Gateway:
             node=settings.node,
             gate_wait_ms=settings.limits.gate_wait_ms,
             clock_ms=self._clock_ms,
+            cleared=delays.note,
+        )
+        feeds = FeedAssembly(
+            deployment,
+            self._state,
+            publisher,
+            world.library,
+            catalogue.products,
+            self._clock_ms,
         )
         self._integrator = Integrator(
             self._state.journal,
@@ -151,13 +181,19 @@ class Gateway:
             lambda: self._clock_ms() // 1000,
         )
         self._closing.append(self._integrator.close)
-        self._integrating = asyncio.create_task(self._integrate_always())
+        self._run(self._integrate_always())
         doors = Doors(
             deployment, self._state, world, Exchange(world), publisher, law, secrets, catalogue
         )
-        self._server = await self._open_port(doors)
+        self._server, health = await self._open_port(doors)
         await self._server.start()
+        self._run(health.update_always(settings.limits.health_interval_ms))
+        self._run(feeds.runner().run())
         _log.info("serving", address=self.address, node=settings.node, policy=bundle.digest[:16])
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the port until the gateway stops."""
+        self._background.append(asyncio.create_task(work))
 
     def _engine(self, bundle: Bundle) -> Engine:
         deadline_ms = self._settings.limits.policy_deadline_ms
@@ -204,6 +240,7 @@ class Gateway:
         )
         return World(
             clock_ms=self._clock_ms,
+            clock=self._clock,
             registry=registry,
             products=catalogue.products,
             node=Node(
@@ -227,7 +264,7 @@ class Gateway:
             batch_rows=_BATCH_ROWS,
         )
 
-    async def _open_port(self, doors: Doors) -> grpc.aio.Server:
+    async def _open_port(self, doors: Doors) -> tuple[grpc.aio.Server, ProductHealth]:
         limits = self._settings.limits
         server = grpc.aio.server(
             options=[
@@ -237,7 +274,7 @@ class Gateway:
                 ("grpc.so_reuseport", 0),
             ]
         )
-        await add_services(server, doors)
+        health = await add_services(server, doors)
         tls = self._deployment.tls()
         credentials = grpc.ssl_server_credentials(
             [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=True
@@ -254,7 +291,7 @@ class Gateway:
                 hints=("another program listens there, or the address is not this machine's",),
             )
         self.address = f"{host}:{port}"
-        return server
+        return server, health
 
     async def _integrate_always(self) -> None:
         """Publish a checkpoint at every interval; a failure is told and tried again.
@@ -298,7 +335,19 @@ def sealed_keys(state: State, product: str) -> Iterable[str]:
     try:
         rows = connection.execute(
             "SELECT record_key FROM sealed_records WHERE product = ?", (product,)
-        ).fetchall()
+        )
+        while page := rows.fetchmany(_SEALED_PAGE):
+            yield from [row[0] for row in page]
     finally:
         connection.close()
-    return [row[0] for row in rows]
+
+
+def newest_time(state: State) -> int:
+    """Return the newest time that the log has recorded, in unix seconds; 0 in an empty log."""
+    connection = state.connect()
+    try:
+        count = next_index(connection)
+        newest = read_bodies(connection, count - 1, count)
+    finally:
+        connection.close()
+    return int(json.loads(newest[0][2])["time"]) if newest else 0

@@ -21,6 +21,23 @@ def reconciled(tx: Transaction, product: str, as_of: int, act: Act) -> None:
     if as_of > act.now or (row is not None and as_of < row[0]):
         raise ConflictError("CONFLICT", "the feed's time goes back or lies in the future")
     tx.execute(
-        "INSERT OR REPLACE INTO feeds (product, as_of, changed) VALUES (?, ?, ?)",
+        "INSERT INTO feeds (product, as_of, changed) VALUES (?, ?, ?)"
+        " ON CONFLICT (product) DO UPDATE SET as_of = excluded.as_of, changed = excluded.changed",
         (product, as_of, raise_version(tx)),
+    )
+
+
+def distrust(tx: Transaction, product: str) -> None:
+    """Say that a product doesn't agree with the publicity authorities; it is unavailable now.
+
+    The next reconciliation ends it, whatever its time.
+
+    Args:
+        tx: The transaction.
+        product: Product name.
+    """
+    tx.execute(
+        "INSERT INTO feeds (product, as_of, changed) VALUES (?, 0, ?)"
+        " ON CONFLICT (product) DO UPDATE SET as_of = 0, changed = excluded.changed",
+        (product, raise_version(tx)),
     )

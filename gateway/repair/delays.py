@@ -7,6 +7,7 @@ one (a crash in between) loses a figure and nothing else. `unmeasured` says how 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import structlog
 
@@ -95,7 +96,7 @@ def quantile(ascending: Sequence[int], share: float) -> int:
         ascending: At least one value, ascending.
         share: Above 0, at most 1.
     """
-    return ascending[max(0, -int(-share * len(ascending) // 1) - 1)]
+    return ascending[ceil(share * len(ascending)) - 1]
 
 
 def _figures(state: Statements, origin: str) -> DelayFigures:

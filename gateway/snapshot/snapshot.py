@@ -145,6 +145,15 @@ class Snapshot:
         latest = int(self._expiry[rows].max()) if len(rows) else NEVER
         return None if latest >= NEVER else latest
 
+    def expired(self, at: int) -> Flags:
+        """Return for every row whether its sharing has ended by date at `at`, unix seconds."""
+        flags: Flags = self._expiry <= at
+        return flags
+
+    def first_end(self, rows: Rows) -> int:
+        """Return the unix second at which the first of these rows stops being shareable."""
+        return int(self._expiry[rows].min()) if len(rows) else NEVER
+
     def take(self, rows: Rows, columns: Sequence[str]) -> pa.RecordBatch:
         """Return these rows with these columns, disputes that were opened since on them (R14).
 
