@@ -24,9 +24,10 @@ from pydantic import Field
 from gateway.domain.errors import InvalidRequestError
 from gateway.registry.documents import Claims
 
+_arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
 PUBLICITY_TYPE = "xinguan-publicity+jwt"
 STATES = ("PUBLIC", "ENDED", "REPAIRED", "WITHDRAWN")
-SCHEMA = pa.schema(
+SCHEMA: pa.Schema = _arrow.schema(
     {
         "record_id": pa.string(),
         "publicity_state": pa.string(),
@@ -36,7 +37,6 @@ SCHEMA = pa.schema(
 )
 SUFFIXES = (".parquet", ".csv", ".arrow")
 _LARGEST_BYTES = 4 << 30
-_arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
 
 
 class PublicityClaims(Claims):

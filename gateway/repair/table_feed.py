@@ -21,7 +21,9 @@ from gateway.domain.errors import XinguanError
 from gateway.identity.keyfiles import read_private
 from gateway.repair.feed import MAX_CONTENT_BYTES, FeedError, FeedItem, ItemKind, Page
 
-_BORDERS = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text, pg_snapshot_xmax(pg_current_snapshot())::text"
+_BORDERS = (
+    "SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text FROM pg_current_snapshot() s"
+)
 _ROWS = (
     "SELECT written_by::text, position, kind, left(document, {longest})"
     " FROM {table}"
