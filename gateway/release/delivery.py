@@ -149,7 +149,9 @@ class Delivery:
         """
         now = self.world.clock_ms() // 1000
         plan = self.prepared.plan
-        rows = portion.rows[self.snapshot.shareable(portion.rows, now)]
+        shareable = self.snapshot.shareable(portion.rows, now)
+        # Most batches hold nothing that is withheld; their rows stay one run, which isn't copied.
+        rows = portion.rows if shareable.all() else portion.rows[np.flatnonzero(shareable)]
         rows = self.world.row_masks.select(
             self.snapshot, rows, plan.policy_rows, self.prepared.policy_rows
         )

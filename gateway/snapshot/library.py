@@ -16,6 +16,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -31,6 +32,7 @@ from gateway.snapshot.snapshot import Snapshot
 POINTER, QUARANTINE = "current", "quarantine.csv"
 _PRODUCT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
+_SEALED_AT_ONCE = 1 << 20  # records; bounds the memory of opening
 _UNFINISHED = (".admitting-", ".staging-")
 _Mark = tuple[int, int, int]
 SealedKeys = Callable[[str], Iterable[str]]
@@ -272,7 +274,9 @@ class SnapshotLibrary:
             raise SnapshotDamagedError(
                 "PRODUCT_UNAVAILABLE", "a snapshot is not in the place its digest names"
             )
-        snapshot.seal(list(self._sealed_keys(product)))
+        keys = iter(self._sealed_keys(product))
+        while some := list(islice(keys, _SEALED_AT_ONCE)):
+            snapshot.seal(some)
         if self._prepare is not None:
             self._prepare(snapshot)
         self._open[product, snapshot_id] = snapshot

@@ -28,7 +28,7 @@ from gateway.snapshot.admission import (
 )
 from gateway.snapshot.bitmap import Bitmap, Flags, Rows
 from gateway.snapshot.errors import SnapshotDamagedError
-from gateway.snapshot.index import RecordIndex, SubjectIndex
+from gateway.snapshot.index import RecordIndex, SubjectIndex, distinct, fixed_width
 from gateway.snapshot.manifest import Manifest
 
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
@@ -205,6 +205,11 @@ class Snapshot:
         return np.arange(first, min(first + self._batch_rows, self.rows), dtype=np.int64)
 
     @property
+    def bits_nbytes(self) -> int:
+        """Memory that the live bits take, in bytes; the admitted ones are mapped."""
+        return self._bits.nbytes
+
+    @property
     def batch_count(self) -> int:
         """Number of batches."""
         return len(self._batches)
@@ -226,14 +231,15 @@ class Snapshot:
 
     def rows_of(self, record_keys: Sequence[str]) -> Rows:
         """Return every row of exactly these records, ascending; the true keys are compared."""
-        candidates = self._records.candidates(record_keys)
+        candidates, keys = self._records.candidates(record_keys)
         if not len(candidates):
             return candidates
-        found = self.take(candidates, [self.manifest.record_key]).column(0)
-        wanted = pa.array(record_keys, pa.large_string())
-        same = _arrow.compute.is_in(found.cast(pa.large_string()), value_set=wanted)
-        rows: Rows = candidates[same.to_numpy(zero_copy_only=False)]
-        return rows
+        rows = distinct(candidates)
+        found = self.take(rows, [self.manifest.record_key]).column(0)
+        there = fixed_width(found, self.manifest.record_width)
+        if len(rows) != len(candidates):
+            there = there[np.searchsorted(rows, candidates)]
+        return distinct(candidates[there == keys])
 
     def seal(self, record_keys: Sequence[str]) -> Rows:
         """Withhold these records from now on; return their row numbers. Idempotent.
