@@ -154,7 +154,7 @@ class Gateway:
         world = self._world(secrets, law, bundle, engine, catalogue, announced)
         delays = Delays(self._state)
         self._closing.append(delays.close)
-        publisher = Publisher(
+        self.publisher = publisher = Publisher(
             self._state.journal,
             world.library,
             world.gate,
@@ -188,7 +188,8 @@ class Gateway:
         self._server, health = await self._open_port(doors)
         await self._server.start()
         self._run(health.update_always(settings.limits.health_interval_ms))
-        self._run(feeds.runner().run())
+        self.feeds = feeds.runner()
+        self._run(self.feeds.run())
         _log.info("serving", address=self.address, node=settings.node, policy=bundle.digest[:16])
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:

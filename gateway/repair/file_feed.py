@@ -146,7 +146,7 @@ def _item(place: str, raw: bytes, position: str) -> FeedItem:
         known = json.loads(text, object_pairs_hook=_once)
         if isinstance(known, dict) and known.pop("v", None) == 1 and len(known) == 1:
             ((word, document),) = known.items()
-            if isinstance(document, str):
+            if isinstance(document, str) and len(document.encode()) <= MAX_CONTENT_BYTES:
                 return FeedItem(place, _KINDS[word], document, position)
     except (ValueError, KeyError, RecursionError):
         pass
