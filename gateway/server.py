@@ -185,9 +185,9 @@ class Gateway:
         doors = Doors(
             deployment, self._state, world, Exchange(world), publisher, law, secrets, catalogue
         )
-        self._server, health = await self._open_port(doors)
+        self._server, self.health = await self._open_port(doors)
         await self._server.start()
-        self._run(health.update_always(settings.limits.health_interval_ms))
+        self._run(self.health.update_always(settings.limits.health_interval_ms))
         self.feeds = feeds.runner()
         self._run(self.feeds.run())
         _log.info("serving", address=self.address, node=settings.node, policy=bundle.digest[:16])

@@ -28,6 +28,10 @@ class ProductHealth:
         self._world = world
         self._told: dict[str, bool] = {}
 
+    def serving(self, product: str) -> bool:
+        """Tell what was told last of a product."""
+        return self._told.get(product, False)
+
     async def update(self) -> None:
         """Set the status of each product that changed."""
         for name, product in self._world.products.items():

@@ -206,7 +206,8 @@ async def test_an_assurance_keeps_a_product_fresh_when_nothing_is_missing(stage,
     async with serve_site(copied, clock_ms=clock) as site:
 
         def as_of():
-            return query(site, "SELECT as_of FROM feeds WHERE product = 'admin_penalty'")[0][0]
+            ((found,),) = query(site, "SELECT as_of FROM feeds WHERE product = 'admin_penalty'")
+            return found
 
         before = as_of()
         record = shared_records(site)[0][1]
@@ -219,8 +220,12 @@ async def test_an_assurance_keeps_a_product_fresh_when_nothing_is_missing(stage,
         append(path, assurance(site.desk, sequence=7), "assurance")
         await until(lambda: taken(site) == (2, 1))
         assert as_of() == site.desk.act.now or as_of() > before + 290
-        for words in ({"origin": "ENTERPRISE_PUBLICITY"}, {"as_of": site.desk.act.now + 900},
-                      {"products": ("legal_entity_base",)}, {"products": ("judgement_debtor",)}):  # fmt: skip
+        for words in (
+            {"origin": "ENTERPRISE_PUBLICITY"},
+            {"as_of": site.desk.act.now + 900},
+            {"products": ("legal_entity_base",)},
+            {"products": ("judgement_debtor",)},
+        ):
             append(path, assurance(site.desk, sequence=7, **words), "assurance")
         await until(lambda: taken(site) == (2, 5))
         assert [code for _, _, code in refusals(site)].count("OUTRANKED") == 3
