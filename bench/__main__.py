@@ -7,7 +7,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("query", "decision", "audit_log", "lookup", "enforce", "ingest", "sealed")
+NAMES = ("query", "decision", "audit_log", "lookup", "enforce", "ingest", "sealed", "reconcile")
 
 
 def main() -> int:

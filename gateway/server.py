@@ -152,8 +152,8 @@ class Gateway:
         engine = self._engine(bundle)
         self._closing.append(engine.close)
         world = self._world(secrets, law, bundle, engine, catalogue, announced)
-        delays = Delays(self._state)
-        self._closing.append(delays.close)
+        self.delays = Delays(self._state)
+        self._closing.append(self.delays.close)
         self.publisher = publisher = Publisher(
             self._state.journal,
             world.library,
@@ -163,7 +163,7 @@ class Gateway:
             node=settings.node,
             gate_wait_ms=settings.limits.gate_wait_ms,
             clock_ms=self._clock_ms,
-            cleared=delays.note,
+            cleared=self.delays.note,
         )
         feeds = FeedAssembly(
             deployment,

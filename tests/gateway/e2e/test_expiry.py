@@ -128,8 +128,10 @@ async def test_a_record_is_there_at_23_59_59_and_gone_at_00_00_00(midnight):
     after = await rest(scene.stream(agency, await scene.ticket(agency)))
     assert scene.record.encode() not in after
     assert after  # the others go on
-    # The same ticket of the day before doesn't bring it back either.
-    assert scene.record.encode() not in await rest(scene.stream(agency, ticket))
+    # The ticket of the day before doesn't bring it back either: a decision is of its own day.
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rest(scene.stream(agency, ticket))
+    assert read_details(caught.value)[0].reason == "TICKET_EXPIRED"
 
 
 async def test_it_is_gone_from_a_stream_that_began_before_midnight(midnight):
