@@ -1,7 +1,13 @@
 """Feeds of a running gateway: what comes in takes effect, and nothing that is bad does."""
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import pytest_asyncio
 
@@ -11,14 +17,17 @@ from gateway.registry.documents import sign
 from gateway.repair.decision import REPAIR_TYPE, RepairClaims
 from gateway.repair.feed_assembly import FeedAssembly
 from gateway.repair.feed_runner import FeedRunner
+from tests.conftest import ROOT
 from tests.gateway.e2e.conftest import Clock, serve_site
 from tests.gateway.e2e.feeding import (
     alarms,
     append,
     assurance,
     file_feed,
+    publicity_of,
     query,
     refusals,
+    state_publicity,
     until,
     with_settings,
 )
@@ -241,3 +250,34 @@ async def test_the_way_in_through_the_door_is_the_same(fed):
     stub = site.repairs(site.authority)
     answer = await stub.Publish(repair_pb2.PublishRequest(decision=token))
     assert answer.repeated_decision
+
+
+async def command(site: Site, *words: str) -> dict:
+    """Run the command line beside the gateway, as another process is."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from gateway.cli.main import main; main()", *words, "--json",
+        "--home", str(site.deployment.root),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/proto"},
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(program.communicate(), 100)
+    assert program.returncode == 0, err.decode()
+    return json.loads(out)
+
+
+async def test_the_command_line_goes_through_the_running_gateway(fed, tmp_path):
+    """A decision by the door, and a publicity statement by the inbox: the gate sees both."""
+    site, _ = fed
+    (_, repaired), (_, unshown) = shared_records(site)[:2]
+    (tmp_path / "d.jws").write_text(site.desk.repair("admin_penalty", repaired))
+    told = await command(site, "repair", "publish", str(tmp_path / "d.jws"),
+                         "--gateway", site.gateway.address)  # fmt: skip
+    assert (told["state"], told["through"]) == ("REPAIRED", "gateway")
+    shown = publicity_of(site)
+    gone = pc.is_in(shown.column("record_id"), pa.array([repaired, unshown]))
+    state_publicity(site.desk, shown.filter(pc.invert(gone)), tmp_path / "shown")
+    done = await command(site, "reconcile", "admin_penalty", str(tmp_path / "shown.parquet"))
+    assert (done["outcome"], done["withheld_now"]) == ("DONE", 1)
+    left = {record for _, record in shared_records(site)}
+    assert not left & {repaired, unshown}
+    assert [path.name for path in site.deployment.inbox_directory.iterdir()] == []
