@@ -9,7 +9,8 @@ stop      the port first, then what is under way, then the log
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
@@ -331,14 +332,18 @@ def prepare_snapshot(state: State, snapshot: Snapshot) -> None:
 
 
 def sealed_keys(state: State, product: str) -> Iterable[str]:
-    """Return the records of a product that may never leave again (R27)."""
+    """Return the records of a product that may never leave again (R27), read as they are used."""
+    return chain.from_iterable(_sealed_pages(state, product))
+
+
+def _sealed_pages(state: State, product: str) -> Iterator[list[str]]:
     connection = state.connect()
     try:
         rows = connection.execute(
             "SELECT record_key FROM sealed_records WHERE product = ?", (product,)
         )
         while page := rows.fetchmany(_SEALED_PAGE):
-            yield from [row[0] for row in page]
+            yield [row[0] for row in page]
     finally:
         connection.close()
 

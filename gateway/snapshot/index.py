@@ -177,9 +177,16 @@ class RecordIndex:
         order = np.argsort(hashed)
         hashed = hashed[order]
         left = np.searchsorted(self._hashes, hashed, side="left")
-        right = np.searchsorted(self._hashes, hashed, side="right")
-        rows = self._rows[_ranges(left, right)]
-        keys = wanted[np.repeat(order, right - left)]
+        found = self._hashes[np.minimum(left, len(self._hashes) - 1)] == hashed
+        found &= left < len(self._hashes)
+        left, order = left[found], order[found]
+        following = np.minimum(left + 1, len(self._hashes) - 1)
+        if (self._hashes[following] == self._hashes[left])[following > left].any():
+            right = np.searchsorted(self._hashes, self._hashes[left], side="right")
+            rows = self._rows[_ranges(left, right)]
+            keys = wanted[np.repeat(order, right - left)]
+        else:  # as nearly always: no two records have one hash
+            rows, keys = self._rows[left], wanted[order]
         ascending = np.argsort(rows, kind="stable")
         return rows[ascending], keys[ascending]
 

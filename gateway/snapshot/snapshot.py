@@ -28,6 +28,7 @@ from gateway.snapshot.admission import (
 )
 from gateway.snapshot.bitmap import Bitmap, Flags, Rows
 from gateway.snapshot.errors import SnapshotDamagedError
+from gateway.snapshot.gather import WORTHWHILE, gather, widths_of
 from gateway.snapshot.index import RecordIndex, SubjectIndex, distinct, fixed_width
 from gateway.snapshot.manifest import Manifest
 
@@ -73,6 +74,7 @@ class Snapshot:
         self.schema: pa.Schema = self._reader.schema
         self._batches: list[Any] = [None] * len(manifest.batches)
         self._narrow: dict[tuple[int, tuple[str, ...]], Any] = {}
+        self._widths: dict[int, dict[str, int]] = {}
         self._batch_rows = manifest.batch_rows
         keys = _mapped(directory / SUBJECTS, f"S{manifest.subject_width}")
         self._subjects = SubjectIndex(keys, _mapped(directory / STARTS, "<i8"))
@@ -296,7 +298,12 @@ class Snapshot:
         first = number * self._batch_rows
         if run:
             return batch.slice(int(rows[0]) - first, len(rows))
-        return batch.take(pa.array(rows - first))
+        if len(rows) < WORTHWHILE:
+            return batch.take(pa.array(rows - first))
+        widths = self._widths.get(number)
+        if widths is None:  # a snapshot never changes, so they are found out once
+            widths = self._widths[number] = widths_of(self._mapped_batch(number))
+        return gather(batch, rows - first, widths)
 
 
 def with_disputes(batch: pa.RecordBatch, rows: Rows, disputes: Mapping[int, str]) -> pa.RecordBatch:

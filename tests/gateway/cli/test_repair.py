@@ -71,7 +71,8 @@ def test_a_stranger_signs_publishes_and_looks_it_up(xinguan):
     assert origin["measured"] >= 1
     assert origin["p99_ms"] >= origin["p50_ms"] >= 0
     assert status["unmeasured"] == 0
-    assert {"product": "admin_penalty", "state": "REPAIRED"}.items() <= status["states"][0].items()
+    states = {(row["product"], row["state"]): row["records"] for row in status["states"]}
+    assert states["admin_penalty", "REPAIRED"] >= 1
 
 
 def test_a_description_is_signed_too(xinguan, tmp_path):
