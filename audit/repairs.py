@@ -81,7 +81,7 @@ def alarm(
     Args:
         time: Unix seconds.
         node: Name of the node.
-        actor: Who brought it up, a party id or `console`.
+        actor: Who brought it up: a party id, `console`, or `feed:` and the name of a feed.
         rule: Rule of the domain that it concerns.
         code: What it is: `ILLEGAL_DELETION`, `EARLY_REPAIR` and the like.
         product: Product concerned.

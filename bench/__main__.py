@@ -9,6 +9,7 @@ import sys
 
 NAMES = (
     "query", "decision", "audit_log", "store", "lookup", "enforce", "ingest", "repair", "recall",
+    "sealed", "reconcile",
 )  # fmt: skip
 
 

@@ -12,10 +12,17 @@ import tomllib
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from gateway.domain.errors import XinguanError
 
@@ -126,6 +133,11 @@ class Limits(_Table):
     ticket_lifetime_s: int = Field(default=3_600, ge=1, le=86_400)
     stop_grace_s: int = Field(default=10, ge=0, le=600)
     busy_timeout_ms: int = Field(default=5_000, ge=1)
+    feed_lease_s: int = Field(default=15, ge=2, le=600)  # one process at a time reads a feed
+    # A statement that would withhold more than this share suspends the product by name instead.
+    reconcile_withheld_ppm: int = Field(default=100_000, ge=0, le=1_000_000)
+    clock_step_ms: int = Field(default=5_000, ge=100, le=300_000)  # wall against steady clock
+    health_interval_ms: int = Field(default=500, ge=10, le=60_000)
     calls_per_second: int = Field(default=200, ge=1)  # per licence, where it states none
     rows_per_day: int = Field(default=10_000_000, ge=1)  # per licence, where it states none
     # No rule says in how many days a receiver acknowledges a recall (R28); these are proposals,
@@ -157,6 +169,7 @@ class Files(_Table):
     state_password: FileName = "keys/state.password"  # noqa: S105 - a file's name
     log: FileName = "log"
     snapshots: FileName = "snapshots"
+    inbox: FileName = "inbox"  # publicity statements handed in by `xinguan reconcile`
     server_key: FileName = "identity/server.key"
     server_csr: FileName = "identity/server.csr"
     server_certificate: FileName = "identity/server.pem"
@@ -178,6 +191,42 @@ class Log(_Table):
     origin: str = Field(default="xinguan.example/log", pattern=r"^[A-Za-z0-9][A-Za-z0-9./_\-]*$")
 
 
+class FeedKind(StrEnum):
+    """Where changes of shareability come from."""
+
+    FILE = "file"  # signed decisions, one JSON object a line
+    TABLE = "table"  # signed decisions in a change table of PostgreSQL
+    PUBLICITY = "publicity"  # a folder of signed publicity statements, to be compared (R11)
+
+
+class Feed(_Table):
+    """One feed. Where a database is and how to log in stands in a file or the environment."""
+
+    kind: FeedKind = Field(strict=False)
+    path: str = ""  # file or publicity: absolute, or relative to the gateway's directory
+    dsn_file: str = ""  # table: file with the connection string, mode 0600
+    dsn_env: str = Field(default="", pattern=r"^([A-Z_][A-Z0-9_]*)?$")  # or the variable with it
+    table: str = Field(
+        default="repair_changes", pattern=r"^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$"
+    )
+    poll_ms: int = Field(default=500, ge=10, le=3_600_000)
+    page_items: int = Field(default=500, ge=1, le=10_000)
+    timeout_ms: int = Field(default=5_000, ge=100, le=60_000)  # table: of one statement
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """Refuse a feed that doesn't say where it is, or says it twice."""
+        if self.kind is FeedKind.TABLE:
+            if self.path or bool(self.dsn_file) == bool(self.dsn_env):
+                raise ValueError("a table is reached by dsn_file or by dsn_env, and has no path")
+        elif not self.path or self.dsn_file or self.dsn_env:
+            raise ValueError("it has a path, and nothing of a database")
+        return self
+
+
+FeedName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_\-]{0,31}$")]
+
+
 class Settings(_Table):
     """All settings of one deployment."""
 
@@ -191,6 +240,7 @@ class Settings(_Table):
     files: Files = Files()
     state: StateSettings = StateSettings()
     switches: dict[str, bool | int] = Field(default_factory=dict)
+    feeds: dict[FeedName, Feed] = Field(default_factory=dict)
 
     def refuse_unknown_switches(self, known: Collection[str]) -> None:
         """Refuse a deployment switch that no rule reads.

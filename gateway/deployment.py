@@ -121,6 +121,11 @@ class Deployment:
         return self.directory / self.settings.files.snapshots
 
     @property
+    def inbox_directory(self) -> Path:
+        """Publicity statements handed to a running gateway by the command line."""
+        return self.directory / self.settings.files.inbox
+
+    @property
     def dev_authority(self) -> Path:
         """The development authority's directory; only `init --dev` makes it."""
         return self.root / DEV_AUTHORITY_DIRECTORY

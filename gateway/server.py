@@ -7,8 +7,10 @@ stop      the port first, then what is under way, then the log
 """
 
 import asyncio
+import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +21,7 @@ from audit.errors import AuditUnavailableError, LeaseHeldError
 from audit.integrator import Integrator
 from audit.note import Ed25519Signer
 from audit.openings import OpeningStore
+from audit.sequence import next_index, read_bodies
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.config import Profile, Settings
 from gateway.decision.bundle import Bundle
@@ -31,6 +34,7 @@ from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import Doors, add_services
+from gateway.doors.product_health import ProductHealth
 from gateway.doors.recall import RecallDesk
 from gateway.registry.call_rate import CallRate
 from gateway.registry.catalogue import Catalogue
@@ -41,10 +45,13 @@ from gateway.release.evidence import Evidence, EvidenceKeys
 from gateway.release.gate import Gate
 from gateway.release.pipeline import Exchange
 from gateway.release.pseudonym import ConsumerKeys
+from gateway.release.steady_clock import SteadyClock, steady_clock_ms
 from gateway.release.world import World
 from gateway.repair.consequences import prepare
+from gateway.repair.delays import Delays
 from gateway.repair.effect import SnapshotEffect
-from gateway.repair.publish import Publisher
+from gateway.repair.feed_assembly import FeedAssembly
+from gateway.repair.publish import Cleared, Publisher
 from gateway.repair.recall.assembly import open_recall
 from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
@@ -55,6 +62,7 @@ from gateway.store.state import State
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
 _INTEGRATOR_LEASE_S = 6  # how late a checkpoint may be when the process that makes them dies
+_SEALED_PAGE = 1 << 16  # sealed records read at once; there may be millions
 
 
 def wall_clock_ms() -> int:
@@ -77,6 +85,7 @@ class Gateway:
         worker: int = 1,
         shares_port: bool = False,
         clock_ms: Callable[[], int] = wall_clock_ms,
+        steady_ms: Callable[[], int] | None = None,
     ) -> None:
         """Read the deployment; nothing is opened yet.
 
@@ -87,6 +96,7 @@ class Gateway:
             worker: Number of this process among the workers of the node.
             shares_port: Other workers listen on the same port.
             clock_ms: Unix milliseconds.
+            steady_ms: The clock that `clock_ms` is held against; a simulated clock is its own.
         """
         self._worker = worker
         self._shares_port = shares_port
@@ -95,6 +105,9 @@ class Gateway:
         self._listen = listen or self._settings.server.listen
         self._opa_url = opa_url or self._settings.server.opa_url
         self._clock_ms = clock_ms
+        simulated = clock_ms is not wall_clock_ms
+        self._steady_ms = steady_ms or (clock_ms if simulated else steady_clock_ms)
+        self._background: list[asyncio.Task[None]] = []
         self._closing: list[Callable[[], Any]] = []
         self.address = ""
 
@@ -115,8 +128,9 @@ class Gateway:
         self._notices.open = False  # streams that wait for notices would never end by themselves
         await self._server.stop(self._settings.limits.stop_grace_s)
         await self._recall.stop()
-        self._integrating.cancel()
-        await asyncio.gather(self._integrating, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         try:
             await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
             await asyncio.to_thread(self._integrate)
@@ -145,6 +159,12 @@ class Gateway:
         self._closing.append(self._state.close)
         await self._replica.claim(self._state)
         catalogue = Catalogue.load()
+        self._clock = SteadyClock(
+            self._clock_ms,
+            self._steady_ms,
+            step_ms=settings.limits.clock_step_ms,
+            recorded_s=newest_time(self._state),
+        )
         announced = await announce_start(
             self._state, settings, catalogue.products, bundle, self._clock_ms() // 1000
         )
@@ -161,7 +181,9 @@ class Gateway:
         self._recall = await open_recall(
             deployment, secrets, self._state, world.consumer_keys, self._clock_ms
         )
-        publisher = Publisher(
+        self.delays = Delays(self._state)
+        self._closing.append(self.delays.close)
+        self.publisher = publisher = Publisher(
             self._state.journal,
             world.library,
             rounds,
@@ -169,7 +191,15 @@ class Gateway:
             products=catalogue.products,
             node=settings.node,
             clock_ms=self._clock_ms,
-            cleared=self._recall.cleared,
+            cleared=self._note_cleared,
+        )
+        feeds = FeedAssembly(
+            deployment,
+            self._state,
+            publisher,
+            world.library,
+            catalogue.products,
+            self._clock_ms,
         )
         self._integrator = Integrator(
             self._state.journal,
@@ -180,7 +210,7 @@ class Gateway:
             lease_s=_INTEGRATOR_LEASE_S,
         )
         self._closing.append(self._integrator.close)
-        self._integrating = asyncio.create_task(self._integrate_always())
+        self._run(self._integrate_always())
         doors = Doors(
             deployment,
             self._state,
@@ -192,11 +222,23 @@ class Gateway:
             secrets,
             catalogue,
         )
-        self._server = await self._open_port(doors)
+        self._server, self.health = await self._open_port(doors)
         await self._server.start()
         self._closing.append(self._recall.stop)
         self._recall.start()
+        self._run(self.health.update_always(settings.limits.health_interval_ms))
+        self.feeds = feeds.runner()
+        self._run(self.feeds.run())
         _log.info("serving", address=self.address, node=settings.node, policy=bundle.digest[:16])
+
+    def _note_cleared(self, cleared: Cleared) -> None:
+        """Let whoever follows up on a change know that the gate is clear of it."""
+        self.delays.note(cleared)
+        self._recall.cleared(cleared)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the port until the gateway stops."""
+        self._background.append(asyncio.create_task(work))
 
     def _recall_desk(self) -> RecallDesk:
         reader = self._state.connect()
@@ -255,6 +297,7 @@ class Gateway:
         )
         return World(
             clock_ms=self._clock_ms,
+            clock=self._clock,
             registry=registry,
             products=catalogue.products,
             node=Node(
@@ -278,7 +321,7 @@ class Gateway:
             batch_rows=_BATCH_ROWS,
         )
 
-    async def _open_port(self, doors: Doors) -> grpc.aio.Server:
+    async def _open_port(self, doors: Doors) -> tuple[grpc.aio.Server, ProductHealth]:
         limits = self._settings.limits
         server = grpc.aio.server(
             options=[
@@ -289,7 +332,7 @@ class Gateway:
                 ("grpc.so_reuseport", int(self._shares_port)),
             ]
         )
-        await add_services(server, doors)
+        health = await add_services(server, doors)
         tls = self._deployment.tls()
         credentials = grpc.ssl_server_credentials(
             [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=True
@@ -306,7 +349,7 @@ class Gateway:
                 hints=("another program listens there, or the address is not this machine's",),
             )
         self.address = f"{host}:{port}"
-        return server
+        return server, health
 
     async def _integrate_always(self) -> None:
         """Publish a checkpoint at every interval; a failure is told and tried again.
@@ -347,12 +390,30 @@ def prepare_snapshot(state: State, snapshot: Snapshot) -> None:
 
 
 def sealed_keys(state: State, product: str) -> Iterable[str]:
-    """Return the records of a product that may never leave again (R27)."""
+    """Return the records of a product that may never leave again (R27), read as they are used."""
+    return chain.from_iterable(_sealed_pages(state, product))
+
+
+def _sealed_pages(state: State, product: str) -> Iterator[list[str]]:
     connection = state.connect()
     try:
-        rows = connection.execute(
-            "SELECT record_key FROM sealed_records WHERE product = ?", (product,)
-        ).fetchall()
+        rows = iter(
+            connection.execute(
+                "SELECT record_key FROM sealed_records WHERE product = ?", (product,)
+            )
+        )
+        while page := list(islice(rows, _SEALED_PAGE)):
+            yield [row[0] for row in page]
     finally:
         connection.close()
-    return [row[0] for row in rows]
+
+
+def newest_time(state: State) -> int:
+    """Return the newest time that the log has recorded, in unix seconds; 0 in an empty log."""
+    connection = state.connect()
+    try:
+        count = next_index(connection)
+        newest = read_bodies(connection, count - 1, count)
+    finally:
+        connection.close()
+    return int(json.loads(newest[0][2])["time"]) if newest else 0

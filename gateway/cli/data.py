@@ -10,6 +10,7 @@ from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, session, sh
 from gateway.domain.errors import InvalidRequestError
 from gateway.ingest.enterprises import ImportFileError, import_enterprises
 from gateway.ingest.loading import load_product
+from gateway.ingest.returns import write_returns
 from gateway.ingest.synth import PRODUCTS, SynthError, synthesise
 from gateway.registry.catalogue import Catalogue, UnknownProductError
 from gateway.snapshot.library import SnapshotLibrary
@@ -77,6 +78,9 @@ def load(
     import_summary: Annotated[
         Path | None, typer.Option("--import-summary", help="The .import.json beside an import.")
     ] = None,
+    returns: Annotated[
+        Path | None, typer.Option(help="Where to list records that go back to their source.")
+    ] = None,
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -95,6 +99,11 @@ def load(
         loaded = load_product(
             opened.state, library, contract, file, opened.act, quarantined=held_back
         )
+        late = loaded.returns.num_rows
+        if late:
+            folder = opened.deployment.directory / "returns"
+            returns = returns or folder / f"{product}-{loaded.index}.csv"
+            write_returns(loaded.returns, returns)
     manifest = loaded.snapshot.manifest
     told = {
         "product": product,
@@ -103,6 +112,8 @@ def load(
         "quarantined": manifest.quarantined,
         "reasons": ", ".join(f"{code}: {n}" for code, n in sorted(loaded.screened.codes.items())),
         "quarantine": str(loaded.quarantine or ""),
+        "returned_to_source": late,
+        "returns": str(returns) if late else "",
         "entry": loaded.index,
     }
     show(told, as_json, title="Loaded")

@@ -15,7 +15,7 @@ severity), Civil Code 201-202 (the month-end rule), domain-rules 4.2 as correcte
 import calendar
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 # China keeps one time zone without summer time since 1991; no record is older than that.
@@ -75,6 +75,8 @@ class PeriodTable:
         default_basis: Basis of the other products.
         override_levels: Ranks of instruments that may override a period.
         unlabelled_before: First date from which a record without a class is no longer "old".
+        validities: Product name to the field with the last day on which its values hold (M35);
+            afterwards they are not served.
     """
 
     terms: Mapping[Severity, Term]
@@ -82,6 +84,7 @@ class PeriodTable:
     default_basis: PeriodBasis
     override_levels: frozenset[BasisLevel]
     unlabelled_before: dt.date
+    validities: Mapping[str, str] = field(default_factory=dict)
 
     def basis(self, product: str) -> PeriodBasis:
         """Return the basis of a product's records."""

@@ -15,6 +15,7 @@ from gateway.doors.audit import AuditDoor, AuditKeys
 from gateway.doors.exchange import ExchangeDoor
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
 from gateway.doors.flight import FlightDoor, add_flight
+from gateway.doors.product_health import ProductHealth
 from gateway.doors.recall import RecallDesk
 from gateway.doors.repair import RepairDoor
 from gateway.registry.catalogue import Catalogue
@@ -57,8 +58,8 @@ class Doors:
     catalogue: Catalogue
 
 
-async def add_services(server: grpc.aio.Server, doors: Doors) -> None:
-    """Register every service on a server."""
+async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
+    """Register every service on a server; return what keeps the health of products up to date."""
     world, law, limits = doors.world, doors.law, doors.deployment.settings.limits
     authority = doors.deployment.authority_keys()
     exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(
@@ -105,3 +106,6 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> None:
     reflection.enable_server_reflection(
         (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
+    products = ProductHealth(servicer, world)
+    await products.update()
+    return products

@@ -16,6 +16,7 @@ from gateway.doors.errors import LawTexts, reason_message
 from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
+from gateway.release.availability import available
 from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from xinguan.v1 import exchange_pb2, exchange_pb2_grpc
@@ -156,13 +157,3 @@ def granted_products(world: World, caller: Caller) -> list[tuple[Product, Licenc
         if licence and licence.status == "ACTIVE" and licence.not_before <= now < licence.not_after:
             found.append((product, licence))
     return found
-
-
-def available(world: World, product: Product) -> bool:
-    """Tell whether a product can be served truthfully now: admitted, and its feed fresh (R13)."""
-    if world.library.current(product.name) is None:
-        return False
-    if not product.feed_limit_s:
-        return True
-    as_of = world.registry.view().feed_as_of(product.name)
-    return as_of is not None and world.clock_ms() // 1000 - as_of <= product.feed_limit_s

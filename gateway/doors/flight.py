@@ -21,11 +21,12 @@ from gateway.domain.party import Caller
 from gateway.doors.ask import Ask
 from gateway.doors.encoding import batch_evidence, coverage_message, field_messages, promise_message
 from gateway.doors.errors import LawTexts
-from gateway.doors.exchange import available, granted_products
+from gateway.doors.exchange import granted_products
 from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.registry.arrow_schema import arrow_schema
+from gateway.release.availability import available
 from gateway.release.delivery import Part
 from gateway.release.pipeline import Exchange
 from gateway.release.ticket import Ticket, seal, unseal

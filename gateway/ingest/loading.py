@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from adapters.files import FileSource
 from adapters.source import SourceError
 from audit import acts
@@ -10,9 +12,12 @@ from audit.journal import Transaction
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.product import Product
 from gateway.ingest.labelling import LabellingSource
+from gateway.ingest.returns import SCHEMA as RETURNS
+from gateway.ingest.returns import records_to_return
 from gateway.ingest.screening import Screened, ScreeningSource
 from gateway.registry import feeds
 from gateway.registry.act import Act
+from gateway.registry.alarms import raise_alarm
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.manifest import Manifest
@@ -30,6 +35,7 @@ class Loaded:
         index: Log index of the admission.
         screened: Rows that came in and were held back.
         quarantine: The file that names those held back; None when there are none.
+        returns: Records that go back to their source, see `gateway.ingest.returns`.
     """
 
     product: str
@@ -37,6 +43,7 @@ class Loaded:
     index: int
     screened: Screened
     quarantine: Path | None
+    returns: pa.Table
 
 
 def load_product(
@@ -70,9 +77,12 @@ def load_product(
     moment = act.now if as_of is None else as_of
     schema = arrow_schema(product)
     admitted: list[int] = []
+    returns: list[pa.Table] = []
 
     def announce(manifest: Manifest) -> None:
-        admitted.append(state.run(lambda tx: _log(tx, manifest, product, act, moment)))
+        returns.append(_returns(library, product, manifest))
+        late = returns[0].num_rows
+        admitted.append(state.run(lambda tx: _log(tx, manifest, product, act, moment, late)))
 
     try:
         read = FileSource(str(path), expected=schema)
@@ -91,11 +101,23 @@ def load_product(
     except SourceError as error:
         raise InvalidRequestError("SOURCE_FAILED", f"{product.name}: {error}") from None
     held_back = place if source.found.held else None
-    return Loaded(product.name, snapshot, admitted[0], source.found, held_back)
+    return Loaded(product.name, snapshot, admitted[0], source.found, held_back, returns[0])
 
 
-def _log(tx: Transaction, manifest: Manifest, product: Product, act: Act, moment: int) -> int:
-    """Log the admission before it is served, and that its feed was reconciled; return the index."""
+def _returns(library: SnapshotLibrary, product: Product, manifest: Manifest) -> pa.Table:
+    snapshot = library.pinned(product.name, manifest.snapshot_id)
+    if snapshot is None or not product.adverse:
+        return RETURNS.empty_table()
+    return records_to_return(snapshot, product)
+
+
+def _log(
+    tx: Transaction, manifest: Manifest, product: Product, act: Act, moment: int, late: int
+) -> int:
+    """Log the admission before it is served, and that its feed was reconciled; return the index.
+
+    Records that declare a later end than the lawful one are an alarm besides.
+    """
     if product.feed_limit_s:
         feeds.reconciled(tx, product.name, moment, act)
     entry = acts.snapshot_admitted(
@@ -109,4 +131,17 @@ def _log(tx: Transaction, manifest: Manifest, product: Product, act: Act, moment
         rows=manifest.rows,
         quarantined=manifest.quarantined,
     )
-    return tx.append(entry).index
+    index = tx.append(entry).index
+    if late:
+        raise_alarm(
+            tx,
+            rule="R21",
+            code="PUBLICITY_OVERRUN",
+            now=act.now,
+            node=act.node,
+            actor=act.actor,
+            product=product.name,
+            records=late,
+            cause=index,
+        )
+    return index

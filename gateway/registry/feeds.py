@@ -25,3 +25,19 @@ def reconciled(tx: Transaction, product: str, as_of: int, act: Act) -> None:
         upsert("feeds", "product, as_of, changed", "product"),
         (product, as_of, raise_version(tx)),
     )
+
+
+def distrust(tx: Transaction, product: str) -> None:
+    """Say that a product doesn't agree with the publicity authorities; it is unavailable now.
+
+    The next reconciliation ends it, whatever its time.
+
+    Args:
+        tx: The transaction.
+        product: Product name.
+    """
+    tx.execute(
+        "INSERT INTO feeds (product, as_of, changed) VALUES (?, 0, ?)"
+        " ON CONFLICT (product) DO UPDATE SET as_of = 0, changed = excluded.changed",
+        (product, raise_version(tx)),
+    )

@@ -31,6 +31,7 @@ class _Document(BaseModel):
     bases: dict[str, PeriodBasis]
     override_levels: frozenset[BasisLevel]
     unlabelled_before: dt.date
+    validities: dict[str, str] = Field(default_factory=dict)
 
 
 def load_periods(path: Path) -> PeriodTable:
@@ -53,6 +54,7 @@ def load_periods(path: Path) -> PeriodTable:
         default_basis=document.default_basis,
         override_levels=document.override_levels,
         unlabelled_before=document.unlabelled_before,
+        validities=document.validities,
     )
 
 

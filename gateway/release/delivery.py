@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from gateway.domain.decision import Decision
-from gateway.domain.errors import XinguanError
+from gateway.domain.errors import DeniedError, XinguanError
 from gateway.domain.facts import Facts
 from gateway.release.evidence import Promised, Sent
 from gateway.release.gate import Hold
 from gateway.release.rows import matching
 from gateway.release.trail import Trail
 from gateway.release.world import Prepared, World
+from gateway.snapshot.admission import NEVER
 from gateway.snapshot.snapshot import Snapshot
 
 
@@ -124,6 +125,7 @@ class Delivery:
         self._bytes = 0
         self._left = prepared.plan.limit
         self._released_rows = np.empty(0, dtype=np.int64)
+        self._first_end = NEVER  # of the rows that are about to leave
         self._digest = hashlib.sha256(b"xinguan/delivery/v1\0")
 
     def portions(self, batches: range | None) -> Iterator[Portion]:
@@ -161,7 +163,9 @@ class Delivery:
         """
         now = self.world.clock_ms() // 1000
         plan = self.prepared.plan
-        rows = portion.rows[self.snapshot.shareable(portion.rows, now)]
+        shareable = self.snapshot.shareable(portion.rows, now)
+        # Most batches hold nothing that is withheld; their rows stay one run, which isn't copied.
+        rows = portion.rows if shareable.all() else portion.rows[np.flatnonzero(shareable)]
         rows = self.world.row_masks.select(
             self.snapshot, rows, plan.policy_rows, self.prepared.policy_rows
         )
@@ -180,7 +184,19 @@ class Delivery:
         released = self.prepared.enforcer.apply(batch)
         message = released.serialize().to_pybytes()
         self._released_rows = rows
+        self._first_end = self.snapshot.first_end(rows)
         return ReleasedBatch(portion.number, released, message, hashlib.sha256(message).digest())
+
+    def confirm_unexpired(self) -> None:
+        """Check, right before the hand-over, that no row ended while its evidence was written.
+
+        The filter asked the clock before; at midnight in between, the batch must not leave.
+
+        Raises:
+            DeniedError: `STOPPED_STREAM`; asked again, the answer is without the row.
+        """
+        if self.world.clock_ms() // 1000 >= self._first_end:
+            raise DeniedError("STOPPED_STREAM", "the sharing of a record ended by date meanwhile")
 
     async def record(self, batch: ReleasedBatch, portion: Portion) -> Part:
         """Make a batch's evidence durable and return the part that may now leave."""

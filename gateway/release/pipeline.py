@@ -24,7 +24,6 @@ from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, defect
 from gateway.domain.facts import Facts
 from gateway.identity.peer import identify
-from gateway.release.context import gather
 from gateway.release.delivery import Delivery, Part
 from gateway.release.gate import Hold
 from gateway.release.identifiers import request_id
@@ -85,6 +84,7 @@ class Exchange:
                     hold.confirm()  # or the log would tell of a release that never was
                     part = await delivery.record(batch, portion)  # evidence before hand-over
                     hold.confirm()
+                    delivery.confirm_unexpired()
                     yield part
             if delivery.open:
                 yield await delivery.close()  # (9) outcome
@@ -144,7 +144,7 @@ class Exchange:
         if ask.replay_digest is not None:
             world.check_time(request, trail.now)
         ask.check_signature(caller, trail.peer)
-        return gather(view, caller, request, product, world.node, trail.now)
+        return world.gather(view, caller, request, product, trail.now)
 
     async def _still_allowed(
         self, trail: Trail, facts: Facts, decision: Decision, snapshot: Snapshot
@@ -161,7 +161,7 @@ class Exchange:
         if view.version == trail.view_version and now < decision.valid_until:
             return
         caller = identify(trail.peer, view, now)
-        fresh = gather(view, caller, facts.request, facts.product, world.node, now)
+        fresh = world.gather(view, caller, facts.request, facts.product, now)
         again = await world.decider.decide(fresh)
         refuse_denied(again)
         if _terms(again) != _terms(decision):

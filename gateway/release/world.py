@@ -2,18 +2,18 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway.domain.decision import Decision
-from gateway.domain.errors import InvalidRequestError, UnavailableError
-from gateway.domain.facts import Facts
+from gateway.domain.errors import InvalidRequestError, Reason, UnavailableError
+from gateway.domain.facts import Facts, Publicity
 from gateway.domain.licence import Licence
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
 from gateway.registry.arrow_schema import arrow_schema
-from gateway.release.context import Node, Registry
+from gateway.release.context import Node, Registry, RegistryView, gather
 from gateway.release.enforce import Enforcer, compile_enforcer, edge_check
 from gateway.release.evidence import Evidence
 from gateway.release.gate import Gate
@@ -21,6 +21,7 @@ from gateway.release.plan import Plan, make_plan, released_actions
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.row_masks import RowMasks
 from gateway.release.rows import Test, compile_rows
+from gateway.release.steady_clock import SteadyClock
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 
@@ -106,6 +107,7 @@ class World:
     """Everything that a request meets on its road. The composition root builds it once."""
 
     clock_ms: Callable[[], int]
+    clock: SteadyClock
     registry: Registry
     products: Mapping[str, Product]
     node: Node
@@ -160,6 +162,23 @@ class World:
             )
         return snapshot
 
+    def gather(
+        self,
+        view: RegistryView,
+        caller: Caller,
+        request: ExchangeRequest,
+        product: Product,
+        now: int,
+    ) -> Facts:
+        """Return the input of the decision; see `gateway.release.context.gather`.
+
+        A node whose clock is lost can't tell how old a feed is, so it has none.
+        """
+        facts = gather(view, caller, request, product, self.node, now)
+        if product.feed_limit_s and not self.clock.trusted():
+            return replace(facts, publicity=Publicity(None, product.feed_limit_s))
+        return facts
+
     def check_fresh(self, product: Product, snapshot: Snapshot, now: int) -> None:
         """Check that records which are no longer the current ones may still be read.
 
@@ -170,6 +189,12 @@ class World:
             UnavailableError: `PRODUCT_UNAVAILABLE`.
         """
         limit = product.feed_limit_s
+        if limit and not self.clock.trusted():
+            raise UnavailableError(
+                "PRODUCT_UNAVAILABLE",
+                "the gateway's clock can't be trusted now",
+                reasons=[Reason("R13", "PRODUCT_UNAVAILABLE")],
+            )
         if not limit or now - snapshot.manifest.as_of <= limit:
             return
         if self.library.current(product.name) is not snapshot:

@@ -57,6 +57,8 @@ def apply_decision(
     actor: str,
     node: str,
     now: int,
+    *,
+    sequenced: bool = True,
 ) -> Published:
     """Write one decision with everything that follows.
 
@@ -68,6 +70,7 @@ def apply_decision(
         actor: Party id of who handed it in.
         node: Name of this node.
         now: Unix seconds.
+        sequenced: Whether the decision stands in its origin's own sequence.
 
     Raises:
         ConflictError: `STALE_SEQUENCE`, `CONTRADICTION` or `CONFLICT`.
@@ -85,7 +88,8 @@ def apply_decision(
         done = Appended(known[1], known[2], b"")
         # The gate is passed once more: the first time, its caller may never have heard of it.
         return Published(done, True, present.standing.state, withheld, nothing, change=newest(tx))
-    _check_sequence(tx, claims)
+    if sequenced:
+        _check_sequence(tx, claims)
     try:
         after = advance(present.standing, claims.event, ends_at=record.ends_at, now=now)
     except ContradictionError as contradiction:
@@ -110,7 +114,7 @@ def apply_decision(
             consequences=found.kinds(),
         )
     )
-    _write_decision(tx, decision, appended)
+    _write_decision(tx, decision, appended, sequenced=sequenced)
     withheld = _withheld(after, record)
     _write_standing(tx, claims, present, after, appended.index, now)
     _write_seal(tx, claims, after, withheld=withheld)
@@ -167,13 +171,17 @@ def _check_sequence(tx: Transaction, claims: RepairClaims) -> None:
         )
 
 
-def _write_decision(tx: Transaction, decision: Verified[RepairClaims], appended: Appended) -> None:
+def _write_decision(
+    tx: Transaction, decision: Verified[RepairClaims], appended: Appended, *, sequenced: bool
+) -> None:
     claims = decision.claims
     tx.execute(
         "INSERT INTO repairs (repair_id, digest, document, log_index, leaf_hash)"
         " VALUES (?, ?, ?, ?, ?)",
         (claims.repair_id, decision.digest, decision.token, appended.index, appended.leaf_hash),
     )
+    if not sequenced:
+        return
     tx.execute(
         "INSERT INTO repair_sequences (origin, sequence) VALUES (?, ?)"
         " ON CONFLICT (origin) DO UPDATE SET sequence = excluded.sequence",

@@ -11,6 +11,10 @@
 - values derived from the record (grades, scores) were computed with it, so those that are older
   than the repair are withheld until a newer one is admitted. They are withheld and not flagged:
   a flag on a grade would tell everybody that its subject was repaired;
+- an end by date has none of these: the law ties new computation to repairs (M32), the end was
+  known when a value was computed, and recipients were told it with the record (M19). A grade has
+  an interval of validity of its own, after whose last day it isn't served (M35,
+  `gateway.snapshot.admission_rules`);
 - whoever received the record is told to stop using it: `recalls`, see `gateway.repair.recall`.
 """
 

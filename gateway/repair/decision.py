@@ -22,7 +22,9 @@ class Origin(StrEnum):
 
     AUTHORITY = "AUTHORITY"  # 认定单位
     CREDIT_CHINA = "CREDIT_CHINA"  # 信用中国
+    ENTERPRISE_PUBLICITY = "ENTERPRISE_PUBLICITY"  # 国家企业信用信息公示系统
     COURT = "COURT"
+    COURT_LIST = "COURT_LIST"  # 失信被执行人名单库
     RECONSIDERATION = "RECONSIDERATION"  # 行政复议
     COURT_ANNULMENT = "COURT_ANNULMENT"
     OBJECTION = "OBJECTION"  # correction after 异议

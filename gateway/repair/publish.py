@@ -26,6 +26,7 @@ from gateway.repair.alarms import raise_alarm
 from gateway.repair.apply import Published, apply_decision
 from gateway.repair.decision import Origin, RepairClaims
 from gateway.repair.origins import IllegalDeletionError, check_competence, check_materials
+from gateway.repair.precedence import check_precedence
 from gateway.repair.record import Record, read_record
 from gateway.snapshot.library import SnapshotLibrary
 
@@ -88,7 +89,13 @@ class Publisher:
         self._cleared = cleared
 
     async def publish(
-        self, decision: Verified[RepairClaims], actor: str, now: int, *, signer_party: str = ""
+        self,
+        decision: Verified[RepairClaims],
+        actor: str,
+        now: int,
+        *,
+        signer_party: str = "",
+        sequenced: bool = True,
     ) -> Published:
         """Apply a verified decision and return once it holds.
 
@@ -97,13 +104,16 @@ class Publisher:
             actor: Party id of the caller.
             now: Unix seconds.
             signer_party: Party whose registered key signed it; empty for the authority's own.
+            sequenced: False for what follows from a signed publicity statement: the statement's
+                own time orders it, not a sequence of decisions (`gateway.repair.reconcile`).
 
         Raises:
             IllegalDeletionError: `ILLEGAL_DELETION`; an alarm stands in the log (R29).
             InvalidRequestError: `EXCESS_MATERIALS` (R2A) or `DECIDED_IN_FUTURE`.
             NotFoundError: `NOT_FOUND` when no admitted record has that id.
-            ConflictError: `STALE_SEQUENCE`, `CONTRADICTION`, or `CONFLICT` when the id was used
-                for another decision. State is unchanged.
+            ConflictError: `STALE_SEQUENCE`, `CONTRADICTION`, `OUTRANKED` when another publicity
+                authority prevails for the record (R11), or `CONFLICT` when the id was used for
+                another decision. State is unchanged.
             UnavailableError: `REPLICA_UNCONFIRMED` when some process didn't confirm in time; the
                 decision stands, and the same one published again waits for it again.
         """
@@ -116,6 +126,7 @@ class Publisher:
             await self._durably(lambda tx: self._illegal(tx, decision, actor, now))
             raise
         check_materials(claims)
+        check_precedence(claims, record.follows)
         if claims.decided_at > now + _LEEWAY_S:
             raise InvalidRequestError(
                 "DECIDED_IN_FUTURE",
@@ -125,7 +136,9 @@ class Publisher:
         opening = Opening("record", claims.record_id.encode(), os.urandom(32))
 
         def job(tx: Transaction) -> Published:
-            published = apply_decision(tx, decision, record, opening, actor, self._node, now)
+            published = apply_decision(
+                tx, decision, record, opening, actor, self._node, now, sequenced=sequenced
+            )
             if not published.repeated:
                 self._openings.record(tx, published.appended.index, {"record": opening}, ())
             return published

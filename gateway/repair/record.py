@@ -14,6 +14,7 @@ from gateway.domain.period import (
 )
 from gateway.domain.product import Product
 from gateway.domain.share_state import ShareState, Standing, standing_of
+from gateway.repair.precedence import precedence_of
 from gateway.snapshot.snapshot import DISPUTE_FLAG, Snapshot
 from gateway.store.migration import Statements
 
@@ -40,6 +41,7 @@ class Record:
         repairable_from: Unix seconds from which a repair is no longer early; None when its
             duty is still open or its period can't be computed.
         can_be_labelled: Whether the contract has a field for 异议标注.
+        follows: The publicity authority that prevails for it, or empty (R11).
     """
 
     key: str
@@ -48,6 +50,7 @@ class Record:
     ends_at: int | None
     repairable_from: int | None
     can_be_labelled: bool
+    follows: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ def read_record(
     rows = snapshot.rows_of([key])
     if not len(rows):
         return None
-    names = [name for name in _WANTED if name in snapshot.schema.names]
+    precedence = precedence_of(product.name)
+    wanted = [*_WANTED, precedence.column] if precedence else [*_WANTED]
+    names = [name for name in wanted if name in snapshot.schema.names]
     row = snapshot.take(rows[:1], [product.subject_key, *names]).to_pylist()[0]
     return Record(
         key=key,
@@ -88,6 +93,7 @@ def read_record(
         ends_at=snapshot.ends_at(rows),
         repairable_from=_repairable_from(row, product, periods),
         can_be_labelled=DISPUTE_FLAG in product.fields and DISPUTE_FLAG in names,
+        follows=precedence.followed_by(row.get(precedence.column)) if precedence else "",
     )
 
 

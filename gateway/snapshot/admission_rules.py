@@ -96,7 +96,24 @@ def expires_at(batch: Rows, product: Product, periods: PeriodTable | None = None
         ),
         NEVER,
     )
-    return pa.array(reduce(np.minimum, [by_law, *_own_ends(batch)]), pa.int64())
+    own = _own_ends(batch, table.validities.get(product.name, ""))
+    return pa.array(reduce(np.minimum, [by_law, *own]), pa.int64())
+
+
+def overrunning(batch: Rows, product: Product, table: PeriodTable) -> npt.NDArray[np.bool_]:
+    """Return which records declare a later end of publicity than the law allows.
+
+    They are withheld after the lawful end all the same; the source has to mend them.
+    """
+    declared, lawful = days_of(batch.column("publicity_end")), _lawful_ends(batch, product, table)
+    both = (declared != NO_DAY) & (lawful != NO_DAY) & _adverse(batch, product)
+    late: npt.NDArray[np.bool_] = both & (declared > lawful)
+    return late
+
+
+def lawful_end_days(batch: Rows, product: Product, table: PeriodTable) -> Days:
+    """Return the last lawful day of each record, in days since 1970; `NO_DAY` where none is."""
+    return _lawful_ends(batch, product, table)
 
 
 def _require_columns(batch: Rows) -> None:
@@ -169,10 +186,17 @@ def _lawful_ends(batch: Rows, product: Product, table: PeriodTable) -> Days:
     return ends
 
 
-def _own_ends(batch: Rows) -> list[npt.NDArray[np.int64]]:
-    """Return the ends that single products carry in columns of their own."""
+def _own_ends(batch: Rows, validity: str) -> list[npt.NDArray[np.int64]]:
+    """Return the ends that single products carry in columns of their own.
+
+    Args:
+        batch: The records.
+        validity: Column with the last day of validity, for products whose values lapse (M35).
+    """
     names = batch.schema.names
     ends: list[npt.NDArray[np.int64]] = []
+    if validity in names:
+        ends.append(ends_of_days(days_of(batch.column(validity))))
     if "removed_on" in names:  # 00:00 of the day of removal, the day before's 24:00
         removed = ends_of_days(days_of(batch.column("removed_on")))
         ends.append(np.where(removed == NEVER, NEVER, removed - DAY_S))

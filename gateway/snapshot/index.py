@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
 
 from gateway.snapshot.bitmap import Rows
 
+pc: Any = pyarrow.compute  # the published stubs lag behind pyarrow and are wrong in places
 MAX_KEY_BYTES = 256  # of a subject or record key; longer ones are refused at admission
 _CHUNK = 1 << 20  # rows turned into fixed width at once
+_MANY = 256  # keys; from here on whole-column kernels are quicker than a loop
 _NONE: Rows = np.empty(0, dtype=np.int64)
 _NONE.setflags(write=False)
 _SEED = np.uint64(0x9E3779B97F4A7C15)
@@ -65,9 +68,33 @@ def encode(keys: Sequence[str], width: int) -> Keys:
     A longer key would make numpy widen the whole index, and a NUL would compare equal to
     padding; neither can have been admitted, so they are simply unknown.
     """
+    if len(keys) > _MANY:
+        return _encode_many(keys, width)
     encoded = [key.encode("utf-8", "surrogatepass") for key in keys]
     possible = [key for key in encoded if 0 < len(key) <= width and 0 not in key]
     return np.array(possible, dtype=f"S{width}")
+
+
+def _encode_many(keys: Sequence[str], width: int) -> Keys:
+    """Do the same for whole columns: millions of records are sealed before a node serves."""
+    try:
+        texts: Any = pa.array(keys, pa.large_string())
+    except UnicodeEncodeError:  # a lone surrogate; such a key was never admitted
+        return encode([key for key in keys if _is_unicode(key)], width)
+    lengths = pc.binary_length(texts)
+    possible = pc.and_(pc.greater(lengths, 0), pc.less_equal(lengths, width))
+    possible = pc.and_not(possible, pc.match_substring(texts, "\0"))
+    if not pc.all(possible).as_py():
+        texts = texts.filter(possible)
+    return fixed_width(texts, width)
+
+
+def _is_unicode(key: str) -> bool:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def subject_runs(subjects: Keys) -> tuple[Keys, Rows]:
@@ -136,15 +163,42 @@ class RecordIndex:
         self._rows = rows
         self._width = width
 
-    def candidates(self, record_keys: Sequence[str]) -> Rows:
-        """Return the rows whose key has the hash of one of these keys, ascending, distinct."""
+    def candidates(self, record_keys: Sequence[str]) -> tuple[Rows, Keys]:
+        """Return rows whose key may be one of these keys, ascending, and the key for each.
+
+        A row stands there once for each key that has its hash, so that the caller compares
+        pairs, a column with a column. A key that is given twice counts once.
+        """
         wanted = encode(record_keys, self._width)
         if not len(wanted) or not len(self._hashes):
-            return _NONE
-        hashed = np.unique(hash_keys(wanted))
+            return _NONE, wanted[:0]
+        hashed = hash_keys(wanted)
+        # Sorted queries walk the index forwards, which is several times as fast as at random.
+        order = np.argsort(hashed)
+        hashed = hashed[order]
         left = np.searchsorted(self._hashes, hashed, side="left")
-        right = np.searchsorted(self._hashes, hashed, side="right")
-        return np.unique(self._rows[_ranges(left, right)])
+        found = self._hashes[np.minimum(left, len(self._hashes) - 1)] == hashed
+        found &= left < len(self._hashes)
+        left, order = left[found], order[found]
+        following = np.minimum(left + 1, len(self._hashes) - 1)
+        if (self._hashes[following] == self._hashes[left])[following > left].any():
+            right = np.searchsorted(self._hashes, self._hashes[left], side="right")
+            rows = self._rows[_ranges(left, right)]
+            keys = wanted[np.repeat(order, right - left)]
+        else:  # as nearly always: no two records have one hash
+            rows, keys = self._rows[left], wanted[order]
+        ascending = np.argsort(rows, kind="stable")
+        return rows[ascending], keys[ascending]
+
+
+def distinct(ascending: Rows) -> Rows:
+    """Return sorted row numbers, each once.
+
+    `np.unique` hashes integers since NumPy 2.3, which took eight times as long here.
+    """
+    fresh = np.ones(len(ascending), np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=fresh[1:])
+    return ascending if fresh.all() else ascending[fresh]
 
 
 def _ranges(begins: NDArray[Any], ends: NDArray[Any]) -> Rows:

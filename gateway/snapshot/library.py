@@ -17,6 +17,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -33,6 +34,7 @@ from gateway.snapshot.snapshot import Snapshot
 POINTER, QUARANTINE = "current", "quarantine.csv"
 _PRODUCT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
+_SEALED_AT_ONCE = 1 << 20  # records; bounds the memory of opening
 _UNFINISHED = (".admitting-", ".staging-")
 _Mark = tuple[int, int, int]
 SealedKeys = Callable[[str], Iterable[str]]
@@ -301,7 +303,9 @@ class SnapshotLibrary:
         return snapshot
 
     def _seal_all(self, product: str, snapshot: Snapshot) -> None:
-        snapshot.seal(list(self._sealed_keys(product)))
+        keys = iter(self._sealed_keys(product))
+        while some := list(islice(keys, _SEALED_AT_ONCE)):
+            snapshot.seal(some)
         if self._prepare is not None:
             self._prepare(snapshot)
 

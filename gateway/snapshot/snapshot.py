@@ -28,7 +28,8 @@ from gateway.snapshot.admission import (
 )
 from gateway.snapshot.bitmap import Bitmap, Flags, Rows
 from gateway.snapshot.errors import SnapshotDamagedError
-from gateway.snapshot.index import RecordIndex, SubjectIndex
+from gateway.snapshot.gather import WORTHWHILE, gather, widths_of
+from gateway.snapshot.index import RecordIndex, SubjectIndex, distinct, fixed_width
 from gateway.snapshot.manifest import Manifest
 
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
@@ -73,6 +74,7 @@ class Snapshot:
         self.schema: pa.Schema = self._reader.schema
         self._batches: list[Any] = [None] * len(manifest.batches)
         self._narrow: dict[tuple[int, tuple[str, ...]], Any] = {}
+        self._widths: dict[int, dict[str, int]] = {}
         self._batch_rows = manifest.batch_rows
         keys = _mapped(directory / SUBJECTS, f"S{manifest.subject_width}")
         self._subjects = SubjectIndex(keys, _mapped(directory / STARTS, "<i8"))
@@ -145,6 +147,15 @@ class Snapshot:
         latest = int(self._expiry[rows].max()) if len(rows) else NEVER
         return None if latest >= NEVER else latest
 
+    def expired(self, at: int) -> Flags:
+        """Return for every row whether its sharing has ended by date at `at`, unix seconds."""
+        flags: Flags = self._expiry <= at
+        return flags
+
+    def first_end(self, rows: Rows) -> int:
+        """Return the unix second at which the first of these rows stops being shareable."""
+        return int(self._expiry[rows].min()) if len(rows) else NEVER
+
     def take(self, rows: Rows, columns: Sequence[str]) -> pa.RecordBatch:
         """Return these rows with these columns, disputes that were opened since on them (R14).
 
@@ -196,6 +207,11 @@ class Snapshot:
         return np.arange(first, min(first + self._batch_rows, self.rows), dtype=np.int64)
 
     @property
+    def bits_nbytes(self) -> int:
+        """Memory that the live bits take, in bytes; the admitted ones are mapped."""
+        return self._bits.nbytes
+
+    @property
     def batch_count(self) -> int:
         """Number of batches."""
         return len(self._batches)
@@ -217,14 +233,15 @@ class Snapshot:
 
     def rows_of(self, record_keys: Sequence[str]) -> Rows:
         """Return every row of exactly these records, ascending; the true keys are compared."""
-        candidates = self._records.candidates(record_keys)
+        candidates, keys = self._records.candidates(record_keys)
         if not len(candidates):
             return candidates
-        found = self.take(candidates, [self.manifest.record_key]).column(0)
-        wanted = pa.array(record_keys, pa.large_string())
-        same = _arrow.compute.is_in(found.cast(pa.large_string()), value_set=wanted)
-        rows: Rows = candidates[same.to_numpy(zero_copy_only=False)]
-        return rows
+        rows = distinct(candidates)
+        found = self.take(rows, [self.manifest.record_key]).column(0)
+        there = fixed_width(found, self.manifest.record_width)
+        if len(rows) != len(candidates):
+            there = there[np.searchsorted(rows, candidates)]
+        return distinct(candidates[there == keys])
 
     def seal(self, record_keys: Sequence[str]) -> Rows:
         """Withhold these records from now on; return their row numbers. Idempotent.
@@ -300,7 +317,12 @@ class Snapshot:
         first = number * self._batch_rows
         if run:
             return batch.slice(int(rows[0]) - first, len(rows))
-        return batch.take(pa.array(rows - first))
+        if len(rows) < WORTHWHILE:
+            return batch.take(pa.array(rows - first))
+        widths = self._widths.get(number)
+        if widths is None:  # a snapshot never changes, so they are found out once
+            widths = self._widths[number] = widths_of(self._mapped_batch(number))
+        return gather(batch, rows - first, widths)
 
 
 def with_disputes(batch: pa.RecordBatch, rows: Rows, disputes: Mapping[int, str]) -> pa.RecordBatch:

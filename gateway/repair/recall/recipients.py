@@ -13,7 +13,6 @@ snapshot, because a pass costs the same for one record and for thousands.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray

@@ -73,9 +73,25 @@ def test_candidates_contain_every_row_of_the_records(keys, others):
     built = RecordIndex(hashes[order], order.astype(np.int64), width)
     wanted = [*keys[::3], *others]
     due = {row for row, key in enumerate(keys) if key in wanted}
-    found = built.candidates(wanted).tolist()
-    assert due <= set(found)
-    assert found == sorted(set(found))
+    rows, asked = built.candidates(wanted)
+    found = rows.tolist()
+    assert due <= {
+        row for row, key in zip(found, asked.tolist(), strict=True) if key.decode() == keys[row]
+    }
+    assert found == sorted(found)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=5), min_size=0, max_size=40), st.integers(1, 12))
+def test_many_keys_are_encoded_as_few_are(keys, width):
+    few = encode(keys, width).tolist()
+    many = index._encode_many(keys, width).tolist()
+    assert many == few
+
+
+def test_a_lone_surrogate_among_many_keys_is_simply_unknown():
+    keys = [f"k{number}" for number in range(300)]
+    assert encode([*keys, "\ud800"], 4).tolist() == [key.encode() for key in keys]
 
 
 def test_the_hash_tells_near_keys_apart():

@@ -106,7 +106,11 @@ def test_every_row_of_a_record_is_sealed_with_it(snapshot_of):
 
 def test_a_hash_collision_never_seals_the_wrong_record(opened, monkeypatch):
     # Every key collides with every other: only the true key may decide.
-    monkeypatch.setattr(RecordIndex, "candidates", lambda *_: np.arange(200))
+    def collide(_, keys):
+        asked = np.repeat(np.array([key.encode() for key in keys], "S5"), 200)
+        return np.tile(np.arange(200), len(keys)), asked
+
+    monkeypatch.setattr(RecordIndex, "candidates", collide)
     assert opened.seal(["r0003"]).tolist() == [30]
     assert opened.seal(["r9999"]).tolist() == []
 
