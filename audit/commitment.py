@@ -25,6 +25,8 @@ _ROOT_TAG: Final = b"xinguan/fields/v1\0"
 _LEAF_BYTES: Final = 32
 _SALT_TAG: Final = b"xinguan/field-salt/v1\0"
 _LABEL_TAG: Final = b"xinguan/subject/v1"
+_SNAPSHOT_TAG: Final = b"xinguan/snapshot/v1"
+_SUBJECTS_TAG: Final = b"xinguan/subjects/v1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,49 @@ def check_opening(opening: Opening, commitment: bytes) -> None:
 def subjects_value(subjects: Sequence[str]) -> bytes:
     """Encode a set of subjects for one commitment: sorted, each once, one a line."""
     return "\n".join(sorted(set(subjects))).encode()
+
+
+def commit_subjects(subjects: Sequence[str], salts: bytes) -> tuple[Opening, tuple[Opening, ...]]:
+    """Commit to several subjects so that each can be opened, or forgotten, by itself.
+
+    The value of the opening is a tag and the commitments to the single subjects in their own
+    order, which says nothing of the subjects; so it can be kept when one of them is forgotten.
+
+    Args:
+        subjects: Distinct identifiers, at least two.
+        salts: Fresh random bytes, 32 for each subject and 32 more.
+
+    Returns:
+        The opening of the whole, and that of each subject in the order given.
+    """
+    opened = tuple(
+        Opening("subject", subject.encode(), salts[at * SALT_BYTES : (at + 1) * SALT_BYTES])
+        for at, subject in enumerate(subjects)
+    )
+    value = _SUBJECTS_TAG + b"".join(sorted(commit(each) for each in opened))
+    return Opening("subjects", value, salts[len(subjects) * SALT_BYTES :]), opened
+
+
+def subject_leaves(value: bytes) -> tuple[bytes, ...] | None:
+    """Return the commitments to single subjects in the value of `commit_subjects`.
+
+    Returns:
+        32 bytes each; None when the value is that of `subjects_value`.
+    """
+    if not value.startswith(_SUBJECTS_TAG):
+        return None
+    rest = value[len(_SUBJECTS_TAG) :]
+    return tuple(rest[at : at + SALT_BYTES] for at in range(0, len(rest), SALT_BYTES))
+
+
+def snapshot_label(index_key: bytes, snapshot: str) -> bytes:
+    """Compute the keyed label under which requests for a whole snapshot are found.
+
+    Args:
+        index_key: Secret key of the index, 32 bytes.
+        snapshot: Snapshot id, hexadecimal.
+    """
+    return hmac.digest(index_key, _SNAPSHOT_TAG + snapshot.encode(), "sha256")
 
 
 def subject_label(index_key: bytes, subject: str) -> bytes:
