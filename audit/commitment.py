@@ -11,12 +11,15 @@ one field leaves the others closed.
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256, shake_256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from audit.errors import ProofError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash  # the type of what `sha256` returns has no public name
 
 SALT_BYTES: Final = 32
 _TAG: Final = b"xinguan/commitment/v1\0"
@@ -26,6 +29,7 @@ _LEAF_BYTES: Final = 32
 _SALT_TAG: Final = b"xinguan/field-salt/v1\0"
 _LABEL_TAG: Final = b"xinguan/subject/v1"
 _SNAPSHOT_TAG: Final = b"xinguan/snapshot/v1"
+_DELIVERY_TAG: Final = b"xinguan/delivery/v1\0"
 _SUBJECTS_TAG: Final = b"xinguan/subjects/v1\0"
 
 
@@ -86,6 +90,18 @@ def check_opening(opening: Opening, commitment: bytes) -> None:
     """
     if not hmac.compare_digest(commit(opening), commitment):
         raise ProofError("the opening does not belong to the commitment")
+
+
+def delivery_digest(batches: Iterable[bytes] = ()) -> "Hash":
+    """Begin the digest of a delivery: SHA-256 over a tag and the digests of its batches.
+
+    Args:
+        batches: Digests of batches in the order of the stream; more can follow with `update`.
+    """
+    digest = sha256(_DELIVERY_TAG)
+    for each in batches:
+        digest.update(each)
+    return digest
 
 
 def subjects_value(subjects: Sequence[str]) -> bytes:

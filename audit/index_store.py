@@ -8,7 +8,7 @@ levels of 256, whatever its size.
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from audit.errors import LeaseHeldError, LeaseLostError, LogCorruptError
 from audit.merkle import HASH_BYTES, NodeSource, inclusion_proof, root_of
@@ -18,9 +18,7 @@ from audit.transaction import Transaction
 
 TILE: Final = 256
 _TILE_HEIGHT: Final = 8
-_COLUMNS: Final = (
-    "log_index, segment, first, past, level, leaves, root, salt, destruction, live"
-)
+_COLUMNS: Final = "log_index, segment, first, past, level, leaves, root, salt, destruction, live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def tiles_of(name: str, segment: Segment) -> Iterator[TileRow]:
     """Yield the tiles of a segment, the leaves first."""
     width = TILE * HASH_BYTES
     roots: list[bytes] = []
-    for number in range(0, -(-segment.leaves // TILE)):
+    for number in range(-(-segment.leaves // TILE)):
         paths = segment.paths[number * width : (number + 1) * width]
         values = segment.values[number * width : (number + 1) * width]
         roots.append(root_of(leaf_hashes(paths, values)))
@@ -270,6 +268,8 @@ def check_index_lease(tx: Transaction, token: int) -> None:
         raise LeaseLostError("another process seals the index now")
 
 
-def _row(row: tuple[object, ...]) -> SegmentRow:
-    *rest, live = row
-    return SegmentRow(*rest, bool(live))  # type: ignore[arg-type]  # typed by the columns above
+def _row(row: tuple[Any, ...]) -> SegmentRow:  # Any: typed by the columns
+    index, segment, first, past, level, leaves, root, salt, destruction, live = row
+    return SegmentRow(
+        index, segment, first, past, level, leaves, root, salt, destruction, live=bool(live)
+    )

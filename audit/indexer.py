@@ -115,9 +115,7 @@ class Indexer:
 
     def _renew(self) -> None:
         now = self._clock()
-        self._token = self._journal.run(
-            lambda tx: take_index_lease(tx, self._holder, now, LEASE_S)
-        )
+        self._token = self._journal.run(lambda tx: take_index_lease(tx, self._holder, now, LEASE_S))
 
     def _pass(self, only_full: bool) -> list[int]:
         made = [self._heal(row) for row in live_segments(self._connection) if row.salt is None]

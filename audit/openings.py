@@ -168,11 +168,11 @@ class OpeningStore:
             raise ProofError("the openings of this entry cannot be unsealed") from error
 
 
-def who(connection: sqlite3.Connection, label: bytes) -> list[int]:
+def who(connection: Reading, label: bytes) -> list[int]:
     """Find the entries that concern a subject.
 
     Args:
-        connection: Any connection to the state database.
+        connection: Any connection to the state database, or a transaction.
         label: As `audit.commitment.subject_label` gives it.
 
     Returns:

@@ -19,6 +19,7 @@ from audit.errors import AuditUnavailableError
 from audit.integrator import Integrator
 from audit.note import Ed25519Signer
 from audit.openings import OpeningStore
+from audit.reader import LogReader
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.config import Settings
 from gateway.decision.bundle import Bundle
@@ -46,6 +47,9 @@ from gateway.serving_lock import hold_serving_lock
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 from gateway.store.state import State
+from gateway.subjects.keeper import IndexKeeper
+from gateway.subjects.monitor import ReconciliationMonitor
+from gateway.subjects.reconciliation import MEMORY, limits_of, report_open_intents, warn_of
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
@@ -101,8 +105,9 @@ class Gateway:
         traceback: TracebackType | None,
     ) -> None:
         await self._server.stop(self._settings.limits.stop_grace_s)
-        self._integrating.cancel()
-        await asyncio.gather(self._integrating, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         try:
             await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
             await asyncio.to_thread(self._integrate)
@@ -127,6 +132,8 @@ class Gateway:
         self._state = deployment.open_state()
         self._closing.append(self._state.close)
         catalogue = Catalogue.load()
+        node, now = settings.node, self._clock_ms() // 1000
+        warn_of(await self._state.submit(lambda tx: report_open_intents(tx, node, now)), node)
         announced = await announce_start(
             self._state, settings, catalogue.products, bundle, self._clock_ms() // 1000
         )
@@ -151,13 +158,47 @@ class Gateway:
             lambda: self._clock_ms() // 1000,
         )
         self._closing.append(self._integrator.close)
-        self._integrating = asyncio.create_task(self._integrate_always())
+        keeper, monitor = self._subjects(secrets)
+        self._background = [
+            asyncio.create_task(work())
+            for work in (self._integrate_always, keeper.run, monitor.run)
+        ]
         doors = Doors(
-            deployment, self._state, world, Exchange(world), publisher, law, secrets, catalogue
+            deployment,
+            self._state,
+            world,
+            Exchange(world),
+            publisher,
+            law,
+            secrets,
+            catalogue,
+            monitor,
         )
         self._server = await self._open_port(doors)
         await self._server.start()
         _log.info("serving", address=self.address, node=settings.node, policy=bundle.digest[:16])
+
+    def _subjects(self, secrets: Secrets) -> tuple[IndexKeeper, ReconciliationMonitor]:
+        """Return what keeps the index of subjects, and what reconciles the log."""
+        deployment, limits = self._deployment, self._settings.limits
+
+        def clock() -> int:
+            return self._clock_ms() // 1000
+
+        keeper = IndexKeeper(
+            self._state.journal, self._settings.node, clock, limits.index_interval_s
+        )
+        self._closing.append(keeper.close)
+        monitor = ReconciliationMonitor(
+            self._state,
+            LogReader(deployment.log_directory, deployment.log_vkey),
+            OpeningStore(secrets.opening_key),
+            limits_of(limits),
+            deployment.state_path.parent / MEMORY,
+            clock,
+            limits.reconcile_interval_s,
+        )
+        return keeper, monitor
 
     def _engine(self, bundle: Bundle) -> Engine:
         deadline_ms = self._settings.limits.policy_deadline_ms

@@ -12,6 +12,7 @@ from gateway.domain.facts import Facts
 from gateway.domain.request import ExchangeRequest
 from gateway.release.trail import Trail
 
+
 @dataclass(frozen=True, slots=True)
 class Openings:
     """What opens the commitments of a request.
