@@ -103,6 +103,27 @@ def verify_index(
     return _Audit(reader, connection, keys, progress or (lambda _done, _all: None)).run()
 
 
+def derive_tail(
+    reader: LogReader, connection: Connection, keys: IndexKeys, first: int
+) -> tuple[set[tuple[bytes, int]], IndexReport]:
+    """Derive the labels of the published entries that no root covers yet.
+
+    Args:
+        reader: The published log.
+        connection: Any connection to the state database.
+        keys: The keys.
+        first: First entry that no root covers.
+
+    Returns:
+        (label, index of an entry), and a report whose problems name openings that are missing.
+
+    Raises:
+        NoteError: The log has no checkpoint that its key signed.
+        LogCorruptError: An entry is missing.
+    """
+    return _Audit(reader, connection, keys, lambda _done, _all: None).tail(first)
+
+
 class _Audit:
     def __init__(
         self,
@@ -134,6 +155,11 @@ class _Audit:
         tail = {entry for _, entry in self._pairs(self._report.covered, size)}
         self._report.tail = len(tail)
         return self._report
+
+    def tail(self, first: int) -> tuple[set[tuple[bytes, int]], IndexReport]:
+        size = self._report.size = self._reader.checkpoint().size
+        self._report.covered = min(first, size)
+        return set(self._pairs(self._report.covered, size)), self._report
 
     def _read_acts(self, size: int) -> None:
         """Collect roots and destructions; what else the log holds is read range by range."""

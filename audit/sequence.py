@@ -84,6 +84,8 @@ def open_writer(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
         # all calls waited for it at the default of 4 MiB.
         connection.execute("PRAGMA wal_autocheckpoint=8000")
         connection.execute("PRAGMA foreign_keys=ON")
+        # What is deleted is overwritten with zeros: openings that are destroyed are gone.
+        connection.execute("PRAGMA secure_delete=ON")
         _migrate(connection)
     except sqlite3.Error as error:
         connection.close()

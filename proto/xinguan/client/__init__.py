@@ -10,10 +10,20 @@
 `SyncClient` has the same methods without `await`.
 """
 
+from xinguan.client._accesses import ProofError, ProvedAccesses
 from xinguan.client._answer import Answer
 from xinguan.client._client import Client
 from xinguan.client._errors import RefusedError, TransportError
 from xinguan.client._identity import Identity
 from xinguan.client._sync import SyncClient
 
-__all__ = ["Answer", "Client", "Identity", "RefusedError", "SyncClient", "TransportError"]
+__all__ = [
+    "Answer",
+    "Client",
+    "Identity",
+    "ProofError",
+    "ProvedAccesses",
+    "RefusedError",
+    "SyncClient",
+    "TransportError",
+]

@@ -4,8 +4,9 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
+from xinguan.client._accesses import ProvedAccesses
 from xinguan.client._answer import Answer
 from xinguan.client._client import Client
 from xinguan.client._identity import Identity
@@ -74,6 +75,10 @@ class SyncClient:
     def accesses(self, subject: str, reason: str) -> list[audit_pb2.Access]:
         """See `Client.accesses`."""
         return self._run(self._client.accesses(subject, reason))
+
+    def proved_accesses(self, subject: str, vkey: str, **words: Any) -> ProvedAccesses:
+        """See `Client.proved_accesses`."""
+        return self._run(self._client.proved_accesses(subject, vkey, **words))
 
     def publish_repair(self, decision: str) -> repair_pb2.PublishResponse:
         """See `Client.publish_repair`."""
