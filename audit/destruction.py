@@ -35,14 +35,14 @@ class Order:
         until: Unix seconds; only entries before it.
         actor: Who orders it.
         basis: On which ground, as stated.
-        approvals: (role, party id, key id) of each administrator who signed it.
+        approvals: (party id, key id) of each administrator who signed it.
     """
 
     label: bytes
     until: int
     actor: str
     basis: str
-    approvals: tuple[tuple[str, str, str], ...] = ()
+    approvals: tuple[tuple[str, str], ...] = ()
 
 
 def destroy(

@@ -41,7 +41,7 @@ def openings_destroyed(
     until: int,
     count: int,
     entries: Digest,
-    approvals: Sequence[tuple[str, str, str]],
+    approvals: Sequence[tuple[str, str]],
 ) -> Entry:
     """Say that what opens the commitments to a subject was destroyed.
 
@@ -53,7 +53,7 @@ def openings_destroyed(
         until: Unix seconds; entries before it are concerned.
         count: Number of entries concerned.
         entries: Commitment to which entries they are.
-        approvals: (role, party id, key id) of each administrator who signed it.
+        approvals: (party id, key id) of each administrator who signed it.
     """
     return make_entry(
         "openings_destroyed",

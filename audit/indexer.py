@@ -97,13 +97,17 @@ class Indexer:
             self._journal.run(lambda tx: drop_index_lease(tx, self._holder))
 
     def under_lease(self, work: Callable[[], T]) -> T:
-        """Do something while no other process seals; the lease is kept afterwards.
+        """Do something while no other process seals; the lease is kept, unless it fails.
 
         Raises:
             LeaseHeldError: Another process is at work.
         """
         self._renew()
-        return work()
+        try:
+            return work()
+        except BaseException:
+            self._journal.run(lambda tx: drop_index_lease(tx, self._holder))
+            raise
 
     def pending(self) -> int:
         """Return how many entries no root covers yet."""

@@ -19,8 +19,9 @@ def doctor(
         bool, typer.Option("--from-start", help="Read the whole log again.")
     ] = False,
     grace_s: Annotated[
-        int, typer.Option("--grace", min=0, help="Seconds an intent may stay open; else as set.")
-    ] = -1,
+        int | None,
+        typer.Option("--grace", min=0, help="Seconds an intent may stay open; else as set."),
+    ] = None,
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -29,7 +30,7 @@ def doctor(
     with session(home) as opened, bar:
         deployment = opened.deployment
         settings = deployment.settings.limits
-        if grace_s >= 0:
+        if grace_s is not None:
             settings = settings.model_copy(update={"open_intent_grace_s": grace_s})
         task = bar.add_task("entries", total=None)
         connection = opened.state.connect()

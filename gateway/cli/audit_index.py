@@ -39,7 +39,9 @@ def build(home: Home = HERE, as_json: AsJson = False) -> None:
 @app.command()
 def verify(home: Home = HERE, as_json: AsJson = False) -> None:
     """Derive every root anew from the log and the openings; exit code 1 when one differs."""
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), transient=True
+    )
     with session(home) as opened, bar:
         secrets = opened.deployment.secrets()
         directory, vkey = opened.deployment.log_directory, opened.deployment.log_vkey

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from audit.access import Access
 from audit.access_proof import provable, prove_accesses
 from audit.commitment import Opening, commit
+from audit.errors import NoteError
 from audit.indexer import covered
 from audit.reader import LogReader
 from audit.sequence import next_index
@@ -119,7 +120,7 @@ class AccessDesk:
             try:
                 # One state for the list, the lookups and the roots.
                 connection.execute("BEGIN")
-                size = self._reader.checkpoint().size
+                size = self._published()
                 segments, published = provable(connection, size)
                 if published or time.monotonic() >= deadline:
                     found = self._finder.find(connection, request.subject, window)
@@ -142,7 +143,7 @@ class AccessDesk:
         try:
             answer = audit_pb2.GetStatusResponse(
                 entries=next_index(connection),
-                published=self._reader.checkpoint().size,
+                published=self._published(),
                 index_covers=covered(connection),
             )
         finally:
@@ -153,6 +154,13 @@ class AccessDesk:
             for kind, count in summary(latest.findings).items():
                 answer.findings.add(kind=kind, count=count)
         return answer
+
+    def _published(self) -> int:
+        """Return the size of the published tree; 0 before the first checkpoint."""
+        try:
+            return self._reader.checkpoint().size
+        except NoteError:
+            return 0
 
 
 def _response(found: Found, complete_below: int) -> audit_pb2.ListAccessesResponse:

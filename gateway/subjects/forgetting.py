@@ -126,11 +126,13 @@ def forget(
         )
     approvals = tuple(_approval(tx, each, wish, act.now) for each in wish.approvals)
     _require_roles(tx, {role for role, _, _ in approvals}, wish)
-    order = Order(label, wish.until, act.actor, wish.basis, approvals)
+    signed = tuple((party, key) for _, party, key in approvals)
+    order = Order(label, wish.until, act.actor, wish.basis, signed)
     return destroy(tx, openings, order, concerned, now=act.now, node=act.node)
 
 
 def _approval(tx: Transaction, document: str, wish: Wish, now: int) -> tuple[str, str, str]:
+    """Return role, party and key of who signed an approval of exactly this wish."""
     verified = verify(
         document,
         lambda key: document_keys.active_public_key(tx, key),
