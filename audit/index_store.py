@@ -6,12 +6,11 @@ levels of 256, whatever its size.
 """
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from audit.errors import LeaseHeldError, LeaseLostError, LogCorruptError
-from audit.merkle import HASH_BYTES, NodeSource, inclusion_proof, root_of
+from audit.merkle import HASH_BYTES, NodeSource, inclusion_proof, node_hash, root_of
 from audit.openings import Reading
 from audit.segment import Leaf, Lookup, Segment, handle_of, leaf_hashes, path_of
 from audit.transaction import Transaction
@@ -96,22 +95,24 @@ def insert_segment(tx: Transaction, row: SegmentRow) -> None:
     )
 
 
-def tiles_of(name: str, segment: Segment) -> Iterator[TileRow]:
-    """Yield the tiles of a segment, the leaves first."""
+def tile_segment(name: str, segment: Segment) -> tuple[list[TileRow], bytes]:
+    """Cut a segment into tiles, the leaves first; return them and the root of the tree."""
     width = TILE * HASH_BYTES
+    tiles: list[TileRow] = []
     roots: list[bytes] = []
     for number in range(-(-segment.leaves // TILE)):
         paths = segment.paths[number * width : (number + 1) * width]
         values = segment.values[number * width : (number + 1) * width]
         roots.append(root_of(leaf_hashes(paths, values)))
-        yield TileRow(name, 0, number, paths[:HASH_BYTES], paths, values)
+        tiles.append(TileRow(name, 0, number, paths[:HASH_BYTES], paths, values))
     level = 1
     while len(roots) > 1:
         parts = [roots[at : at + TILE] for at in range(0, len(roots), TILE)]
         for number, part in enumerate(parts):
-            yield TileRow(name, level, number, b"", b"", b"".join(part))
+            tiles.append(TileRow(name, level, number, b"", b"", b"".join(part)))
         roots = [root_of(part) for part in parts]
         level += 1
+    return tiles, roots[0]
 
 
 def insert_tiles(tx: Transaction, tiles: list[TileRow]) -> None:
@@ -174,7 +175,7 @@ class _Tiles:
         self._connection = connection
         self._row = row
         self._read: dict[tuple[int, int], tuple[bytes, bytes]] = {}
-        self._hashed: dict[tuple[int, int], list[bytes]] = {}
+        self._layered: dict[tuple[int, int], list[list[bytes]]] = {}
 
     def locate(self, path: bytes) -> tuple[int, bool]:
         """Return the last position whose path is not above this one, and whether it is equal."""
@@ -209,19 +210,26 @@ class _Tiles:
         def node(height: int, offset: int) -> bytes:
             level, rest = divmod(height, _TILE_HEIGHT)
             number, position = divmod(offset << rest, TILE)
-            return root_of(self._hashes(level, number)[position : position + (1 << rest)])
+            return self._layers(level, number)[rest][position >> rest]
 
         return node
 
-    def _hashes(self, level: int, number: int) -> list[bytes]:
-        if (level, number) not in self._hashed:
+    def _layers(self, level: int, number: int) -> list[list[bytes]]:
+        """Return the nodes of a tile by height: its hashes, their parents, and so on."""
+        if (level, number) not in self._layered:
             paths, hashes = self._tile(level, number)
-            self._hashed[level, number] = (
+            nodes = (
                 leaf_hashes(paths, hashes)
                 if level == 0
                 else [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
             )
-        return self._hashed[level, number]
+            layers = [nodes]
+            while len(nodes) > 1:
+                pairs = zip(nodes[::2], nodes[1::2], strict=True)
+                nodes = [node_hash(left, right) for left, right in pairs]
+                layers.append(nodes)
+            self._layered[level, number] = layers
+        return self._layered[level, number]
 
     def _tile(self, level: int, number: int) -> tuple[bytes, bytes]:
         if (level, number) not in self._read:

@@ -28,7 +28,7 @@ from audit.index_store import (
     insert_tiles,
     live_segments,
     take_index_lease,
-    tiles_of,
+    tile_segment,
 )
 from audit.journal import Journal
 from audit.openings import Reading
@@ -167,8 +167,7 @@ class Indexer:
             "SELECT label, entry FROM audit_label WHERE entry >= ? AND entry < ?", (first, past)
         ).fetchall()
         segment = build(pairs, salt)
-        root = segment.root()
-        tiles = list(tiles_of(name, segment))
+        tiles, root = tile_segment(name, segment)
         token = self._token
         for at in range(0, len(tiles), _TILES_AT_ONCE):
             self._journal.run(
