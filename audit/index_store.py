@@ -1,8 +1,8 @@
 """Where the segments of the sealed index lie: rows and tiles in the state database.
 
 Tables: `index_segments`, `index_tiles` and `index_lease` of the gateway's migrations. A tile
-holds 256 leaves, or 256 nodes above them, so that a proof reads as many tiles as the tree has
-levels of 256, whatever its size.
+holds 64 leaves, or 64 nodes above them, so that a proof reads one tile for each six levels of
+the tree and hashes little beside what it needs.
 """
 
 import sqlite3
@@ -15,8 +15,8 @@ from audit.openings import Reading
 from audit.segment import Leaf, Lookup, Segment, handle_of, leaf_hashes, path_of
 from audit.transaction import Transaction
 
-TILE: Final = 256
-_TILE_HEIGHT: Final = 8
+TILE: Final = 64
+_TILE_HEIGHT: Final = 6
 _COLUMNS: Final = "log_index, segment, first, past, level, leaves, root, salt, destruction, live"
 
 
@@ -125,19 +125,36 @@ def insert_tiles(tx: Transaction, tiles: list[TileRow]) -> None:
         )
 
 
-def drop_stale_tiles(tx: Transaction, most: int) -> int:
-    """Delete tiles to which no live segment refers; return how many, at most `most`.
+def stale_segments(connection: Reading) -> list[str]:
+    """Return the names of tiles to which no live segment refers, skipping along the index."""
+    live = {
+        row[0] for row in connection.execute("SELECT segment FROM index_segments WHERE live = 1")
+    }
+    stale: list[str] = []
+    name = ""
+    while True:
+        row = connection.execute(
+            "SELECT min(segment) FROM index_tiles WHERE segment > ?", (name,)
+        ).fetchone()
+        if row[0] is None:
+            return stale
+        name = row[0]
+        if name not in live:
+            stale.append(name)
 
-    Only whoever holds the lease may call it, and not while its own tiles await their row.
+
+def drop_tiles(tx: Transaction, segment: str, most: int) -> int:
+    """Delete tiles of a segment; return how many, at most `most`.
+
+    Only whoever holds the lease may call it, and not for tiles that await their row.
     """
     rows = tx.execute(
-        "SELECT segment, level, number FROM index_tiles WHERE segment NOT IN"
-        " (SELECT segment FROM index_segments WHERE live = 1) LIMIT ?",
-        (most,),
+        "SELECT level, number FROM index_tiles WHERE segment = ? LIMIT ?", (segment, most)
     ).fetchall()
-    for row in rows:
+    for level, number in rows:
         tx.execute(
-            "DELETE FROM index_tiles WHERE segment = ? AND level = ? AND number = ?", tuple(row)
+            "DELETE FROM index_tiles WHERE segment = ? AND level = ? AND number = ?",
+            (segment, level, number),
         )
     return len(rows)
 

@@ -23,10 +23,11 @@ from audit.index_store import (
     SegmentRow,
     check_index_lease,
     drop_index_lease,
-    drop_stale_tiles,
+    drop_tiles,
     insert_segment,
     insert_tiles,
     live_segments,
+    stale_segments,
     take_index_lease,
     tile_segment,
 )
@@ -41,8 +42,8 @@ LEASE_S: Final = 60
 BASE: Final = 4_096
 FAN: Final = 16
 LARGEST: Final = 1 << 20
-_TILES_AT_ONCE: Final = 32
-_SWEPT_AT_ONCE: Final = 64
+_TILES_AT_ONCE: Final = 128
+_SWEPT_AT_ONCE: Final = 256
 
 
 class Indexer:
@@ -195,8 +196,9 @@ class Indexer:
         return self._journal.run(commit_to)
 
     def _sweep(self) -> None:
-        while self._journal.run(lambda tx: drop_stale_tiles(tx, _SWEPT_AT_ONCE)):
-            pass
+        for name in stale_segments(self._connection):
+            while self._journal.run(lambda tx, name=name: drop_tiles(tx, name, _SWEPT_AT_ONCE)):  # type: ignore[misc]  # default binds it
+                pass
 
 
 def covered(connection: Reading) -> int:

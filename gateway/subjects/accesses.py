@@ -1,7 +1,7 @@
 """Who accessed a subject: requests that named it, and exports whose released rows include it."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -183,12 +183,25 @@ class AccessFinder:
 
     def _gone(self, connection: sqlite3.Connection, kept: set[str]) -> list[str]:
         """Return the snapshots that were exported as a whole and are not kept any more."""
-        delivered = connection.execute("SELECT DISTINCT snapshot_id FROM deliveries").fetchall()
-        return sorted(
-            snapshot
-            for (snapshot,) in delivered
-            if snapshot not in kept and who(connection, snapshot_label(self._index_key, snapshot))
-        )
+        gone = []
+        for snapshot in _delivered(connection):
+            exported = snapshot_label(self._index_key, snapshot)
+            if snapshot not in kept and who(connection, exported):
+                gone.append(snapshot)
+        return gone
+
+
+def _delivered(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield each snapshot of which rows were delivered, skipping along the index."""
+    last = ""
+    while True:
+        row = connection.execute(
+            "SELECT min(snapshot_id) FROM deliveries WHERE snapshot_id > ?", (last,)
+        ).fetchone()
+        if row[0] is None:
+            return
+        last = row[0]
+        yield last
 
 
 def _released(

@@ -91,8 +91,10 @@ def report_open_intents(tx: Transaction, node: str, now: int) -> Sequence[int]:
     Returns:
         Indexes of those intents; empty when there are none.
     """
-    row = tx.execute("SELECT below FROM open_intent_reports WHERE node = ?", (node,)).fetchone()
-    below = 0 if row is None else int(row[0])
+    # The row without a node says from where on batches and outcomes are found by their intent.
+    below = tx.execute(
+        "SELECT max(below) FROM open_intent_reports WHERE node IN (?, '')", (node,)
+    ).fetchone()[0]
     candidates = tx.execute(
         "SELECT r.intent, e.body FROM requests r"
         " LEFT JOIN audit_entry e ON e.position = r.intent + 1"

@@ -38,8 +38,9 @@ CREATE TABLE index_segments (  -- every root that was ever committed to in the l
     destruction INTEGER,  -- log index of that destruction
     live INTEGER NOT NULL  -- 1: not replaced by a larger or a newer one
 ) STRICT;
+CREATE INDEX index_segments_live ON index_segments (live, first);
 
-CREATE TABLE index_tiles (  -- 256 leaves, or 256 nodes above them
+CREATE TABLE index_tiles (  -- 64 leaves, or 64 nodes above them
     segment TEXT NOT NULL,
     level INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -71,3 +72,7 @@ CREATE TABLE open_intent_reports (  -- below which entry a node's open intents w
     below INTEGER NOT NULL,
     log_index INTEGER NOT NULL  -- of the newest report, or -1
 ) STRICT, WITHOUT ROWID;
+
+-- Intents from before this migration have no rows in intent_entries: they are not open for that.
+INSERT INTO open_intent_reports (node, below, log_index)
+SELECT '', coalesce(max(intent) + 1, 0), -1 FROM requests;

@@ -160,6 +160,7 @@ def destroy(*words):
     return ("audit", "destroy", "--subject", SUBJECT, *BASIS, *words)
 
 
+@pytest.mark.rule("R83", "effect")
 def test_nothing_is_destroyed_before_its_retention(xinguan, deed):
     deed.ask(SUBJECT, 6)
     deed.ask(SUBJECT, 4.9)
@@ -169,6 +170,7 @@ def test_nothing_is_destroyed_before_its_retention(xinguan, deed):
     assert len(who(xinguan)["accesses"]) == 2
 
 
+@pytest.mark.rule("R83", "absence")
 def test_what_is_over_is_destroyed_and_who_says_so(xinguan, deed, tmp_path):
     old = deed.ask(SUBJECT, 6)
     kept = deed.ask(SUBJECT, 1)
