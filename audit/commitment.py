@@ -11,12 +11,15 @@ one field leaves the others closed.
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256, shake_256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from audit.errors import ProofError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash  # the type of what `sha256` returns has no public name
 
 SALT_BYTES: Final = 32
 _TAG: Final = b"xinguan/commitment/v1\0"
@@ -25,6 +28,9 @@ _ROOT_TAG: Final = b"xinguan/fields/v1\0"
 _LEAF_BYTES: Final = 32
 _SALT_TAG: Final = b"xinguan/field-salt/v1\0"
 _LABEL_TAG: Final = b"xinguan/subject/v1"
+_SNAPSHOT_TAG: Final = b"xinguan/snapshot/v1"
+_DELIVERY_TAG: Final = b"xinguan/delivery/v1\0"
+_SUBJECTS_TAG: Final = b"xinguan/subjects/v1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,64 @@ def check_opening(opening: Opening, commitment: bytes) -> None:
         raise ProofError("the opening does not belong to the commitment")
 
 
+def delivery_digest(batches: Iterable[bytes] = ()) -> "Hash":
+    """Begin the digest of a delivery: SHA-256 over a tag and the digests of its batches.
+
+    Args:
+        batches: Digests of batches in the order of the stream; more can follow with `update`.
+    """
+    digest = sha256(_DELIVERY_TAG)
+    for each in batches:
+        digest.update(each)
+    return digest
+
+
 def subjects_value(subjects: Sequence[str]) -> bytes:
     """Encode a set of subjects for one commitment: sorted, each once, one a line."""
     return "\n".join(sorted(set(subjects))).encode()
+
+
+def commit_subjects(subjects: Sequence[str], salts: bytes) -> tuple[Opening, tuple[Opening, ...]]:
+    """Commit to several subjects so that each can be opened, or forgotten, by itself.
+
+    The value of the opening is a tag and the commitments to the single subjects in their own
+    order, which says nothing of the subjects; so it can be kept when one of them is forgotten.
+
+    Args:
+        subjects: Distinct identifiers, at least two.
+        salts: Fresh random bytes, 32 for each subject and 32 more.
+
+    Returns:
+        The opening of the whole, and that of each subject in the order given.
+    """
+    opened = tuple(
+        Opening("subject", subject.encode(), salts[at * SALT_BYTES : (at + 1) * SALT_BYTES])
+        for at, subject in enumerate(subjects)
+    )
+    value = _SUBJECTS_TAG + b"".join(sorted(commit(each) for each in opened))
+    return Opening("subjects", value, salts[len(subjects) * SALT_BYTES :]), opened
+
+
+def subject_leaves(value: bytes) -> tuple[bytes, ...] | None:
+    """Return the commitments to single subjects in the value of `commit_subjects`.
+
+    Returns:
+        32 bytes each; None when the value is that of `subjects_value`.
+    """
+    if not value.startswith(_SUBJECTS_TAG):
+        return None
+    rest = value[len(_SUBJECTS_TAG) :]
+    return tuple(rest[at : at + SALT_BYTES] for at in range(0, len(rest), SALT_BYTES))
+
+
+def snapshot_label(index_key: bytes, snapshot: str) -> bytes:
+    """Compute the keyed label under which requests for a whole snapshot are found.
+
+    Args:
+        index_key: Secret key of the index, 32 bytes.
+        snapshot: Snapshot id, hexadecimal.
+    """
+    return hmac.digest(index_key, _SNAPSHOT_TAG + snapshot.encode(), "sha256")
 
 
 def subject_label(index_key: bytes, subject: str) -> bytes:

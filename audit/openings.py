@@ -8,14 +8,14 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.commitment import Opening
 from audit.errors import ProofError
-from audit.store import Reader
+from audit.store import Cursor
 from audit.transaction import Row, Transaction
 
 _NONCE_BYTES: Final = 12
@@ -23,6 +23,16 @@ _TAG: Final = b"xinguan/opening/v1\0"
 _INTO_OPENINGS: Final = "INSERT INTO audit_opening (entry, sealed) VALUES"
 _INTO_LABELS: Final = "INSERT INTO audit_label (label, entry) VALUES"
 _ONCE: Final = "ON CONFLICT (label, entry) DO NOTHING"
+_SUBJECT_TAG: Final = b"xinguan/subject-opening/v1\0"
+_SALT_BYTES: Final = 32
+_INTO_SUBJECTS: Final = "INSERT INTO subject_openings (label, entry, sealed) VALUES"
+
+
+class Reading(Protocol):
+    """Runs a statement that reads: a connection, or a transaction under way."""
+
+    def execute(self, sql: str, params: Sequence[object] = ..., /) -> Cursor:
+        """Run one statement with positional parameters."""
 
 
 class OpeningStore:
@@ -41,6 +51,7 @@ class OpeningStore:
         index: int,
         openings: Mapping[str, Opening],
         labels: Sequence[bytes],
+        subjects: Sequence[Opening] = (),
     ) -> None:
         """Keep the openings and subjects of an entry, in the transaction of the entry.
 
@@ -49,12 +60,17 @@ class OpeningStore:
             index: Index of the entry.
             openings: Member of the entry to what opens it.
             labels: Keyed labels of the subjects that the entry concerns.
+            subjects: What opens each of several subjects, as `rows` takes it.
         """
-        for row in self.rows(index, openings, labels):
+        for row in self.rows(index, openings, labels, subjects):
             tx.execute(f"{row.into} ({','.join('?' * len(row.values))}) {row.conflict}", row.values)
 
     def rows(
-        self, index: int, openings: Mapping[str, Opening], labels: Sequence[bytes]
+        self,
+        index: int,
+        openings: Mapping[str, Opening],
+        labels: Sequence[bytes],
+        subjects: Sequence[Opening] = (),
     ) -> list[Row]:
         """Return what `record` writes, as rows for `Journal.record`.
 
@@ -62,19 +78,77 @@ class OpeningStore:
             index: Index of the entry.
             openings: Member of the entry to what opens it.
             labels: Keyed labels of the subjects that the entry concerns.
+            subjects: What opens each of several subjects, in the order of their labels; each
+                is sealed by itself, so that one can be destroyed without the others.
         """
         made = [Row(_INTO_LABELS, (label, index), _ONCE) for label in labels]
         if openings:
             nonce = os.urandom(_NONCE_BYTES)
             sealed = nonce + self._seal.encrypt(nonce, _encode(openings), _bound_to(index))
             made.append(Row(_INTO_OPENINGS, (index, sealed)))
+        for label, opening in zip(labels if subjects else (), subjects, strict=True):
+            made.append(Row(_INTO_SUBJECTS, (label, index, self._seal_one(index, label, opening))))
         return made
 
-    def openings(self, connection: Reader, index: int) -> dict[str, Opening]:
+    def subjects(self, connection: Reading, index: int) -> dict[bytes, Opening]:
+        """Unseal what opens the single subjects of an entry that names several.
+
+        Args:
+            connection: Any connection to the state database, or a transaction.
+            index: Index of the entry.
+
+        Returns:
+            Label to opening, without those that were destroyed.
+
+        Raises:
+            ProofError: What is stored was not sealed with this key for this entry.
+        """
+        query = "SELECT label, sealed FROM subject_openings WHERE entry = ?"
+        return {
+            label: self._open_one(index, label, sealed)
+            for label, sealed in connection.execute(query, (index,))
+        }
+
+    def forget(self, tx: Transaction, index: int, members: Sequence[str]) -> bool:
+        """Destroy what opens some members of an entry and keep the rest, sealed anew.
+
+        Args:
+            tx: The transaction of the entry that says so.
+            index: Index of the entry.
+            members: Names of the members.
+
+        Returns:
+            False when there was nothing of them to destroy.
+
+        Raises:
+            ProofError: What is stored was not sealed with this key for this entry.
+        """
+        openings = self.openings(tx, index)
+        kept = {name: each for name, each in openings.items() if name not in members}
+        if len(kept) == len(openings):
+            return False
+        tx.execute("DELETE FROM audit_opening WHERE entry = ?", (index,))
+        self.record(tx, index, kept, ())
+        return True
+
+    def _seal_one(self, index: int, label: bytes, opening: Opening) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        bound = _SUBJECT_TAG + index.to_bytes(8, "big") + label
+        return nonce + self._seal.encrypt(nonce, opening.salt + opening.value, bound)
+
+    def _open_one(self, index: int, label: bytes, sealed: bytes) -> Opening:
+        bound = _SUBJECT_TAG + index.to_bytes(8, "big") + label
+        try:
+            plain = self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound)
+        except (InvalidTag, ValueError) as error:
+            raise ProofError("the openings of this entry cannot be unsealed") from error
+        return Opening("subject", plain[_SALT_BYTES:], plain[:_SALT_BYTES])
+
+    def openings(self, connection: Reading, index: int) -> dict[str, Opening]:
         """Unseal what opens the commitments of an entry.
 
         Args:
-            connection: Any connection to the state database.
+            connection: Any connection to the state database, or a transaction.
             index: Index of the entry.
 
         Returns:
@@ -95,11 +169,11 @@ class OpeningStore:
             raise ProofError("the openings of this entry cannot be unsealed") from error
 
 
-def who(connection: Reader, label: bytes) -> list[int]:
+def who(connection: Reading, label: bytes) -> list[int]:
     """Find the entries that concern a subject.
 
     Args:
-        connection: Any connection to the state database.
+        connection: Any connection to the state database, or a transaction.
         label: As `audit.commitment.subject_label` gives it.
 
     Returns:

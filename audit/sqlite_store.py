@@ -277,6 +277,8 @@ def _open_writer(path: Path, timeout_s: float) -> SqliteConnection:
         # all calls waited for it at the default of 4 MiB.
         connection.execute("PRAGMA wal_autocheckpoint=8000")
         connection.execute("PRAGMA foreign_keys=ON")
+        # What is deleted is overwritten with zeros: openings that are destroyed are gone.
+        connection.execute("PRAGMA secure_delete=ON")
         _migrate(connection)
         # The writer polls for the lock by itself from here on.
         connection.execute("PRAGMA busy_timeout=0")

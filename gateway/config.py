@@ -130,6 +130,9 @@ class Limits(_Table):
     clock_skew_s: int = Field(default=300, ge=0, le=3_600)
     idempotency_window_s: int = Field(default=86_400, ge=600)
     checkpoint_interval_ms: int = Field(default=500, ge=10, le=60_000)
+    index_interval_s: int = Field(default=60, ge=1, le=86_400)  # age of an access without a root
+    reconcile_interval_s: int = Field(default=300, ge=5, le=86_400)
+    open_intent_grace_s: int = Field(default=900, ge=1, le=86_400)
     ticket_lifetime_s: int = Field(default=3_600, ge=1, le=86_400)
     stop_grace_s: int = Field(default=10, ge=0, le=600)
     busy_timeout_ms: int = Field(default=5_000, ge=1)

@@ -21,6 +21,7 @@ from audit.errors import AuditUnavailableError, LeaseHeldError
 from audit.integrator import Integrator
 from audit.note import Ed25519Signer
 from audit.openings import OpeningStore
+from audit.reader import LogReader
 from audit.sequence import next_index, read_bodies
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.config import Profile, Settings
@@ -58,6 +59,9 @@ from gateway.replicas.replica import Replica
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 from gateway.store.state import State
+from gateway.subjects.keeper import IndexKeeper
+from gateway.subjects.monitor import ReconciliationMonitor
+from gateway.subjects.reconciliation import MEMORY, limits_of, report_open_intents, warn_of
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
@@ -165,6 +169,9 @@ class Gateway:
             step_ms=settings.limits.clock_step_ms,
             recorded_s=newest_time(self._state),
         )
+        if self._replica.first:  # while others of this node serve, their intents are under way
+            node, now = settings.node, self._clock_ms() // 1000
+            warn_of(await self._state.submit(lambda tx: report_open_intents(tx, node, now)), node)
         announced = await announce_start(
             self._state, settings, catalogue.products, bundle, self._clock_ms() // 1000
         )
@@ -211,6 +218,9 @@ class Gateway:
         )
         self._closing.append(self._integrator.close)
         self._run(self._integrate_always())
+        keeper, monitor = self._subjects(secrets)
+        self._run(keeper.run())
+        self._run(monitor.run())
         doors = Doors(
             deployment,
             self._state,
@@ -221,6 +231,7 @@ class Gateway:
             law,
             secrets,
             catalogue,
+            monitor,
         )
         self._server, self.health = await self._open_port(doors)
         await self._server.start()
@@ -245,6 +256,28 @@ class Gateway:
         self._closing.append(reader.close)
         self._notices = NoticeBoard(reader)
         return RecallDesk(self._state, self._notices, self._settings.profile is Profile.DEV)
+
+    def _subjects(self, secrets: Secrets) -> tuple[IndexKeeper, ReconciliationMonitor]:
+        """Return what keeps the index of subjects, and what reconciles the log."""
+        deployment, limits = self._deployment, self._settings.limits
+
+        def clock() -> int:
+            return self._clock_ms() // 1000
+
+        keeper = IndexKeeper(
+            self._state.journal, self._settings.node, clock, limits.index_interval_s
+        )
+        self._closing.append(keeper.close)
+        monitor = ReconciliationMonitor(
+            self._state,
+            LogReader(deployment.log_directory, deployment.log_vkey),
+            OpeningStore(secrets.opening_key),
+            limits_of(limits),
+            deployment.state_path.parent / MEMORY,
+            clock,
+            limits.reconcile_interval_s,
+        )
+        return keeper, monitor
 
     def _engine(self, bundle: Bundle) -> Engine:
         deadline_ms = self._settings.limits.policy_deadline_ms

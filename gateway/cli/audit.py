@@ -1,8 +1,6 @@
 """`xinguan audit`: verify the log, prove an entry, read entries, see who asked about a subject."""
 
 import json
-import os
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,19 +8,27 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from audit import entries as entry_kinds
-from audit.commitment import Opening, commit, subject_label
 from audit.errors import AuditError
 from audit.integrator import Integrator
 from audit.note import Ed25519Signer
-from audit.openings import OpeningStore, who
 from audit.reader import LogReader
-from audit.sequence import read_bodies
 from audit.verify import check_proof, prove, verify_log
+from gateway.cli.audit_destroy import approve_destruction, destroy, hold_app
+from gateway.cli.audit_doctor import doctor
+from gateway.cli.audit_index import app as index_app
+from gateway.cli.audit_who import who, who_check
 from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, session, show
 from gateway.deployment import Deployment
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 
 app = typer.Typer(help="The audit log: verify it, prove an entry, read it.")
+app.command("who")(who)
+app.command("who-check")(who_check)
+app.command("destroy")(destroy)
+app.command("approve-destruction")(approve_destruction)
+app.command("doctor")(doctor)
+app.add_typer(hold_app, name="hold")
+app.add_typer(index_app, name="index")
 LogDirectory = Annotated[
     Path | None, typer.Option("--log", help="A copy of the log instead of the deployment's.")
 ]
@@ -130,38 +136,6 @@ def list_entries(
     show(told, as_json, title="Entries")
 
 
-@app.command("who")
-def who_accessed(
-    subject: Annotated[str, typer.Option("--subject", help="Identifier of the subject.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why you ask; it is logged.")],
-    home: Home = HERE,
-    as_json: AsJson = False,
-) -> None:
-    """Print who asked about a subject, when, why and which fields, refusals included."""
-    deployment = Deployment.open(home)
-    secrets = deployment.secrets()
-    opening = Opening("subject", subject.encode(), os.urandom(32))
-    _log_reading(home, "accesses", opening=opening, reason=reason)
-    with session(home) as opened:
-        connection = opened.state.connect()
-        found = who(connection, subject_label(secrets.index_key, subject))
-        rows = [json.loads(read_bodies(connection, i, i + 1)[0][2]) | {"index": i} for i in found]
-        connection.close()
-    told = [
-        {
-            "entry": row["index"],
-            "time": row["time"],
-            "who": row.get("party", ""),
-            "why": row.get("purpose", ""),
-            "product": row.get("product", ""),
-            "fields": ", ".join(sorted(chain.from_iterable(row.get("fields", {}).values()))),
-            "refused": ", ".join(code for _, code in row.get("reasons", [])),
-        }
-        for row in rows
-    ]
-    show(told, as_json, title="Accesses")
-
-
 @app.command("integrate")
 def integrate(home: Home = HERE, as_json: AsJson = False) -> None:
     """Publish a checkpoint over everything that was committed; a running gateway does so itself."""
@@ -196,8 +170,6 @@ def _log_reading(
     *,
     start: int | None = None,
     count: int | None = None,
-    opening: Opening | None = None,
-    reason: str = "",
 ) -> None:
     with session(home) as opened:
         entry = entry_kinds.audit_read(
@@ -207,12 +179,8 @@ def _log_reading(
             what=what,
             start=start,
             count=count,
-            subject=None if opening is None else commit(opening),
-            reason=reason,
         )
-        store = OpeningStore(opened.deployment.secrets().opening_key)
-        openings = {} if opening is None else {"subject": opening}
-        opened.run(lambda tx: store.record(tx, tx.append(entry).index, openings, ()))
+        opened.run(lambda tx: tx.append(entry))
 
 
 def _rest(row: dict[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ async def auditor_sees_who_asked(scene: Scene) -> Told:
         "The auditor sees who asked about a company, refusals included",
         ["the log itself holds only commitments; the index key finds the entries"],
         rows,
-        {"accesses": len(accesses), "refused": len(refused)},
+        {"company": scene.company, "accesses": len(accesses), "refused": len(refused)},
     )
 
 

@@ -10,8 +10,9 @@ from audit.openings import OpeningStore
 from audit.reader import LogReader
 from gateway.decision.law import LawTable
 from gateway.deployment import Deployment, Secrets
+from gateway.doors.accesses import AccessDesk, SubjectKeys
 from gateway.doors.admin import AdminDoor, AdminKeys
-from gateway.doors.audit import AuditDoor, AuditKeys
+from gateway.doors.audit import AuditDoor
 from gateway.doors.exchange import ExchangeDoor
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
 from gateway.doors.flight import FlightDoor, add_flight
@@ -23,6 +24,7 @@ from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from gateway.repair.publish import Publisher
 from gateway.store.state import State
+from gateway.subjects.monitor import ReconciliationMonitor
 from xinguan.v1 import (
     admin_pb2,
     admin_pb2_grpc,
@@ -41,6 +43,7 @@ SERVICES = (
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
     FLIGHT_SERVICE,
 )
+RECONCILIATION = "xinguan.reconciliation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Doors:
     law: LawTable
     secrets: Secrets
     catalogue: Catalogue
+    monitor: ReconciliationMonitor
 
 
 async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
@@ -79,13 +83,18 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
     repair_pb2_grpc.add_RepairServiceServicer_to_server(
         RepairDoor(doors.publisher, world, law, authority.get, doors.recall), server
     )
+    reader = LogReader(doors.deployment.log_directory, doors.deployment.log_vkey)
+    subject_keys = SubjectKeys(
+        doors.secrets.log_key, doors.secrets.index_key, doors.secrets.consent_key
+    )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditDoor(
             doors.state,
             world,
             law,
-            LogReader(doors.deployment.log_directory, doors.deployment.log_vkey),
-            AuditKeys(OpeningStore(doors.secrets.opening_key), doors.secrets.index_key),
+            reader,
+            OpeningStore(doors.secrets.opening_key),
+            AccessDesk(doors.state, world, reader, subject_keys, doors.monitor),
         ),
         server,
     )
@@ -102,6 +111,14 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
     servicer = health.aio.HealthServicer()
     for name in SERVICES:
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    # Whether log and evidence agree with each other; it says nothing about serving.
+    await servicer.set(RECONCILIATION, health_pb2.HealthCheckResponse.UNKNOWN)
+
+    async def tell_health(agrees: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        await servicer.set(RECONCILIATION, status.SERVING if agrees else status.NOT_SERVING)
+
+    doors.monitor.told = tell_health
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     reflection.enable_server_reflection(
         (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server

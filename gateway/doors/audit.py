@@ -1,30 +1,24 @@
 """The door of `AuditService`: checkpoints and receipts for callers, entries for auditors."""
 
 import asyncio
-import json
-import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from audit import entries
-from audit.commitment import Opening, commit, subject_label
+from audit.commitment import Opening
 from audit.errors import AuditError, AuditUnavailableError
-from audit.openings import OpeningStore, who
+from audit.openings import OpeningStore
 from audit.reader import LogReader
-from audit.sequence import read_bodies
-from audit.store import Reader
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from gateway.domain.party import Caller
+from gateway.doors.accesses import AccessDesk
 from gateway.doors.duties import Duty, require
 from gateway.doors.errors import LawTexts
 from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
-from gateway.registry.act import stated_reason
 from gateway.release.world import World
 from gateway.store.state import State
 from xinguan.v1 import audit_pb2, audit_pb2_grpc
@@ -32,35 +26,28 @@ from xinguan.v1 import audit_pb2, audit_pb2_grpc
 _Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
 _MAX_ENTRIES = 1_000
 _MAX_WAIT_MS = 10_000
-_MAX_REASON = 256
 _POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class AuditKeys:
-    """Keys of what lies beside the log.
-
-    Args:
-        openings: Seals what opens commitments.
-        index_key: 32 bytes; labels subjects in the index of accesses.
-    """
-
-    openings: OpeningStore = field(repr=False)
-    index_key: bytes = field(repr=False)
 
 
 class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
     """Serves callers their receipts, and auditors the entries."""
 
     def __init__(
-        self, state: State, world: World, law: LawTexts, reader: LogReader, keys: AuditKeys
+        self,
+        state: State,
+        world: World,
+        law: LawTexts,
+        reader: LogReader,
+        openings: OpeningStore,
+        desk: AccessDesk,
     ) -> None:
-        """Take the published log and the keys of what lies beside it."""
+        """Take the published log and what lies beside it."""
         self._state = state
         self._world = world
         self._law = law
         self._reader = reader
-        self._keys = keys
+        self._openings = openings
+        self._desk = desk
 
     async def GetCheckpoint(
         self, request: audit_pb2.GetCheckpointRequest, context: _Context
@@ -118,17 +105,21 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
     ) -> audit_pb2.ListAccessesResponse:
         """Return who asked about a subject, refusals included; the reading is in the log."""
         try:
-            caller = self._caller(context)
-            require(caller, Duty.READ_LOG)
-            if not request.subject or not 1 <= len(request.reason) <= _MAX_REASON:
-                raise InvalidRequestError("BAD_REQUEST", "name the subject and why you ask")
-            stated = stated_reason(request.reason)
-            opening = Opening("subject", request.subject.encode(), os.urandom(32))
-            await self._log_reading(
-                caller, "accesses", subject=commit(opening), reason=stated, opening=opening
-            )
-            accesses = await asyncio.to_thread(self._accesses, request.subject)
-            return audit_pb2.ListAccessesResponse(accesses=accesses)
+            return await self._desk.list_accesses(self._caller(context), request, self._log_reading)
+        except AuditError as error:
+            await refuse(context, _pending(error), self._world, self._law)
+        except Exception as error:
+            await refuse(context, error, self._world, self._law)
+
+    async def GetStatus(
+        self, request: audit_pb2.GetStatusRequest, context: _Context
+    ) -> audit_pb2.GetStatusResponse:
+        """Return how log, index and evidence agree, in short."""
+        try:
+            require(self._caller(context), Duty.READ_LOG)
+            return await self._desk.status()
+        except AuditError as error:
+            await refuse(context, _pending(error), self._world, self._law)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
@@ -181,16 +172,8 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
             return
         openings = {"subject": opening}
         await self._state.submit(
-            lambda tx: self._keys.openings.record(tx, tx.append(entry).index, openings, ())
+            lambda tx: self._openings.record(tx, tx.append(entry).index, openings, ())
         )
-
-    def _accesses(self, subject: str) -> list[audit_pb2.Access]:
-        connection = self._state.connect()
-        try:
-            found = who(connection, subject_label(self._keys.index_key, subject))
-            return [_access(connection, index) for index in found]
-        finally:
-            connection.close()
 
     def _select(self, statement: str, value: str) -> tuple[Any, ...] | None:
         connection = self._state.connect()
@@ -199,24 +182,6 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
         finally:
             connection.close()
         return row
-
-
-def _access(connection: Reader, index: int) -> audit_pb2.Access:
-    """Return one access as the entry tells it."""
-    entry = json.loads(read_bodies(connection, index, index + 1)[0][2])
-    fields = [
-        f"{name}:{action}" for action, names in entry.get("fields", {}).items() for name in names
-    ]
-    return audit_pb2.Access(
-        index=index,
-        time=Timestamp(seconds=entry["time"]),
-        party=entry.get("party", ""),
-        purpose=entry.get("purpose", ""),
-        product=entry.get("product", ""),
-        fields=sorted(fields),
-        refused=[code for _, code in entry.get("reasons", [])],
-        licence_index=entry.get("licence", -1),
-    )
 
 
 def _pending(error: AuditError) -> Exception:

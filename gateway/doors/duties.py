@@ -34,13 +34,18 @@ _PERMITTED: dict[Duty, frozenset[Role]] = {
 }
 
 
+def includes(caller: Caller, duty: Duty) -> bool:
+    """Say whether a caller's role includes a duty."""
+    return caller.party.role in _PERMITTED[duty]
+
+
 def require(caller: Caller, duty: Duty) -> None:
     """Check that a caller's role includes a duty.
 
     Raises:
         DeniedError: `NOT_AUTHORITY` for repairs, `ROLE_FORBIDDEN` otherwise.
     """
-    if caller.party.role in _PERMITTED[duty]:
+    if includes(caller, duty):
         return
     if duty is Duty.REPAIR:
         raise DeniedError("NOT_AUTHORITY", "only the authority publishes repair decisions")

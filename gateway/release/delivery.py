@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from audit.commitment import delivery_digest
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, XinguanError
 from gateway.domain.facts import Facts
@@ -126,7 +127,7 @@ class Delivery:
         self._left = prepared.plan.limit
         self._released_rows = np.empty(0, dtype=np.int64)
         self._first_end = NEVER  # of the rows that are about to leave
-        self._digest = hashlib.sha256(b"xinguan/delivery/v1\0")
+        self._digest = delivery_digest()
 
     def portions(self, batches: range | None) -> Iterator[Portion]:
         """Yield the rows to look at, one portion at a time.

@@ -15,7 +15,7 @@ import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit import entries
-from audit.commitment import Opening, SubjectLabels, commit, fields_root
+from audit.commitment import Opening, SubjectLabels, commit, fields_root, snapshot_label
 from audit.entries import Entry
 from audit.errors import AuditUnavailableError
 from audit.journal import Appended, Journal, Row, Transaction
@@ -39,6 +39,7 @@ _SMALL_ROWS = 64
 _INTO_REQUESTS = "INSERT INTO requests (request_id, party_id, intent, form) VALUES"
 _INTO_INPUTS = "INSERT INTO decision_inputs (digest, body) VALUES"
 _INPUT_ONCE = "ON CONFLICT (digest) DO NOTHING"
+_INTO_INTENT_ENTRIES = "INSERT INTO intent_entries (intent, entry, kind) VALUES"
 _INTO_DELIVERIES = "INSERT INTO deliveries (intent, sequence, snapshot_id, rows) VALUES"
 
 
@@ -157,12 +158,14 @@ class Evidence:
         openings, blinds = blinded(request)
         entry = self._intents.encode(trail, facts, decision, snapshot_id, blinds)
         wanted = _claim(trail, request, party_id, replay_digest, self._window_s)
-        labels = self._labels(request.subjects)
+        # A request for a whole product is found by its snapshot, and through the rows released
+        # by whoever stands in them.
+        labels = self._labels(openings.subjects) or [self._snapshot_label(snapshot_id)]
         document = self._unkept_input(decision)
         form = reference_form(facts.product, decision)
 
         def rows(index: int) -> list[Row]:
-            made = self._keys.openings.rows(index, openings, labels)
+            made = self._keys.openings.rows(index, openings.members, labels, openings.singly)
             made.append(Row(_INTO_REQUESTS, (trail.request_id, party_id, index, form)))
             if document is not None:
                 made.append(Row(_INTO_INPUTS, (decision.input_digest, document), _INPUT_ONCE))
@@ -214,6 +217,7 @@ class Evidence:
             return [
                 *self._keys.openings.rows(index, openings, ()),
                 Row(_INTO_DELIVERIES, delivered),
+                Row(_INTO_INTENT_ENTRIES, (intent.index, index, "batch")),
             ]
 
         return await self._append(entry, rows, self.promise)
@@ -257,6 +261,7 @@ class Evidence:
 
         def rows(index: int) -> list[Row]:
             made = self._keys.openings.rows(index, openings, ())
+            made.append(Row(_INTO_INTENT_ENTRIES, (intent.index, index, "outcome")))
             if runs:
                 made.append(Row(_INTO_DELIVERIES, (intent.index, 0, sent.snapshot_id, runs)))
             if sent.rows and licence is not None:
@@ -279,12 +284,12 @@ class Evidence:
             use=use,
             reasons=[(reason.rule, reason.code) for reason in refusal.reasons],
         )
-        labels = self._labels(trail.request.subjects) if trail.request else ()
+        labels = self._labels(openings.subjects)
         decision = trail.decision
         document = None if decision is None else self._input_at_hand(decision)
 
         def rows(index: int) -> list[Row]:
-            made = self._keys.openings.rows(index, openings, labels)
+            made = self._keys.openings.rows(index, openings.members, labels, openings.singly)
             if decision is not None and document is not None:
                 made.append(Row(_INTO_INPUTS, (decision.input_digest, document), _INPUT_ONCE))
             return made
@@ -315,6 +320,9 @@ class Evidence:
 
     def _labels(self, subjects: Sequence[str]) -> list[bytes]:
         return [self._subject_labels.of(subject) for subject in subjects]
+
+    def _snapshot_label(self, snapshot_id: str) -> bytes:
+        return snapshot_label(self._keys.index_key, snapshot_id)
 
     def _unkept_input(self, decision: Decision) -> bytes | None:
         """Return a decision's input when it may not be in the store yet, for replay."""

@@ -3,16 +3,29 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from audit.commitment import Opening, commit, subjects_value
+from audit.commitment import SALT_BYTES, Opening, commit, commit_subjects, subjects_value
 from audit.entries import Use
 from gateway.domain.decision import Decision
 from gateway.domain.facts import Facts
 from gateway.domain.request import ExchangeRequest
 from gateway.release.trail import Trail
 
-Openings = Mapping[str, Opening]
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """What opens the commitments of a request.
+
+    Args:
+        members: Member of the entry to its opening.
+        subjects: The distinct subjects, in the order asked for.
+        singly: What opens each of several subjects, in the same order; empty for one or none.
+    """
+
+    members: Mapping[str, Opening] = field(default_factory=dict)
+    subjects: tuple[str, ...] = ()
+    singly: tuple[Opening, ...] = ()
 
 
 def blinded(request: ExchangeRequest) -> tuple[Openings, dict[str, bytes]]:
@@ -21,7 +34,7 @@ def blinded(request: ExchangeRequest) -> tuple[Openings, dict[str, bytes]]:
     The digest of the caller's signature is among them when there is one.
     """
     openings = _openings(request)
-    blinds = {name: commit(opening) for name, opening in openings.items()}
+    blinds = {name: commit(opening) for name, opening in openings.members.items()}
     if request.signature:
         blinds["signature"] = hashlib.sha256(request.signature.encode()).digest()
     return openings, blinds
@@ -66,7 +79,7 @@ def use_known(trail: Trail) -> tuple[Use, Openings]:
             certificate=caller.certificate.fingerprint,
         )
     if request is None:
-        return known, {}
+        return known, Openings()
     openings, blinds = blinded(request)
     decision = trail.decision
     use = replace(
@@ -88,11 +101,20 @@ def use_known(trail: Trail) -> tuple[Use, Openings]:
     return use, openings
 
 
-def _openings(request: ExchangeRequest) -> dict[str, Opening]:
-    salts = os.urandom(128)
-    return {
+def _openings(request: ExchangeRequest) -> Openings:
+    subjects = request.subjects
+    if len(subjects) > 1:
+        subjects = tuple(dict.fromkeys(subjects))
+    salts = os.urandom(4 * SALT_BYTES)
+    members = {
         "operator": Opening("operator", request.operator.encode(), salts[:32]),
         "case": Opening("case", request.case_reference.encode(), salts[32:64]),
-        "subjects": Opening("subjects", subjects_value(request.subjects), salts[64:96]),
         "idempotency": Opening("idempotency", request.idempotency_key.encode(), salts[96:]),
     }
+    singly: tuple[Opening, ...] = ()
+    if len(subjects) > 1:
+        fresh = os.urandom((len(subjects) + 1) * SALT_BYTES)
+        members["subjects"], singly = commit_subjects(subjects, fresh)
+    else:
+        members["subjects"] = Opening("subjects", subjects_value(subjects), salts[64:96])
+    return Openings(members, subjects, singly)

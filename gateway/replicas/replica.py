@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.config import Settings
 from gateway.release.gate import Gate
+from gateway.replicas.lease import read_leases
 from gateway.replicas.membership import Membership
 from gateway.replicas.node_name import take_name
 from gateway.replicas.rounds import Effect, Rounds
@@ -31,6 +32,7 @@ class Replica:
         self._name = take_name(directory, f"{settings.node}.{worker}")
         self._tasks: list[asyncio.Task[None]] = []
         self._rounds: Rounds | None = None
+        self.first = False  # whether no other process of this node has a lease
         self.membership: Membership
 
     async def claim(self, state: State) -> None:
@@ -41,6 +43,13 @@ class Replica:
         """
         self.membership = Membership(state, self._name, term_ms=self._settings.replicas.lease_ms)
         await self.membership.outlive_namesake()
+        connection = state.connect()
+        try:
+            held = [lease.node for lease in read_leases(connection)]
+        finally:
+            connection.close()
+        node = f"{self._settings.node}."
+        self.first = not any(name.startswith(node) for name in held if name != self._name.name)
 
     async def join(self, state: State, gate: Gate, effect: Effect) -> Rounds:
         """Take the lease and begin to bring changes of all processes into effect."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import acts, entries, grants, repairs
+from audit import acts, entries, grants, index_entries, repairs
 from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.errors import EntryError
@@ -48,6 +48,11 @@ KINDS = [
     "suspension_closed",
     "publicity_reconciled",
     "audit_read",
+    "index_root",
+    "openings_destroyed",
+    "hold_placed",
+    "hold_lifted",
+    "intents_open",
 ]
 DIGEST = bytes(range(32))
 USE = Use(
@@ -144,7 +149,7 @@ def test_no_kind_is_missing_and_none_is_undocumented():
     assert set(re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE)) == set(KINDS)
     public = {
         name
-        for module in (acts, grants, repairs, entries)
+        for module in (acts, grants, index_entries, repairs, entries)
         for name, each in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and each.__module__ == module.__name__
     }

@@ -10,6 +10,7 @@
 `SyncClient` has the same methods without `await`.
 """
 
+from xinguan.client._accesses import ProofError, ProvedAccesses
 from xinguan.client._answer import Answer
 from xinguan.client._client import Client
 from xinguan.client._errors import RefusedError, TransportError
@@ -24,6 +25,8 @@ __all__ = [
     "NamedRow",
     "Notice",
     "NoticeError",
+    "ProofError",
+    "ProvedAccesses",
     "RefusedError",
     "SyncClient",
     "TransportError",

@@ -4,11 +4,13 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 import grpc
 
+from xinguan.client._accesses import ProvedAccesses, build_request, check_answer
 from xinguan.client._answer import Answer
 from xinguan.client._errors import RefusedError, TransportError, read_error
 from xinguan.client._identity import Identity
@@ -160,6 +162,42 @@ class Client(RecallCalls):
         except grpc.aio.AioRpcError as error:
             raise read_error(error) from None
         return list(answer.accesses)
+
+    async def proved_accesses(
+        self,
+        subject: str,
+        vkey: str,
+        *,
+        reason: str = "",
+        start: datetime | None = None,
+        end: datetime | None = None,
+        first_index: int = 0,
+        consent_id: str = "",
+    ) -> ProvedAccesses:
+        """Return who accessed a subject, after checking the proof that nothing is missing.
+
+        An auditor states a reason; a subject asks about itself; a platform names the consent of
+        the person it asks for.
+
+        Args:
+            subject: The subject's identifier.
+            vkey: Verifier key of the gateway's log, known beforehand.
+            reason: Why an auditor asks.
+            start: First time wanted.
+            end: First time not wanted.
+            first_index: First log index wanted.
+            consent_id: Consent by which a person lets this party ask.
+
+        Raises:
+            ProofError: The proof does not hold.
+            RefusedError: The gateway refused.
+        """
+        request = build_request(subject, reason, start, end, first_index, consent_id)
+        try:
+            answer = await self._audit.ListAccesses(request, timeout=self._deadline_s)
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+        return check_answer(request, answer, vkey)
 
     async def publish_repair(self, decision: str) -> repair_pb2.PublishResponse:
         """Publish a signed repair decision; it holds when this returns."""

@@ -4,10 +4,11 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 
+from xinguan.client._accesses import ProvedAccesses
 from xinguan.client._answer import Answer
 from xinguan.client._client import Client
 from xinguan.client._identity import Identity
@@ -77,6 +78,10 @@ class SyncClient:
     def accesses(self, subject: str, reason: str) -> list[audit_pb2.Access]:
         """See `Client.accesses`."""
         return self._run(self._client.accesses(subject, reason))
+
+    def proved_accesses(self, subject: str, vkey: str, **words: Any) -> ProvedAccesses:
+        """See `Client.proved_accesses`."""
+        return self._run(self._client.proved_accesses(subject, vkey, **words))
 
     def publish_repair(self, decision: str) -> repair_pb2.PublishResponse:
         """See `Client.publish_repair`."""

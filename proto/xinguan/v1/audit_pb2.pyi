@@ -174,19 +174,38 @@ class ListAccessesRequest(_message.Message):
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    FIRST_INDEX_FIELD_NUMBER: _builtins.int
+    CONSENT_ID_FIELD_NUMBER: _builtins.int
+    WITH_PROOF_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """The subject's identifier. Never logged."""
     reason: _builtins.str
-    """Why the auditor asks; it is logged."""
+    """Why the auditor asks; it is logged. A subject that asks about itself may leave it out."""
+    first_index: _builtins.int
+    """Only accesses from this log index on: `next_index` of the answer before."""
+    consent_id: _builtins.str
+    """Consent document by which a natural person lets the calling platform ask for it."""
+    with_proof: _builtins.bool
+    """Whether the proof is wanted."""
+    @_builtins.property
+    def to(self) -> _timestamp_pb2.Timestamp:
+        """Only accesses before this time, exclusive; all when it is left out."""
+
     def __init__(
         self,
         *,
         subject: _builtins.str = ...,
         reason: _builtins.str = ...,
+        to: _timestamp_pb2.Timestamp | None = ...,
+        first_index: _builtins.int = ...,
+        consent_id: _builtins.str = ...,
+        with_proof: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent_id", b"consent_id", "first_index", b"first_index", "from", b"from", "reason", b"reason", "subject", b"subject", "to", b"to", "with_proof", b"with_proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -199,22 +218,80 @@ class ListAccessesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCESSES_FIELD_NUMBER: _builtins.int
+    NEXT_INDEX_FIELD_NUMBER: _builtins.int
+    COMPLETE_BELOW_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    DESTROYED_FIELD_NUMBER: _builtins.int
+    SNAPSHOTS_GONE_FIELD_NUMBER: _builtins.int
+    next_index: _builtins.int
+    """Ask again with this as `first_index` for the rest; 0 when there is none."""
+    complete_below: _builtins.int
+    """Below this log index the list is proved to be complete; the rest is told without proof."""
+    proof: _builtins.bytes
+    """The proof, a JSON document that the log's key signed; see docs/subjects.md."""
     @_builtins.property
     def accesses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Access]:
-        """In the order of the log."""
+        """In the order of the log, at most 500."""
+
+    @_builtins.property
+    def destroyed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Destruction]:
+        """What was destroyed about the subject, and is therefore not listed."""
+
+    @_builtins.property
+    def snapshots_gone(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Snapshots that were exported as a whole and are not kept any more: whether the subject
+        stood in them can't be told.
+        """
 
     def __init__(
         self,
         *,
         accesses: _abc.Iterable[Global___Access] | None = ...,
+        next_index: _builtins.int = ...,
+        complete_below: _builtins.int = ...,
+        proof: _builtins.bytes = ...,
+        destroyed: _abc.Iterable[Global___Destruction] | None = ...,
+        snapshots_gone: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses", "complete_below", b"complete_below", "destroyed", b"destroyed", "next_index", b"next_index", "proof", b"proof", "snapshots_gone", b"snapshots_gone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAccessesResponse: _TypeAlias = ListAccessesResponse  # noqa: Y015
+
+@_typing.final
+class Destruction(_message.Message):
+    """Openings that were destroyed after their retention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Log index of the destruction."""
+    entries: _builtins.int
+    """How many entries it concerned."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Entries before this time."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        entries: _builtins.int = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "index", b"index", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Destruction: _TypeAlias = Destruction  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
@@ -230,6 +307,13 @@ class Access(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     LICENCE_INDEX_FIELD_NUMBER: _builtins.int
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    CONSENT_INDEX_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    SUBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    BULK_ROWS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Log index of the intent or of the denial."""
     party: _builtins.str
@@ -240,6 +324,20 @@ class Access(_message.Message):
     """Product name."""
     licence_index: _builtins.int
     """Log index of the licence it rests on."""
+    scenario: _builtins.str
+    """Scenario code."""
+    destination: _builtins.str
+    """ISO 3166 code of where the data will be used."""
+    consent_index: _builtins.int
+    """Log index of the consent it rests on; -1 without one."""
+    status: _builtins.str
+    """How it ended: delivered, cancelled, refused, a reason code, or open without an outcome."""
+    rows: _builtins.int
+    """Rows of the whole answer, for all subjects that were asked about with it."""
+    subject_count: _builtins.int
+    """How many subjects were asked about together; 0 for an export of a whole product."""
+    bulk_rows: _builtins.int
+    """Rows of this subject in an export of a whole product."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -263,11 +361,103 @@ class Access(_message.Message):
         fields: _abc.Iterable[_builtins.str] | None = ...,
         refused: _abc.Iterable[_builtins.str] | None = ...,
         licence_index: _builtins.int = ...,
+        scenario: _builtins.str = ...,
+        destination: _builtins.str = ...,
+        consent_index: _builtins.int = ...,
+        status: _builtins.str = ...,
+        rows: _builtins.int = ...,
+        subject_count: _builtins.int = ...,
+        bulk_rows: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "index", b"index", "licence_index", b"licence_index", "party", b"party", "product", b"product", "purpose", b"purpose", "refused", b"refused", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bulk_rows", b"bulk_rows", "consent_index", b"consent_index", "destination", b"destination", "fields", b"fields", "index", b"index", "licence_index", b"licence_index", "party", b"party", "product", b"product", "purpose", b"purpose", "refused", b"refused", "rows", b"rows", "scenario", b"scenario", "status", b"status", "subject_count", b"subject_count", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Access: _TypeAlias = Access  # noqa: Y015
+
+@_typing.final
+class GetStatusRequest(_message.Message):
+    """Asks for the status."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
+
+@_typing.final
+class GetStatusResponse(_message.Message):
+    """How things agree."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    PUBLISHED_FIELD_NUMBER: _builtins.int
+    INDEX_COVERS_FIELD_NUMBER: _builtins.int
+    RECONCILED_AT_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    entries: _builtins.int
+    """Entries that are durable."""
+    published: _builtins.int
+    """Entries under the newest checkpoint."""
+    index_covers: _builtins.int
+    """Below this index the roots of the index of subjects cover the log."""
+    @_builtins.property
+    def reconciled_at(self) -> _timestamp_pb2.Timestamp:
+        """When log and evidence were last reconciled; left out before the first time."""
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___FindingCount]:
+        """What did not agree then."""
+
+    def __init__(
+        self,
+        *,
+        entries: _builtins.int = ...,
+        published: _builtins.int = ...,
+        index_covers: _builtins.int = ...,
+        reconciled_at: _timestamp_pb2.Timestamp | None = ...,
+        findings: _abc.Iterable[Global___FindingCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reconciled_at", b"reconciled_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "findings", b"findings", "index_covers", b"index_covers", "published", b"published", "reconciled_at", b"reconciled_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class FindingCount(_message.Message):
+    """How many findings of a kind there are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """Kind: open_intent, rows_disagree and the like; see docs/subjects.md."""
+    count: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindingCount: _TypeAlias = FindingCount  # noqa: Y015

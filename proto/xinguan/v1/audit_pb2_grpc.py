@@ -55,6 +55,11 @@ class AuditServiceStub:
                 request_serializer=xinguan_dot_v1_dot_audit__pb2.ListAccessesRequest.SerializeToString,
                 response_deserializer=xinguan_dot_v1_dot_audit__pb2.ListAccessesResponse.FromString,
                 _registered_method=True)
+        self.GetStatus = channel.unary_unary(
+                '/xinguan.v1.AuditService/GetStatus',
+                request_serializer=xinguan_dot_v1_dot_audit__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=xinguan_dot_v1_dot_audit__pb2.GetStatusResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -83,7 +88,15 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAccesses(self, request, context):
-        """Who asked about a subject; for auditors. The reading is an entry itself.
+        """Who asked about a subject, with a proof that the list is complete; for auditors, and for a
+        subject about itself. The reading is an entry itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatus(self, request, context):
+        """How log, index and evidence agree with each other, in short; for auditors.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +124,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListAccesses,
                     request_deserializer=xinguan_dot_v1_dot_audit__pb2.ListAccessesRequest.FromString,
                     response_serializer=xinguan_dot_v1_dot_audit__pb2.ListAccessesResponse.SerializeToString,
+            ),
+            'GetStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatus,
+                    request_deserializer=xinguan_dot_v1_dot_audit__pb2.GetStatusRequest.FromString,
+                    response_serializer=xinguan_dot_v1_dot_audit__pb2.GetStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +240,33 @@ class AuditService:
             '/xinguan.v1.AuditService/ListAccesses',
             xinguan_dot_v1_dot_audit__pb2.ListAccessesRequest.SerializeToString,
             xinguan_dot_v1_dot_audit__pb2.ListAccessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xinguan.v1.AuditService/GetStatus',
+            xinguan_dot_v1_dot_audit__pb2.GetStatusRequest.SerializeToString,
+            xinguan_dot_v1_dot_audit__pb2.GetStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

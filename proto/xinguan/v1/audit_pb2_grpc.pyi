@@ -40,7 +40,11 @@ class AuditServiceStub:
     ListEntries: _grpc.UnaryStreamMultiCallable[_audit_pb2.ListEntriesRequest, _audit_pb2.ListEntriesResponse]
     """Entries as they stand in the log; for auditors. The reading is an entry itself."""
     ListAccesses: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListAccessesRequest, _audit_pb2.ListAccessesResponse]
-    """Who asked about a subject; for auditors. The reading is an entry itself."""
+    """Who asked about a subject, with a proof that the list is complete; for auditors, and for a
+    subject about itself. The reading is an entry itself.
+    """
+    GetStatus: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetStatusRequest, _audit_pb2.GetStatusResponse]
+    """How log, index and evidence agree with each other, in short; for auditors."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -54,7 +58,11 @@ class AuditServiceAsyncStub(AuditServiceStub):
     ListEntries: _aio.UnaryStreamMultiCallable[_audit_pb2.ListEntriesRequest, _audit_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Entries as they stand in the log; for auditors. The reading is an entry itself."""
     ListAccesses: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAccessesRequest, _audit_pb2.ListAccessesResponse]  # type: ignore[assignment]
-    """Who asked about a subject; for auditors. The reading is an entry itself."""
+    """Who asked about a subject, with a proof that the list is complete; for auditors, and for a
+    subject about itself. The reading is an entry itself.
+    """
+    GetStatus: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetStatusRequest, _audit_pb2.GetStatusResponse]  # type: ignore[assignment]
+    """How log, index and evidence agree with each other, in short; for auditors."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Evidence for callers and auditors."""
@@ -89,6 +97,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ListAccessesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListAccessesResponse, _abc.Awaitable[_audit_pb2.ListAccessesResponse]]:
-        """Who asked about a subject; for auditors. The reading is an entry itself."""
+        """Who asked about a subject, with a proof that the list is complete; for auditors, and for a
+        subject about itself. The reading is an entry itself.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStatus(
+        self,
+        request: _audit_pb2.GetStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetStatusResponse, _abc.Awaitable[_audit_pb2.GetStatusResponse]]:
+        """How log, index and evidence agree with each other, in short; for auditors."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
