@@ -95,6 +95,13 @@ class TrustPolicy:
         """False for `quorum none`: then nobody but the log vouches for anything."""
         return self.quorum != _NONE
 
+    @property
+    def askable(self) -> bool:
+        """True when the witnesses that have a URL can make up the quorum."""
+        keys = [each.verifier for each in self.witnesses.values() if each.url]
+        times = {(each.name, each.key_id): 1 for each in keys}
+        return not self.demands_witnesses or self._time(self.quorum, times) is not None
+
     def quorum_time(self, checkpoint: Checkpoint) -> int | None:
         """Tell the newest time at which the whole quorum had seen a checkpoint.
 

@@ -1,6 +1,7 @@
 """The composition root of a running gateway: the only place that knows concrete classes.
 
 open      state, registry, catalogue, policy bundle and engine, snapshots, log
+meet      the witnesses confirm what was signed last, or a restored state shows as one
 announce  node, policy and contracts stand in the log before the port opens
 serve     one port for every service, mutual TLS only
 stop      the port first, then what is under way, then the log
@@ -9,15 +10,14 @@ stop      the port first, then what is under way, then the log
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 import structlog
 
-from audit.errors import AuditUnavailableError
-from audit.integrator import Integrator
-from audit.note import Ed25519Signer
+from audit.errors import AuditError, AuditUnavailableError, ForkClaimedError
 from audit.openings import OpeningStore
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.config import Settings
@@ -31,6 +31,7 @@ from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import Doors, add_services
+from gateway.doors.log_site import Readers, open_log_sites
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.quotas import LicenceQuotas
 from gateway.registry.registry import Registry
@@ -39,13 +40,16 @@ from gateway.release.evidence import Evidence, EvidenceKeys
 from gateway.release.gate import Gate
 from gateway.release.pipeline import Exchange
 from gateway.release.pseudonym import ConsumerKeys
+from gateway.release.vouching import Unwitnessed, WitnessWatch
 from gateway.release.world import World
 from gateway.repair.consequences import prepare
 from gateway.repair.publish import Publisher
 from gateway.serving_lock import hold_serving_lock
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
+from gateway.stamping import stamp_always, timestamp_authority
 from gateway.store.state import State
+from gateway.witnesses import deployment_policy, make_integrator
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
@@ -84,7 +88,9 @@ class Gateway:
         self._opa_url = opa_url or self._settings.server.opa_url
         self._clock_ms = clock_ms
         self._closing: list[Callable[[], Any]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self.address = ""
+        self.log_urls: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         try:
@@ -101,12 +107,11 @@ class Gateway:
         traceback: TracebackType | None,
     ) -> None:
         await self._server.stop(self._settings.limits.stop_grace_s)
-        self._integrating.cancel()
-        await asyncio.gather(self._integrating, return_exceptions=True)
+        await self._stop_tasks()
         try:
             await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
             await asyncio.to_thread(self._integrate)
-        except AuditUnavailableError:
+        except AuditError:
             # A log that can't be written is no reason to leave files and threads open.
             _log.error("stop_not_logged")
         finally:
@@ -126,9 +131,15 @@ class Gateway:
         self._closing.append(hold_serving_lock(deployment.state_path.parent))
         self._state = deployment.open_state()
         self._closing.append(self._state.close)
+        self._policy = deployment_policy(deployment)
+        self._integrator = make_integrator(
+            deployment, self._state.journal, secrets, self._policy, self._clock_s
+        )
+        self._closing.append(self._integrator.close)
+        await self._meet_witnesses()
         catalogue = Catalogue.load()
         announced = await announce_start(
-            self._state, settings, catalogue.products, bundle, self._clock_ms() // 1000
+            self._state, settings, catalogue.products, bundle, self._clock_s()
         )
         engine = self._engine(bundle)
         self._closing.append(engine.close)
@@ -143,21 +154,47 @@ class Gateway:
             gate_wait_ms=settings.limits.gate_wait_ms,
             clock_ms=self._clock_ms,
         )
-        self._integrator = Integrator(
-            self._state.journal,
-            deployment.log_directory,
-            settings.log.origin,
-            Ed25519Signer(settings.log.origin, secrets.log_key),
-            lambda: self._clock_ms() // 1000,
-        )
-        self._closing.append(self._integrator.close)
-        self._integrating = asyncio.create_task(self._integrate_always())
+        self._watch = world.witnesses
+        if self._policy is not None:
+            # The first word of the witnesses opens the gate, so the port waits for it.
+            await self._integrate_once()
+        self._tasks.append(asyncio.create_task(self._integrate_always()))
+        await self._open_log(world)
         doors = Doors(
-            deployment, self._state, world, Exchange(world), publisher, law, secrets, catalogue
-        )
+            deployment, self._state, world, Exchange(world), publisher, law, secrets, catalogue,
+            self._policy,
+        )  # fmt: skip
         self._server = await self._open_port(doors)
         await self._server.start()
         _log.info("serving", address=self.address, node=settings.node, policy=bundle.digest[:16])
+
+    async def _meet_witnesses(self) -> None:
+        """Let the witnesses confirm the log before anything is done with it.
+
+        Raises:
+            UnavailableError: `LOG_DISPUTED`; this state is older than what a witness has seen,
+                or another history. It must not serve, let alone sign.
+        """
+        try:
+            await asyncio.to_thread(self._integrator.meet_witnesses)
+        except ForkClaimedError as error:
+            raise UnavailableError(
+                "LOG_DISPUTED", str(error), hints=("was the state restored from a backup?",)
+            ) from None
+        except AuditUnavailableError:
+            _log.warning("witnesses_not_met")  # the gate stays shut until they are
+
+    async def _open_log(self, world: World) -> None:
+        """Serve the log over HTTP and have it stamped, where the settings say so."""
+        sites = AsyncExitStack()
+        self._closing.append(sites.aclose)
+        readers = Readers(
+            world.registry.view, self._state.journal, self._settings.node, self._clock_s
+        )
+        self.log_urls = await open_log_sites(sites, self._deployment, readers)
+        authority = timestamp_authority(self._deployment)
+        if authority is not None and self._settings.timestamps.url:
+            self._tasks.append(asyncio.create_task(stamp_always(self._deployment, authority)))
 
     def _engine(self, bundle: Bundle) -> Engine:
         deadline_ms = self._settings.limits.policy_deadline_ms
@@ -225,6 +262,17 @@ class Gateway:
             consumer_keys=lambda party: ConsumerKeys.derive(secrets.pseudonym_key, party),
             clock_skew_s=limits.clock_skew_s,
             batch_rows=_BATCH_ROWS,
+            witnesses=self._vouching(),
+        )
+
+    def _vouching(self) -> Unwitnessed | WitnessWatch:
+        if self._policy is None or not self._policy.demands_witnesses:
+            return Unwitnessed()
+        return WitnessWatch(
+            self._deployment.log_directory,
+            self._policy,
+            self._deployment.log_vkey,
+            self._settings.witnesses.grace_s,
         )
 
     async def _open_port(self, doors: Doors) -> grpc.aio.Server:
@@ -263,16 +311,33 @@ class Gateway:
         """
         pause_s = self._settings.limits.checkpoint_interval_ms / 1000
         while True:
-            try:
-                await asyncio.to_thread(self._integrate)
-            except Exception as error:  # noqa: BLE001 - it must go on; the type says enough
-                _log.error("checkpoint_failed", type=type(error).__name__)
+            await self._integrate_once()
             await asyncio.sleep(pause_s)
+
+    async def _integrate_once(self) -> None:
+        disputed = False
+        try:
+            await asyncio.to_thread(self._integrate)
+        except Exception as error:  # noqa: BLE001 - it must go on; the type says enough
+            disputed = isinstance(error, ForkClaimedError)
+            _log.error("checkpoint_failed", type=type(error).__name__)
+        if isinstance(self._watch, WitnessWatch):
+            self._watch.disputed = disputed
 
     def _integrate(self) -> None:
         self._integrator.integrate_once()
 
+    def _clock_s(self) -> int:
+        return self._clock_ms() // 1000
+
+    async def _stop_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
     async def _close(self) -> None:
+        await self._stop_tasks()
         while self._closing:
             try:
                 result = self._closing.pop()()

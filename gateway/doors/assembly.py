@@ -8,10 +8,12 @@ from grpc_reflection.v1alpha import reflection
 
 from audit.openings import OpeningStore
 from audit.reader import LogReader
+from audit.trust_policy import TrustPolicy
 from gateway.decision.law import LawTable
 from gateway.deployment import Deployment, Secrets
 from gateway.doors.admin import AdminDoor, AdminKeys
 from gateway.doors.audit import AuditDoor, AuditKeys
+from gateway.doors.cosigned import LogWitnesses
 from gateway.doors.exchange import ExchangeDoor
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
 from gateway.doors.flight import FlightDoor, add_flight
@@ -53,6 +55,7 @@ class Doors:
     law: LawTable
     secrets: Secrets
     catalogue: Catalogue
+    policy: TrustPolicy | None = None  # whose cosignatures count; None for an unwitnessed log
 
 
 async def add_services(server: grpc.aio.Server, doors: Doors) -> None:
@@ -83,6 +86,7 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> None:
             law,
             LogReader(doors.deployment.log_directory, doors.deployment.log_vkey),
             AuditKeys(OpeningStore(doors.secrets.opening_key), doors.secrets.index_key),
+            LogWitnesses(doors.policy, doors.deployment.log_vkey),
         ),
         server,
     )
