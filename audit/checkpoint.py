@@ -144,3 +144,14 @@ def with_cosignatures(note: bytes, lines: Sequence[str]) -> bytes:
     newer = {(name, key_id) for name, key_id, _ in added}
     merged = [each for each in kept if each[:2] not in newer] + added
     return (text + "\n" + "".join(signature_line(*each) for each in merged)).encode()
+
+
+def without_cosignatures(note: bytes, log: Verifier) -> bytes:
+    """Keep of a checkpoint what the log itself signed.
+
+    Raises:
+        NoteError: The note is malformed.
+    """
+    text, lines = split_note(note)
+    own = [each for each in lines if each[:2] == (log.name, log.key_id)]
+    return (text + "\n" + "".join(signature_line(*each) for each in own)).encode()

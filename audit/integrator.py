@@ -98,7 +98,7 @@ class Integrator:
         self._edge: Edge | None = None
         self._head = Head()
         self._turn = threading.Lock()
-        self._poisoned = False
+        self._poisoned = self._behind = False
         try:
             (directory / _STATE).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -197,8 +197,8 @@ class Integrator:
             self._witnesses.meet(self._presented(self._head))
         rows = read_bodies(self._connection, edge.size, edge.size + MAX_ENTRIES)
         if not rows and self._head.checkpoint:
-            if self._witnesses is not None and self._witnesses.due():
-                self._publish_witnessed(self._witnesses, grown=False)
+            if self._witnesses is not None and (self._behind or self._witnesses.due()):
+                self._publish_witnessed(self._witnesses, grown=self._behind)
             return unverified_checkpoint(self._head.checkpoint)
         for expected, (index, leaf, body) in enumerate(rows, edge.size):
             if index != expected or leaf_hash(body) != leaf:
@@ -237,8 +237,10 @@ class Integrator:
             if published.size == head.size and published.root != head.root:
                 raise LogMismatchError("the directory holds another tree of the same size")
         edge = self._read_edge(head)
-        if published is None or published.size < head.size:
-            # A crash came between signing and publishing.
+        # A crash may have come between signing and publishing. Witnesses are asked first, since
+        # nobody has seen yet what was signed then.
+        self._behind = published is None or published.size < head.size
+        if self._behind and self._witnesses is None:
             self._publish_note(head)
         return edge
 
@@ -348,7 +350,7 @@ class Integrator:
             write_head(tx, head)
 
         self._journal.run(publish)
-        self._head = head
+        self._head, self._behind = head, False
 
     def _publish_note(self, head: Head) -> None:
         if head.checkpoint:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from audit.checkpoint import Checkpoint, with_cosignatures
+from audit.checkpoint import Checkpoint, with_cosignatures, without_cosignatures
 from audit.errors import AuditUnavailableError, ForkClaimedError
 from audit.note import Verifier
 from audit.reader import LogReader
@@ -59,8 +59,8 @@ class Witnessing:
             ForkClaimedError: A witness has seen what this history does not contain.
             AuditUnavailableError: The quorum did not answer; nothing may be signed yet.
         """
-        _, quorum = self.cosign(checkpoint)
-        if self._policy.demands_witnesses and not quorum:
+        self.cosign(checkpoint)
+        if self._policy.demands_witnesses and not self._complete:
             raise AuditUnavailableError("the witnesses have not confirmed the log since the start")
         self._met = True
 
@@ -74,16 +74,21 @@ class Witnessing:
             ForkClaimedError: A witness has seen what this history does not contain.
         """
         self._asked = self._clock()
+        self._complete = False
         try:
             lines = self._client.cosign(checkpoint, self._reader.consistency_proof)
         except ForkClaimedError:
             # Whatever the others say: nothing is signed before this is settled.
             self._met = False
             raise
+        # What stands in the note from an earlier run says nothing about now.
+        own = without_cosignatures(checkpoint.note, self._log)
+        self._complete = self._quorum(with_cosignatures(own, lines))
         note = with_cosignatures(checkpoint.note, lines)
-        opened = self._policy.open(note, self._log)
-        self._complete = self._policy.quorum_time(opened) is not None
-        return note, self._complete
+        return note, self._complete or self._quorum(note)
+
+    def _quorum(self, note: bytes) -> bool:
+        return self._policy.quorum_time(self._policy.open(note, self._log)) is not None
 
     def due(self) -> bool:
         """Tell whether the witnesses should be asked again though the log has not grown."""
