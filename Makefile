@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 TOOLS := .tools/bin
 OPA_VERSION := 1.22.2
 GRPCURL_VERSION := 1.9.3
+TESSERA_VERSION := 1.0.2
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench proto policies opa regal grpcurl check lock clean setup
+.PHONY: demo test bench proto policies opa regal grpcurl fsck check lock clean setup
 
 setup: $(READY)
 
@@ -24,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/xinguan demo $(if $(DATA),--data $(DATA)) $(if $(HOME_DIR),--home $(HOME_DIR)) $(if $(JSON),--json)
 
-test: $(READY) opa grpcurl check
+test: $(READY) opa grpcurl fsck check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 bench: $(READY) opa
@@ -48,6 +49,9 @@ regal: $(READY)
 
 grpcurl: $(READY)
 	@bash tools/grpcurl.sh $(GRPCURL_VERSION) $(TOOLS)
+
+fsck: $(READY)
+	@bash tools/fsck.sh $(TESSERA_VERSION) $(TOOLS)
 
 lock: $(READY)
 	@bash tools/lock.sh

@@ -105,7 +105,7 @@ class LogSite:
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one GET or HEAD."""
         # A second spelling of a path (percent signs) would be a second name in caches.
-        path = request.path if request.raw_path == request.path else ""
+        path = request.path if request.raw_path.partition("?")[0] == request.path else ""
         if path == "/checkpoint":
             return await self._checkpoint(request)
         if path == f"/{FOLDER}":

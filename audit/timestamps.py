@@ -14,7 +14,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from cryptography.x509 import Certificate, load_pem_x509_certificates
+from cryptography.x509 import (
+    BasicConstraints,
+    Certificate,
+    DuplicateExtension,
+    ExtensionNotFound,
+    load_pem_x509_certificates,
+)
 from rfc3161_client import (
     HashAlgorithm,
     TimeStampRequest,
@@ -57,22 +63,24 @@ class TimestampAuthority:
     """An authority whose time-stamps are trusted.
 
     Args:
-        certificates: PEM: the authority's own certificate, intermediates, and roots; those that
-            issued themselves are the roots.
+        certificates: PEM of its root, of intermediates, and of its own certificate. Without the
+            last, every authority for time under that root counts.
 
     Raises:
-        NoteError: There is no root among them, or they can't be read.
+        NoteError: There is no root among them, two authorities, or they can't be read.
     """
 
     def __init__(self, certificates: bytes) -> None:
         try:
             found = load_pem_x509_certificates(certificates)
-        except ValueError as error:
+            own = [each for each in found if not _issues(each)]
+        except (ValueError, DuplicateExtension) as error:
             raise NoteError("the authority's certificates can't be read") from error
-        self._roots: list[Certificate] = [each for each in found if each.issuer == each.subject]
-        self._others = [each for each in found if each.issuer != each.subject]
-        if not self._roots:
-            raise NoteError("no root is among the authority's certificates")
+        self._roots = [each for each in found if each.issuer == each.subject and each not in own]
+        self._others = [each for each in found if each not in self._roots and each not in own]
+        if not self._roots or len(own) > 1:
+            raise NoteError("the authority's certificates are its root and at most one of its own")
+        self._own = own[0] if own else None
 
     def check(self, response: bytes, note: bytes, nonce: int | None = None) -> int:
         """Check that the authority stamped a note.
@@ -91,7 +99,10 @@ class TimestampAuthority:
         try:
             decoded: TimeStampResponse = decode_timestamp_response(response)
             verifier = VerifierBuilder(
-                roots=list(self._roots), intermediates=list(self._others), nonce=nonce
+                roots=list(self._roots),
+                intermediates=list(self._others),
+                tsa_certificate=self._own,
+                nonce=nonce,
             ).build()
             verifier.verify_message(decoded, note)
             return int(decoded.tst_info.gen_time.timestamp())
@@ -180,3 +191,11 @@ def _verify(
             proof = reader.consistency_proof(stamped.size, newest.size)
         verify_consistency(stamped.size, newest.size, proof, stamped.root, newest.root)
     return Stamp(stamped.size, at, name)
+
+
+def _issues(certificate: Certificate) -> bool:
+    """Tell whether a certificate may issue others."""
+    try:
+        return certificate.extensions.get_extension_for_class(BasicConstraints).value.ca
+    except ExtensionNotFound:
+        return False
