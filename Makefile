@@ -9,7 +9,7 @@ TESSERA_VERSION := 1.0.2
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench proto policies opa regal grpcurl fsck check lock clean setup
+.PHONY: demo test bench proto policies opa regal grpcurl tessera-fsck check lock clean setup
 
 setup: $(READY)
 
@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/xinguan demo $(if $(DATA),--data $(DATA)) $(if $(HOME_DIR),--home $(HOME_DIR)) $(if $(JSON),--json)
 
-test: $(READY) opa grpcurl fsck check
+test: $(READY) opa grpcurl tessera-fsck check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 bench: $(READY) opa
@@ -50,8 +50,8 @@ regal: $(READY)
 grpcurl: $(READY)
 	@bash tools/grpcurl.sh $(GRPCURL_VERSION) $(TOOLS)
 
-fsck: $(READY)
-	@bash tools/fsck.sh $(TESSERA_VERSION) $(TOOLS)
+tessera-fsck: $(READY)
+	@bash tools/tessera_fsck.sh $(TESSERA_VERSION) $(TOOLS)
 
 lock: $(READY)
 	@bash tools/lock.sh
