@@ -12,6 +12,8 @@ from gateway.config import (
     Profile,
     Server,
     Settings,
+    Timestamps,
+    Witnesses,
     parse_settings,
     read_settings,
 )
@@ -56,6 +58,8 @@ def test_every_limit_has_its_unit_in_its_name() -> None:
         (Server, "server"),
         (Limits, "limits"),
         (Log, "log"),
+        (Witnesses, "(?:witnesses|limits)"),
+        (Timestamps, "settings"),
         (Files, "(?:files|names)"),
     ],
 )
