@@ -13,6 +13,7 @@ Names are opaque octets; the file is read as such, so that nothing depends on Un
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
@@ -83,12 +84,14 @@ class TrustPolicy:
         witnesses: Name to witness.
         groups: Name to group.
         quorum: Name of the witness or group that must witness, or `none`.
+        digest: SHA-256 of the file.
     """
 
     logs: tuple[PolicyLog, ...]
     witnesses: Mapping[str, PolicyWitness]
     groups: Mapping[str, Group]
     quorum: str
+    digest: bytes
 
     @property
     def demands_witnesses(self) -> bool:
@@ -198,7 +201,7 @@ def parse_policy(data: bytes) -> TrustPolicy:
                 reading.line(words)
             except (PolicyError, NoteError) as error:
                 raise PolicyError(f"line {number} of the policy: {error}") from error
-    return reading.finish()
+    return reading.finish(sha256(data).digest())
 
 
 class _Reading:
@@ -224,7 +227,7 @@ class _Reading:
         else:
             raise PolicyError("neither log, witness, group nor quorum with their words")
 
-    def finish(self) -> TrustPolicy:
+    def finish(self, digest: bytes) -> TrustPolicy:
         if self._quorum is None:
             raise PolicyError("the policy has no quorum line")
         return TrustPolicy(
@@ -232,6 +235,7 @@ class _Reading:
             MappingProxyType(self._witnesses),
             MappingProxyType(self._groups),
             self._quorum,
+            digest,
         )
 
     def _log(self, vkey: str, url: str = "") -> None:

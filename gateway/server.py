@@ -139,8 +139,9 @@ class Gateway:
         await self._meet_witnesses()
         catalogue = Catalogue.load()
         announced = await announce_start(
-            self._state, settings, catalogue.products, bundle, self._clock_s()
-        )
+            self._state, settings, catalogue.products, bundle, self._clock_s(),
+            trust=None if self._policy is None else self._policy.digest,
+        )  # fmt: skip
         engine = self._engine(bundle)
         self._closing.append(engine.close)
         world = self._world(secrets, law, bundle, engine, catalogue, announced)
@@ -321,8 +322,12 @@ class Gateway:
         except Exception as error:  # noqa: BLE001 - it must go on; the type says enough
             disputed = isinstance(error, ForkClaimedError)
             _log.error("checkpoint_failed", type=type(error).__name__)
-        if isinstance(self._watch, WitnessWatch):
-            self._watch.disputed = disputed
+        watch = self._watch
+        if isinstance(watch, WitnessWatch):
+            watch.disputed = disputed
+            if watch.turned(self._clock_s(), 2 * self._settings.witnesses.refresh_s):
+                event = "witnesses_missing" if watch.overdue else "witnesses_back"
+                _log.warning(event, age_s=watch.age(self._clock_s()))
 
     def _integrate(self) -> None:
         self._integrator.integrate_once()

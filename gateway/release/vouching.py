@@ -50,6 +50,7 @@ class WitnessWatch:
         # with the first word of the quorum in this run.
         self._at: int | None = None
         self.disputed = False
+        self.overdue = False
 
     def check(self, now: int) -> None:
         """Check that the quorum has vouched for the log in this run, and not too long ago.
@@ -76,6 +77,17 @@ class WitnessWatch:
             self._stamp = stamp
             self._read(now)
         return None if self._at is None else max(0, now - self._at)
+
+    def turned(self, now: int, limit_s: int) -> bool:
+        """Take note whether the quorum's word is older than it should be; tell a change once.
+
+        Args:
+            now: Unix seconds.
+            limit_s: Seconds within which its next word is due.
+        """
+        age = self.age(now)
+        before, self.overdue = self.overdue, age is None or age > limit_s
+        return self.overdue is not before
 
     def _look(self) -> tuple[int, int] | None:
         try:

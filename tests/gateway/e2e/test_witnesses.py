@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from audit.entries import digest_text
 from audit.errors import AuditUnavailableError
 from audit.proof import parse_receipt
 from audit.timestamps import stamp_names
@@ -135,6 +136,9 @@ async def test_answers_of_a_witnessed_log_carry_the_witness_s_word(witnessed: Ma
         assert abs(told.witnessed_at.seconds - time.time()) < 30
         assert told.checkpoint == told.witnessed_checkpoint
         assert made.policy.accept(told.checkpoint)[1] == told.witnessed_at.seconds
+        # Which witnesses a node trusts stands in its log, so that none can be dropped unseen.
+        started = [entry for entry in site.entries() if entry["kind"] == "node_started"][-1]
+        assert started["trust"] == digest_text(made.policy.digest)
 
 
 async def test_without_its_witness_nothing_leaves_once_the_grace_is_over(
