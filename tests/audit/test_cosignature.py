@@ -39,6 +39,14 @@ SPEC_MESSAGE = (
     b"cosignature/v1\ntime 1679315147\nexample.com/behind-the-sofa\n20852163\n"
     b"CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
 )
+# Made with transparency-dev/formats at 404c0d5b696c (NewSignerForCosignatureV1) and the key that
+# the Go note package publishes for its tests.
+GO_SEED_KEY = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
+GO_VKEY = "PeterNeumann+18b9780b+BBpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+GO_LINE = (
+    "— PeterNeumann GLl4CwAAAABrCICN47zfeZxDnegOz6QSNyp/tykZaojVkLPlPq7cD9DGQj0TWBf0ZoYJ1TLH14vI"
+    "CJHAi42c1/ps4lIjm/gvAXKwDA==\n"
+)
 LOG = Ed25519Signer("example.com/log", Ed25519PrivateKey.from_private_bytes(b"1" * 32))
 LOG_KEY = Verifier.parse(LOG.verifier_key)
 WITNESS = CosignatureSigner("w.example", Ed25519PrivateKey.from_private_bytes(b"2" * 32))
@@ -75,6 +83,17 @@ def test_what_is_signed_are_the_bytes_of_the_specification():
     assert raw[4:12] == (1_679_315_147).to_bytes(8, "big")
     WITNESS.key.public_key().verify(raw[12:], SPEC_MESSAGE)
     assert len(raw) == 76
+
+
+def test_a_foreign_cosignature_holds_and_is_made_again_byte_for_byte():
+    text = SPEC_NOTE.rpartition("\n\n")[0] + "\n"
+    key = CosignatureVerifier.parse(GO_VKEY)
+    opened = open_note(f"{text}\n{GO_LINE}".encode(), [key])
+    assert opened.verified == (key,)
+    at = cosigned_at(opened.signatures[0])
+    signer = CosignatureSigner(key.name, Ed25519Signer.parse(GO_SEED_KEY).key)
+    assert signer.verifier_key == GO_VKEY
+    assert signer.cosign(text, at) == GO_LINE
 
 
 def test_keys_keep_their_type_apart_from_a_logs():
