@@ -237,10 +237,10 @@ class Integrator:
             if published.size == head.size and published.root != head.root:
                 raise LogMismatchError("the directory holds another tree of the same size")
         edge = self._read_edge(head)
-        # A crash may have come between signing and publishing. Witnesses are asked first, since
-        # nobody has seen yet what was signed then.
-        self._behind = published is None or published.size < head.size
-        if self._behind and self._witnesses is None:
+        # A crash may have come between signing and publishing, or between the files of a
+        # publication. Witnesses are asked first: nobody may have seen yet what was signed then.
+        self._behind = self._witnesses is not None and bool(head.checkpoint)
+        if self._witnesses is None and (published is None or published.size < head.size):
             self._publish_note(head)
         return edge
 

@@ -1,5 +1,7 @@
 """A log and its witnesses together, honest and otherwise: what is published, what is refused."""
 
+import contextlib
+import itertools
 import shutil
 from base64 import b64decode
 
@@ -26,6 +28,7 @@ from audit.witness_client import WitnessClient
 from audit.witness_protocol import parse_request
 from tests.audit.http_world import TestWitness, policy_of, scripted, served, witnessing
 from tests.audit.log_home import ORIGIN, SIGNER, VKEY, LogHome, body
+from tests.audit.test_integrator import Faults, KilledError
 
 KEY = Verifier.parse(VKEY)
 
@@ -254,6 +257,53 @@ def test_an_integrator_that_lost_its_lease_while_it_asked_publishes_nothing(home
         sleeper.integrate_once()
     assert LogReader(home.directory, VKEY).checkpoint().size == 12
     assert verify_log(home.directory, VKEY).problems == ()
+
+
+@pytest.mark.slow
+def test_a_kill_at_every_call_of_the_file_system_leaves_no_second_history(
+    home, tmp_path, monkeypatch
+):
+    """What is published holds at every moment, and the witness goes on with the restarted log."""
+    template = LogHome(home.root / "template")
+    template.append(250)
+    first = template.integrator()
+    before = first.integrate_once()
+    first.close()
+    template.append(10, 250)
+    template.journal.close()
+    tried = 0
+    for at in itertools.count(1):
+        root = home.root / f"case-{at}"
+        shutil.copytree(template.root, root)
+        case = LogHome(root)
+        folder = tmp_path / f"w-{at}"
+        folder.mkdir()
+        witness = TestWitness(folder, now=lambda case=case: case.now)
+        with served(witness.app) as url:
+            policy = policy_of(witness.line(url), quorum="w1")
+            victim = case.integrator(witnesses=witnessing(case, policy))
+            with monkeypatch.context() as patch:
+                faults = Faults(patch, at, KilledError, after=False)
+                with contextlib.suppress(KilledError):
+                    victim.integrate_once()
+                    tried -= 1
+                tried += 1
+            case.journal.close()
+            assert verify_log(case.directory, VKEY, known=before).problems == (), at
+            case.now += LEASE_S + 1
+            case.reopen()
+            again = case.integrator(witnesses=witnessing(case, policy))
+            assert again.integrate_once().size == 260, at
+            assert published(case, policy)[1] == case.now, at
+            assert witness.core.logs() == [(ORIGIN, 260)]
+            assert verify_log(case.directory, VKEY, known=before).problems == (), at
+            again.close()
+        witness.core.close()
+        case.journal.close()
+        shutil.rmtree(root)
+        if faults.count < at:
+            break
+    assert tried >= 40
 
 
 # --- malicious logs, against an honest witness and an honest reader -------------------------
