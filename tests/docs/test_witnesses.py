@@ -11,7 +11,11 @@ from tests.docs.test_first_hour import free_port, run_blocks
 PAGE = ROOT / "docs" / "witnesses.md"
 
 
+DEADLINE_S = 240  # some fifteen commands, each of which loads the program anew
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(DEADLINE_S + 30)
 def test_a_second_organisation_runs_a_witness(tmp_path: Path) -> None:
     ports = {"8481": free_port(), "8480": free_port()}
 
@@ -21,7 +25,8 @@ def test_a_second_organisation_runs_a_witness(tmp_path: Path) -> None:
         return text
 
     page = blocks(PAGE)
-    outputs = iter(run_blocks([moved(b.text) for b in page if b.language == "sh"], tmp_path))
+    scripts = [moved(block.text) for block in page if block.language == "sh"]
+    outputs = iter(run_blocks(scripts, tmp_path, DEADLINE_S))
     output, checked = "", 0
     for block in page:
         if block.language == "sh":
