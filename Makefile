@@ -9,7 +9,7 @@ TESSERA_VERSION := 1.0.2
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench proto policies opa regal grpcurl tessera-fsck check lock clean setup
+.PHONY: demo test fault bench proto policies opa regal grpcurl tessera-fsck check lock clean setup
 
 setup: $(READY)
 
@@ -27,6 +27,10 @@ demo: $(READY)
 
 test: $(READY) opa grpcurl tessera-fsck check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+# Long runs that look for what must never happen; their short forms are part of `make test`.
+fault: $(READY)
+	@$(BIN)/python -m tests.fault.stress $(FAULT_ARGS)
 
 bench: $(READY) opa
 	@$(BIN)/python -m bench $(BENCH_ARGS)

@@ -6,6 +6,7 @@ between the two could otherwise be lost (learnt from tessera's POSIX driver).
 """
 
 import contextlib
+import fcntl
 import os
 import uuid
 from collections.abc import Iterator
@@ -123,6 +124,28 @@ class DurableFiles:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock of the file system; the operating system lets go of it with the process.
+
+    Args:
+        path: A file that is made when missing; nothing stands in it.
+
+    Raises:
+        AuditUnavailableError: Another process holds it, a sleeping one for example.
+        OSError: The file cannot be made.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AuditUnavailableError("another process is publishing") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync(descriptor: int) -> None:

@@ -2,8 +2,11 @@
 
     AuditError
     |-- AuditUnavailableError   nothing can be appended or published now; nothing was acknowledged
+    |   |-- StoreFailedError    the state database failed: it is away, full, locked or damaged
+    |   |   `-- CommitFailedError the commit failed, and nobody can know what is on the disk
     |   |-- LeaseHeldError      another integrator holds the lease
     |   `-- LeaseLostError      this integrator was replaced while it slept
+    |-- StatementError          the state database refused a statement: a constraint, a mistake
     |-- EntryError              an entry that cannot be written in canonical form
     |-- ProofError              a Merkle proof, a promise or a receipt that does not hold
     |-- NoteError               a signed note, a key or a checkpoint that is malformed or unsigned
@@ -22,6 +25,18 @@ class AuditError(Exception):
 
 class AuditUnavailableError(AuditError):
     """The log cannot take entries or publish now; the job's effects were not acknowledged."""
+
+
+class StoreFailedError(AuditUnavailableError):
+    """The state database failed: nothing that was under way can be trusted to have happened."""
+
+
+class CommitFailedError(StoreFailedError):
+    """The commit itself failed: whether the group is on the disk is unknown until reopening."""
+
+
+class StatementError(AuditError):
+    """The state database refused one statement, by a constraint or because it is wrong."""
 
 
 class LeaseHeldError(AuditUnavailableError):

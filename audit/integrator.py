@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from audit.checkpoint import Checkpoint, sign_checkpoint
-from audit.durable import DurableFiles, SyncFailedError
+from audit.durable import DurableFiles, SyncFailedError, locked
 from audit.edge import Edge, Growth, grow
 from audit.errors import (
     AuditUnavailableError,
@@ -39,7 +39,7 @@ from audit.lease import Head, drop_lease, fenced, read_head, take_lease, write_h
 from audit.merkle import leaf_hash
 from audit.note import Signer
 from audit.reader import CHECKPOINT, WITNESSED, LogReader, unverified_checkpoint
-from audit.sequence import next_index, open_reader, read_bodies
+from audit.sequence import next_index, read_bodies
 from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle, levels, tile_counts, tile_path
 from audit.transaction import Transaction
 from audit.witnessing import Witnessing
@@ -48,6 +48,7 @@ LEASE_S: Final = 30
 # Bounds memory and the time of one pass: at 700 bytes an entry this is about 12 MB.
 MAX_ENTRIES: Final = 16_384
 _STATE: Final = ".state"
+_LOCK: Final = ".state/lock"
 _TREE_STATE: Final = ".state/treeState"
 _PRUNED_AT_ONCE: Final = 10_000
 
@@ -103,7 +104,7 @@ class Integrator:
             (directory / _STATE).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise AuditUnavailableError("the log's directory cannot be made") from error
-        self._connection = open_reader(journal.path)
+        self._connection = journal.connect()
 
     def integrate_once(self) -> Checkpoint:
         """Integrate what was committed, at most 16,384 entries, and publish the checkpoint.
@@ -354,11 +355,19 @@ class Integrator:
 
     def _publish_note(self, head: Head) -> None:
         if head.checkpoint:
-            self._journal.run(
-                lambda tx: fenced(
-                    tx, self._token, head, lambda: self._replace(CHECKPOINT, head.checkpoint)
-                )
-            )
+            self._journal.run(lambda tx: fenced(tx, self._token, head, lambda: self._show(head)))
+
+    def _show(self, head: Head) -> None:
+        """Replace the published note, never by an older one.
+
+        A database server frees the lock of a session that it takes for dead. Whoever slept here
+        with such a session wakes unfenced, so the directory has a lock of its own.
+        """
+        with locked(self._directory / _LOCK):
+            published = self._published()
+            if published is not None and published.size > head.size:
+                raise LeaseLostError("another integrator went on")
+            self._replace(CHECKPOINT, head.checkpoint)
 
     def _replace(self, name: str, data: bytes) -> None:
         with DurableFiles(self._directory, self._directory / _STATE) as files:

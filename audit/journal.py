@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 
 from audit.canonical import encode_entry
 from audit.errors import AuditUnavailableError
-from audit.sequence import Appended, open_writer
+from audit.sqlite_store import SqliteStore
+from audit.store import Appended, Reader, Store
 from audit.transaction import CommitFailedError, Row, Transaction, Work, commit_group
 
 __all__ = ["Appended", "AuditUnavailableError", "Journal", "Row", "Transaction"]
@@ -28,29 +29,29 @@ T = TypeVar("T")
 class Journal:
     """The one writer of this process to a state database.
 
-    Durability: a result is given only after the commit reached the disk (WAL,
-    `synchronous=FULL`). Order: jobs of one process run in the order of submission.
-    Other processes may write to the same database; indexes never collide.
+    Durability: a result is given only after the commit reached the disk. Order: jobs of one
+    process run in the order of submission. Other processes may write to the same database;
+    indexes never collide.
 
     A job that raises takes back its own changes, and its caller gets the exception. When
     the store fails, every job of the group gets AuditUnavailableError and nothing of it was
-    committed, with one exception: after a failed commit nobody can know, so the journal
-    refuses all further work, and whoever opens the database again sees what is there.
+    committed, with one exception: after a failed commit nobody can know. On SQLite the journal
+    then refuses all further work, and whoever opens the database again sees what is there. On
+    PostgreSQL it connects again by itself and looks for what it wrote: what is found is
+    acknowledged late, and the rest is refused.
 
     Args:
-        path: The database file.
-        busy_timeout_ms: How long to wait while another process writes.
+        store: The state database; the path of a file is a SQLite database.
 
     Raises:
         AuditUnavailableError: The database cannot be opened.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_ms: int = 5000) -> None:
-        self.path = path
-        self._timeout_s = busy_timeout_ms / 1000
-        self._connection = open_writer(path, busy_timeout_ms)
-        # The writer polls for the lock by itself (see audit.transaction).
-        self._connection.execute("PRAGMA busy_timeout=0")
+    def __init__(self, store: Store | Path, *, busy_timeout_ms: int = 5000) -> None:
+        if isinstance(store, Path):
+            store = SqliteStore(store, busy_timeout_ms=busy_timeout_ms)
+        self._store = store
+        self._writer = store.writer()
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._open = True
@@ -137,6 +138,14 @@ class Journal:
         self._put(Work(future, job))
         return future.result()
 
+    def connect(self) -> Reader:
+        """Open a reading connection to the same database.
+
+        Raises:
+            AuditUnavailableError: It can't be opened.
+        """
+        return self._store.connect()
+
     def close(self) -> None:
         """Finish what is queued, then close; work that comes later is refused."""
         with self._gate:
@@ -160,7 +169,7 @@ class Journal:
                 failed = not self._commit(group)
                 _finish(group)
             _deliver(group)
-        self._connection.close()
+        self._writer.close()
 
     def _gather(self) -> list[Work]:
         """Wait for one job and take what else is queued; an empty list means the end."""
@@ -182,7 +191,7 @@ class Journal:
     def _commit(self, group: list[Work]) -> bool:
         """Commit a group; return False when the connection must not be used again."""
         try:
-            commit_group(self._connection, group, self._timeout_s)
+            commit_group(self._writer, group)
         except CommitFailedError as error:
             _fail(group, error)
             return False

@@ -50,7 +50,9 @@ def take_lease(tx: Transaction, holder: str, now: int, term_s: int) -> int:
             raise LeaseHeldError("another integrator holds the lease")
         token += 1
     tx.execute(
-        "INSERT OR REPLACE INTO audit_lease (one, token, holder, expires) VALUES (1, ?, ?, ?)",
+        "INSERT INTO audit_lease (one, token, holder, expires) VALUES (1, ?, ?, ?)"
+        " ON CONFLICT (one) DO UPDATE SET token = excluded.token, holder = excluded.holder,"
+        " expires = excluded.expires",
         (token, holder, now + term_s),
     )
     return int(token)
@@ -88,6 +90,8 @@ def fenced(tx: Transaction, token: int, head: Head, effect: Callable[[], None]) 
 def write_head(tx: Transaction, head: Head) -> None:
     """Record what is signed now."""
     tx.execute(
-        "INSERT OR REPLACE INTO audit_head (one, size, root, checkpoint) VALUES (1, ?, ?, ?)",
+        "INSERT INTO audit_head (one, size, root, checkpoint) VALUES (1, ?, ?, ?)"
+        " ON CONFLICT (one) DO UPDATE SET size = excluded.size, root = excluded.root,"
+        " checkpoint = excluded.checkpoint",
         (head.size, head.root, head.checkpoint),
     )

@@ -6,7 +6,6 @@ destroyed without touching the log: its proofs still hold, only the values becom
 
 import json
 import os
-import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -16,12 +15,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.commitment import Opening
 from audit.errors import ProofError
+from audit.store import Reader
 from audit.transaction import Row, Transaction
 
 _NONCE_BYTES: Final = 12
 _TAG: Final = b"xinguan/opening/v1\0"
 _INTO_OPENINGS: Final = "INSERT INTO audit_opening (entry, sealed) VALUES"
-_INTO_LABELS: Final = "INSERT OR IGNORE INTO audit_label (label, entry) VALUES"
+_INTO_LABELS: Final = "INSERT INTO audit_label (label, entry) VALUES"
+_ONCE: Final = "ON CONFLICT (label, entry) DO NOTHING"
 
 
 class OpeningStore:
@@ -62,14 +63,14 @@ class OpeningStore:
             openings: Member of the entry to what opens it.
             labels: Keyed labels of the subjects that the entry concerns.
         """
-        made = [Row(_INTO_LABELS, (label, index)) for label in labels]
+        made = [Row(_INTO_LABELS, (label, index), _ONCE) for label in labels]
         if openings:
             nonce = os.urandom(_NONCE_BYTES)
             sealed = nonce + self._seal.encrypt(nonce, _encode(openings), _bound_to(index))
             made.append(Row(_INTO_OPENINGS, (index, sealed)))
         return made
 
-    def openings(self, connection: sqlite3.Connection, index: int) -> dict[str, Opening]:
+    def openings(self, connection: Reader, index: int) -> dict[str, Opening]:
         """Unseal what opens the commitments of an entry.
 
         Args:
@@ -94,7 +95,7 @@ class OpeningStore:
             raise ProofError("the openings of this entry cannot be unsealed") from error
 
 
-def who(connection: sqlite3.Connection, label: bytes) -> list[int]:
+def who(connection: Reader, label: bytes) -> list[int]:
     """Find the entries that concern a subject.
 
     Args:

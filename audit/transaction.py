@@ -4,54 +4,48 @@ Jobs of a group are independent: one that raises takes back its own changes only
 savepoint), and the others commit. A failure of the store itself takes all of them back.
 """
 
-import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from random import uniform
 from typing import Any, Final
 
 from audit.canonical import encode_entry
-from audit.errors import AuditUnavailableError
+from audit.errors import AuditUnavailableError, CommitFailedError, StatementError, StoreFailedError
 from audit.merkle import leaf_hash
-from audit.sequence import Appended, insert_bodies
+from audit.store import Appended, Cursor, Session, Writer
 
-# Primary result codes after which the transaction as a whole cannot be trusted:
-# BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
-_STORE_FAILURES: Final = frozenset({5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26})
-_CONTROL: Final = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH")
-_LONGEST_PAUSE_S: Final = 0.001
-_PARAMETERS: Final = 32_000  # of one statement; SQLite takes 32,766
+__all__ = ["CommitFailedError", "Row", "Transaction", "Work", "commit_group"]
 
-
-class CommitFailedError(AuditUnavailableError):
-    """The commit itself failed: whether the group is on the disk is unknown until reopening."""
+_CONTROL: Final = (
+    *("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH"),
+    *("ABORT", "START TRA", "SET ", "PREPARE T"),
+)
+_PARAMETERS: Final = 32_000  # of one statement; SQLite takes 32,766, PostgreSQL 65,535
 
 
 class Transaction:
     """What a job may do: run statements and append entries, in the transaction of its group."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_session",)
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
-    def execute(
-        self, sql: str, params: Sequence[object] | Mapping[str, object] = ()
-    ) -> sqlite3.Cursor:
+    def execute(self, sql: str, params: Sequence[object] = ()) -> Cursor:
         """Run one statement.
 
         Args:
-            sql: Any statement except transaction control, PRAGMA and ATTACH.
-            params: Its parameters.
+            sql: Any statement except transaction control, PRAGMA and ATTACH; in the dialect of
+                `audit.store`.
+            params: Its parameters, one for each `?`.
 
         Raises:
             ValueError: The statement would begin or end a transaction.
-            sqlite3.Error: The statement failed; raise it on, it takes back this job.
+            StatementError: The statement was refused; raise it on, it takes back this job.
+            StoreFailedError: The database failed, and the group with it.
         """
         if sql.lstrip()[:9].upper().startswith(_CONTROL):
             raise ValueError("a job neither begins nor ends transactions")
-        return self._connection.execute(sql, params)
+        return self._session.execute(sql, params)
 
     def append(self, entry: Mapping[str, object]) -> Appended:
         """Append an entry; its index is final when the transaction commits.
@@ -71,7 +65,7 @@ class Transaction:
             body: At most 65,535 bytes.
         """
         leaf = leaf_hash(body)
-        return Appended(insert_bodies(self._connection, [(leaf, body)]), leaf, body)
+        return Appended(self._session.insert_bodies([(leaf, body)]), leaf, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +75,16 @@ class Row:
     Args:
         into: The statement up to its values: `INSERT INTO t (a, b) VALUES`.
         values: The row's values.
-        conflict: What follows the values, for example an ON CONFLICT clause.
+        conflict: What follows the values, for example an ON CONFLICT clause. Where it updates,
+            no two rows of a group may meet in it (PostgreSQL refuses that), unless they `add`.
+        adds: Whether the last value is added up over the rows of a group that are alike in all
+            others, which then go in as one.
     """
 
     into: str
     values: tuple[object, ...]
     conflict: str = ""
+    adds: bool = False
 
 
 class Work:
@@ -116,67 +114,42 @@ class Work:
         self.error: BaseException | None = None
 
 
-def commit_group(connection: sqlite3.Connection, group: Sequence[Work], timeout_s: float) -> None:
+def commit_group(writer: Writer, group: Sequence[Work]) -> None:
     """Run a group and make it durable; fill in each work's result or error.
 
     Args:
-        connection: The writer's connection, outside a transaction.
+        writer: The writer, outside a transaction.
         group: In the order of arrival, which is the order of their indexes.
-        timeout_s: How long another process may hold the write lock.
 
     Raises:
-        AuditUnavailableError: Nothing of the group was committed.
-        CommitFailedError: The commit failed; the connection must not be used again.
+        AuditUnavailableError: Nothing of the group was committed, or nothing was acknowledged:
+            see `audit.store.Writer`.
+        CommitFailedError: The commit failed; the writer must not be used again.
     """
-    _begin(connection, timeout_s)
+    # Entries alone change nothing that others watch; jobs may.
+    acts = any(not work.body for work in group)
     try:
-        _run_all(connection, group)
-    except sqlite3.Error as error:
-        _roll_back(connection)
+        with writer.transaction(acts=acts) as session:
+            _run_all(session, group)
+    except CommitFailedError:
+        raise
+    except (StoreFailedError, StatementError) as error:
         raise AuditUnavailableError("the log could not be written") from error
-    if not connection.in_transaction:
-        raise AuditUnavailableError("the log could not be written")
-    try:
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        _roll_back(connection)
-        raise CommitFailedError("the log could not be made durable") from error
 
 
-def _begin(connection: sqlite3.Connection, timeout_s: float) -> None:
-    """Take the write lock, polling often.
-
-    SQLite's own busy handler backs off to 100 ms and starves beside a writer that takes the
-    lock again after a millisecond; short random pauses let several processes take turns.
-    """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
-                raise AuditUnavailableError("the log is held by another writer") from error
-            time.sleep(uniform(_LONGEST_PAUSE_S / 10, _LONGEST_PAUSE_S))  # noqa: S311 - no secret
-        else:
-            return
-
-
-def _run_all(connection: sqlite3.Connection, group: Sequence[Work]) -> None:
-    transaction = Transaction(connection)
+def _run_all(session: Session, group: Sequence[Work]) -> None:
+    transaction = Transaction(session)
     together: list[Work] = []
     for work in group:
         if work.body:
             together.append(work)
             continue
-        _append_all(connection, transaction, together)
-        _run_job(connection, transaction, work)
-    _append_all(connection, transaction, together)
+        _append_all(session, transaction, together)
+        _run_job(session, transaction, work)
+    _append_all(session, transaction, together)
 
 
-def _append_all(
-    connection: sqlite3.Connection, transaction: Transaction, together: list[Work]
-) -> None:
+def _append_all(session: Session, transaction: Transaction, together: list[Work]) -> None:
     """Write entries that came one after another, with their rows, in one statement per table.
 
     Each statement gives up the interpreter's lock, and winning it back from a busy event loop
@@ -184,61 +157,60 @@ def _append_all(
     """
     if not together:
         return
-    connection.execute("SAVEPOINT together")
     try:
-        _insert_all(connection, together)
-    except Exception as error:
-        if not connection.in_transaction or _is_store_failure(error):
-            raise sqlite3.OperationalError("the store failed") from error
+        with session.savepoint():
+            _insert_all(session, together)
+    except Exception as error:  # noqa: BLE001 - each is tried again, and told then
+        _require_intact(session, error)
         # One of them is refused, a replayed key for example: each is tried alone.
-        connection.execute("ROLLBACK TO together")
         for work in together:
-            _run_job(connection, transaction, work)
-    connection.execute("RELEASE together")
+            _run_job(session, transaction, work)
     together.clear()
 
 
-def _insert_all(connection: sqlite3.Connection, together: Sequence[Work]) -> None:
-    first = insert_bodies(connection, [(work.leaf, work.body) for work in together])
+def _insert_all(session: Session, together: Sequence[Work]) -> None:
+    first = session.insert_bodies([(work.leaf, work.body) for work in together])
     tables: dict[tuple[str, str, int], list[object]] = {}
+    sums: dict[Row, int] = {}
     for index, work in enumerate(together, first):
         work.result = Appended(index, work.leaf, work.body)
         for row in work.rows(index) if work.rows is not None else ():
+            if row.adds:
+                *alike, amount = row.values
+                key = Row(row.into, tuple(alike), row.conflict)
+                sums[key] = sums.get(key, 0) + amount  # type: ignore[operator]  # `adds` says so
+                continue
             tables.setdefault((row.into, row.conflict, len(row.values)), []).extend(row.values)
+    for row, total in sums.items():
+        table = tables.setdefault((row.into, row.conflict, len(row.values) + 1), [])
+        table.extend((*row.values, total))
     for (into, conflict, width), values in tables.items():
         marks_of_row = "(" + ",".join("?" * width) + ")"
         most = _PARAMETERS // width
         for start in range(0, len(values), most * width):
             part = values[start : start + most * width]
             marks = ",".join([marks_of_row] * (len(part) // width))
-            # The stubs ask for a narrower type than the adapters of SQLite accept.
-            connection.execute(f"{into} {marks} {conflict}", part)
+            session.execute(f"{into} {marks} {conflict}", part)
 
 
-def _run_job(connection: sqlite3.Connection, transaction: Transaction, work: Work) -> None:
-    connection.execute("SAVEPOINT job")
+def _run_job(session: Session, transaction: Transaction, work: Work) -> None:
     try:
-        if work.job is None:
-            work.result = transaction.append_body(work.body)
-        else:
-            work.result = work.job(transaction)
-    except BaseException as error:
-        if not connection.in_transaction or _is_store_failure(error):
-            raise sqlite3.OperationalError("the store failed") from error
-        connection.execute("ROLLBACK TO job")
+        with session.savepoint():
+            if work.job is None:
+                work.result = transaction.append_body(work.body)
+            else:
+                work.result = work.job(transaction)
+    except BaseException as error:  # noqa: BLE001 - handed to the caller
+        _require_intact(session, error)
         # Futures refuse to carry StopIteration.
         work.error = RuntimeError("job") if isinstance(error, StopIteration) else error
-    connection.execute("RELEASE job")
 
 
-def _is_store_failure(error: BaseException) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
-    return code & 0xFF in _STORE_FAILURES
+def _require_intact(session: Session, error: BaseException) -> None:
+    """Check that a failure was the job's own and not the store's.
 
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        try:
-            connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise CommitFailedError("the log could not take back a transaction") from error
+    Raises:
+        StoreFailedError: It was the store's.
+    """
+    if isinstance(error, StoreFailedError) or not session.intact():
+        raise StoreFailedError("the store failed") from error

@@ -7,7 +7,10 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("query", "decision", "audit_log", "witnessing", "lookup", "enforce", "ingest")
+NAMES = (
+    "query", "decision", "audit_log", "witnessing", "store",
+    "lookup", "enforce", "ingest", "repair",
+)  # fmt: skip
 
 
 def main() -> int:

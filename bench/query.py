@@ -1,14 +1,17 @@
 """`Query` of one subject, 20 fields, against a bare grpcio echo under the same mutual TLS.
 
-Both servers run in a process of their own; one client process makes the calls with 32
-callers at a time. The gateway does everything that it always does: identity, decision, intent
-durable before anything is read, snapshot look-up, enforcement, outcome durable before the
-answer. What is printed as a ratio is calls a second of the gateway over calls a second of the
-unary echo, measured in turns within the same run.
+The gateway serves with one worker process and with two, on one port; the echo with as many. One
+client process makes the calls with 32 callers at a time, over eight connections, since a connection
+stays with the worker that accepted it. The gateway does everything that it always does: identity,
+decision, intent durable before anything is read, snapshot look-up, enforcement, outcome durable
+before the answer. What is printed as a ratio is calls a second of the gateway over calls a second
+of the unary echo of one process, measured in turns within the same run; `ratio_alike` is over an
+echo with as many processes as the gateway has.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import multiprocessing
 import statistics
@@ -16,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -26,7 +31,7 @@ from bench.machine import machine
 from gateway.demo.cast import AGENCY
 from gateway.demo.stage import Stage, set_stage
 from gateway.deployment import Deployment
-from xinguan.client import Client
+from xinguan.client import Client, Identity
 from xinguan.v1 import exchange_pb2
 
 FIELDS = (
@@ -36,6 +41,8 @@ FIELDS = (
     "reg_authority_uscc", "lei", "contact_phone",
 )  # fmt: skip
 CALLERS = 32
+CONNECTIONS = 8
+Call = Callable[[], Awaitable[None]]
 _QUERY = {
     "purpose": "CREDIT_REPORT",
     "scenario": "ENTERPRISE_REPORT",
@@ -44,7 +51,7 @@ _QUERY = {
 }
 
 
-def echo_server(root: str, pipe: Connection) -> None:
+def echo_server(root: str, port: int, pipe: Connection) -> None:
     """Serve a bare echo, unary and streaming, under the deployment's own TLS."""
 
     async def serve() -> None:
@@ -65,15 +72,15 @@ def echo_server(root: str, pipe: Connection) -> None:
         credentials = grpc.ssl_server_credentials(
             [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=True
         )
-        port = server.add_secure_port("127.0.0.1:0", credentials)
+        bound = server.add_secure_port(f"127.0.0.1:{port}", credentials)
         await server.start()
-        pipe.send(port)
+        pipe.send(bound)
         await server.wait_for_termination()
 
     asyncio.run(serve())
 
 
-async def measure(call: object, seconds: float) -> tuple[float, list[float]]:
+async def measure(call: Call, seconds: float) -> tuple[float, list[float]]:
     """Return calls a second and the latencies of a closed loop of CALLERS callers."""
     latencies: list[float] = []
     end = time.perf_counter() + seconds
@@ -88,16 +95,36 @@ async def measure(call: object, seconds: float) -> tuple[float, list[float]]:
     return len(latencies) / (time.perf_counter() - began), latencies
 
 
-async def run(stage: Stage, gateway: str, echo: str, seconds: float) -> dict[str, object]:
-    """Measure echo, gateway, echo, gateway in turns and return the medians."""
+class Connections:
+    """Several connections to one server, used in turn."""
+
+    def __init__(self, address: str, identity: Identity) -> None:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.channels = [
+            grpc.aio.secure_channel(address, identity.credentials(), options=options)
+            for _ in range(CONNECTIONS)
+        ]
+        self._turn = itertools.cycle(self.channels)
+
+    def next(self) -> grpc.aio.Channel:
+        """Return the connection whose turn it is."""
+        return next(self._turn)
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for channel in self.channels:
+            await channel.close()
+
+
+async def run(
+    stage: Stage, gateway: str, echoes: dict[int, str], workers: int, seconds: float
+) -> dict[str, object]:
+    """Measure echoes and gateway in turns and return the medians."""
     identity = stage.identity(AGENCY)
-    channel = grpc.aio.secure_channel(echo, identity.credentials())
     payload = b"x" * 1_500
-    unary = channel.unary_unary("/Echo/Unary")
-    stream = channel.unary_stream("/Echo/Stream")
+    servers = {count: Connections(address, identity) for count, address in echoes.items()}
     client = Client(gateway, identity, sign=False)
-    direct = grpc.aio.secure_channel(gateway, identity.credentials())
-    query_bytes = direct.unary_stream("/xinguan.v1.ExchangeService/Query")
+    direct = Connections(gateway, identity)
     rows = stage.loaded["legal_entity_base"].snapshot.batch(0).rows
     companies = rows.filter(pc.equal(rows.column("subject_type"), "LEGAL_ENTITY"))
     subjects = companies.column("uscc").to_pylist()
@@ -107,79 +134,121 @@ async def run(stage: Stage, gateway: str, echo: str, seconds: float) -> dict[str
             client.build_query(
                 "legal_entity_base", FIELDS, subjects=[subjects[number % len(subjects)]], **_QUERY
             ).SerializeToString()
-            for number in range(int(5_000 * (1 + seconds)))
+            for number in range(int(6_000 * (1 + seconds)))
         ]
     )
 
-    async def call_echo() -> None:
-        await unary(payload)
+    def call_echo(count: int) -> Call:
+        calls = itertools.cycle([one.unary_unary("/Echo/Unary") for one in servers[count].channels])
+
+        async def call() -> None:
+            await next(calls)(payload)
+
+        return call
 
     async def call_stream() -> None:
-        async for _ in stream(payload):
+        async for _ in servers[1].next().unary_stream("/Echo/Stream")(payload):
             pass
 
+    queries = itertools.cycle(
+        [one.unary_stream("/xinguan.v1.ExchangeService/Query") for one in direct.channels]
+    )
+
     async def call_gateway() -> None:
-        async for message in query_bytes(next(requests)):
+        async for message in next(queries)(next(requests)):
             assert exchange_pb2.QueryResponse.FromString(message).outcome.rows == 1
 
     await measure(call_gateway, min(2.0, seconds))
-    rates: dict[str, list[float]] = {"echo": [], "echo_stream": [], "query": []}
+    rates: dict[str, list[float]] = {"echo": [], "echo_stream": [], "echo_alike": [], "query": []}
     slow: list[float] = []
     for _ in range(3):
-        rates["echo"].append((await measure(call_echo, seconds / 2))[0])
+        rates["echo"].append((await measure(call_echo(1), seconds / 2))[0])
         rates["echo_stream"].append((await measure(call_stream, seconds / 2))[0])
+        if workers > 1:
+            rates["echo_alike"].append((await measure(call_echo(workers), seconds / 2))[0])
         rate, latencies = await measure(call_gateway, seconds)
         rates["query"].append(rate)
         slow += latencies
-    await channel.close()
-    await direct.close()
+    for connections in (*servers.values(), direct):
+        await connections.close()
     await client.close()
+    rates["echo_alike"] = rates["echo_alike"] or rates["echo"]
     medians = {name: statistics.median(values) for name, values in rates.items()}
     slow.sort()
     return {
-        "baseline": "bare grpcio unary echo, same mutual TLS, same run",
-        "callers": CALLERS,
+        "workers": workers,
         "echo_calls_per_s": round(medians["echo"]),
         "echo_stream_calls_per_s": round(medians["echo_stream"]),
+        "echo_alike_calls_per_s": round(medians["echo_alike"]),
         "query_calls_per_s": round(medians["query"]),
         "ratio": round(medians["query"] / medians["echo"], 3),
         "ratio_to_stream": round(medians["query"] / medians["echo_stream"], 3),
+        "ratio_alike": round(medians["query"] / medians["echo_alike"], 3),
         "p50_ms": round(slow[len(slow) // 2] * 1000, 1),
         "p99_ms": round(slow[int(len(slow) * 0.99)] * 1000, 1),
-        "target": "ratio >= 0.25, p99 < 50 ms",
     }
+
+
+def start_echoes(root: Path, count: int) -> tuple[list[multiprocessing.process.BaseProcess], str]:
+    """Start an echo of so many processes on one port; return them and the address."""
+    spawn = multiprocessing.get_context("spawn")
+    started: list[multiprocessing.process.BaseProcess] = []
+    port = 0
+    for _ in range(count):
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        echo = spawn.Process(target=echo_server, args=(str(root), port, sender), daemon=True)
+        echo.start()
+        started.append(echo)
+        port = receiver.recv()
+    return started, f"127.0.0.1:{port}"
 
 
 def main(arguments: list[str] | None = None) -> dict[str, object]:
     """Run the benchmark and return its row."""
     parser = argparse.ArgumentParser(prog="bench.query", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds a turn")
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
+    row: dict[str, object] = {
+        "baseline": "bare grpcio unary echo of one process, same mutual TLS, same run",
+        "callers": CALLERS,
+        "connections": CONNECTIONS,
+        "target": "ratio >= 0.25, p99 < 50 ms",
+    }
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "deployment"
         stage = set_stage(root, int(time.time()))
         with (stage.deployment.directory / "xinguan.toml").open("a") as settings:
             settings.write("\n[limits]\ncalls_per_second = 1000000\nrows_per_day = 100000000\n")
-        receiver, sender = multiprocessing.Pipe(duplex=False)
-        echo = multiprocessing.get_context("spawn").Process(
-            target=echo_server, args=(str(root), sender), daemon=True
-        )
-        echo.start()
-        program = Path(sys.executable).parent / "xinguan"
-        command = [str(program), "serve", "--home", str(root), "--json"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-            try:
-                assert server.stdout is not None
-                address = json.loads(server.stdout.readline())["listening"]
-                row = asyncio.run(
-                    run(stage, address, f"127.0.0.1:{receiver.recv()}", given.seconds)
-                )
-            finally:
-                server.terminate()
-                echo.terminate()
+        started = {count: start_echoes(root, count) for count in {1, *given.workers}}
+        echoes = {count: address for count, (_, address) in started.items()}
+        try:
+            for workers in given.workers:
+                with serving(root, workers) as address:
+                    found = asyncio.run(run(stage, address, echoes, workers, given.seconds))
+                row |= found if workers == 1 else {f"{workers}_workers": found}
+        finally:
+            for processes, _ in started.values():
+                for process in processes:
+                    process.terminate()
     print(json.dumps(row, indent=2) if given.json else _table(row))
     return row
+
+
+@contextmanager
+def serving(root: Path, workers: int, *words: str) -> Iterator[str]:
+    """Serve a deployment with so many workers and give the address."""
+    program = Path(sys.executable).parent / "xinguan"
+    command = [str(program), "serve", "--home", str(root), "--json", "--workers", str(workers)]
+    with subprocess.Popen(
+        [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield json.loads(server.stdout.readline())["listening"]
+        finally:
+            server.terminate()
 
 
 def _table(row: dict[str, object]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +23,11 @@ CONFIG_NAME = "xinguan.toml"
 _SWITCH_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?")
 _GREATEST_PORT = 65_535
+# What an address of the state may state beside user, host, port and database.
+_STATE_PARAMETERS = frozenset(
+    {"host", "hostaddr", "port", "user", "dbname", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+    | {"sslcrl", "passfile", "channel_binding", "require_auth", "ssl_min_protocol_version"}
+)
 
 
 class ConfigError(XinguanError):
@@ -62,10 +68,27 @@ def _address(text: str) -> str:
     return text
 
 
+def _state_url(text: str) -> str:
+    """Refuse what is no PostgreSQL address or holds a password: this file is no secret."""
+    if not text:
+        return text
+    parts = urlsplit(text)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError("must be empty, or postgresql://USER@HOST/DATABASE")
+    # `://user:@host` has a password that is empty; only one with characters is a secret.
+    named = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    if parts.password or not named <= _STATE_PARAMETERS:
+        known = ", ".join(sorted(_STATE_PARAMETERS))
+        raise ValueError(f"holds no password (that is in a file of its own), and only: {known}")
+    return text
+
+
 FileName = Annotated[str, AfterValidator(_inside_deployment)]
+StateUrl = Annotated[str, AfterValidator(_state_url)]
 Address = Annotated[str, AfterValidator(_address)]
 OptionalFileName = Annotated[str, AfterValidator(lambda text: text and _inside_deployment(text))]
 OptionalAddress = Annotated[str, AfterValidator(lambda text: text and _address(text))]
+NodeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
 
 
 class _Table(BaseModel):
@@ -80,6 +103,16 @@ class Server(_Table):
     listen: Address = "127.0.0.1:8443"
     server_names: list[str] = Field(default=["localhost", "127.0.0.1"], min_length=1)
     opa_url: str = ""  # empty: the embedded policy engine
+    workers: int = Field(default=1, ge=1, le=64)  # processes that share the port
+
+
+class Replicas(_Table):
+    """What holds between the processes that serve one state (docs/replicas.md)."""
+
+    # Without a renewal for so long a process releases nothing; a repair waits so long for it.
+    lease_ms: int = Field(default=2_000, ge=200, le=60_000)
+    # Instead of limits.gate_wait_ms while several processes serve, when it is shorter.
+    gate_wait_ms: int = Field(default=400, ge=1, le=60_000)
 
 
 class Limits(_Table):
@@ -102,10 +135,22 @@ class Limits(_Table):
     decision_cache_entries: int = Field(default=8_192, ge=256)
 
 
+class StateSettings(_Table):
+    """Which database holds the state and the log's sequence."""
+
+    # Empty: the SQLite file of this deployment. Otherwise postgresql://USER@HOST/DATABASE, for
+    # several replicas; its password lies in `files.state_password` or where libpq looks for it.
+    url: StateUrl = ""
+    # How long it may take to connect, and to answer one statement. For a lock that another
+    # process holds, `limits.busy_timeout_ms` comes on top.
+    deadline_ms: int = Field(default=2_000, ge=100, le=60_000)
+
+
 class Files(_Table):
     """Names of the deployment's files, relative to its directory."""
 
     state: FileName = "state/state.sqlite3"
+    state_password: FileName = "keys/state.password"  # noqa: S105 - a file's name
     log: FileName = "log"
     snapshots: FileName = "snapshots"
     server_key: FileName = "identity/server.key"
@@ -135,7 +180,7 @@ class Witnesses(_Table):
 
     policy: OptionalFileName = ""  # C2SP tlog-policy; empty: an unwitnessed log
     grace_s: int = Field(default=600, ge=1, le=86_400)
-    timeout_ms: int = Field(default=1_000, ge=10, le=10_000)
+    timeout_ms: int = Field(default=1_000, ge=10, le=5_000)
     refresh_s: int = Field(default=60, ge=1, le=3_600)
 
 
@@ -151,14 +196,16 @@ class Settings(_Table):
     """All settings of one deployment."""
 
     profile: Profile = Field(default=Profile.STANDARD, strict=False)
-    node: str = Field(default="node-1", pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")
+    node: NodeName = "node-1"
     operator: str = ""  # party id of the organisation that runs the gateway
     server: Server = Server()
+    replicas: Replicas = Replicas()
     limits: Limits = Limits()
     log: Log = Log()
     witnesses: Witnesses = Witnesses()
     timestamps: Timestamps = Timestamps()
     files: Files = Files()
+    state: StateSettings = StateSettings()
     switches: dict[str, bool | int] = Field(default_factory=dict)
 
     def refuse_unknown_switches(self, known: Collection[str]) -> None:

@@ -20,6 +20,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from audit.postgres_address import Address
 from gateway.config import CONFIG_NAME, ConfigError, Profile, Settings, read_settings
 from gateway.domain.errors import XinguanError
 from gateway.identity.keyfiles import (
@@ -106,7 +107,7 @@ class Deployment:
 
     @property
     def state_path(self) -> Path:
-        """The state database."""
+        """The state database on SQLite; the folder of it holds the serving lock in any case."""
         return self.directory / self.settings.files.state
 
     @property
@@ -210,12 +211,21 @@ class Deployment:
         return keys
 
     def open_state(self) -> State:
-        """Open the state database and bring its tables up to date.
+        """Open the state database, whichever the settings name, and bring it up to date.
 
         Raises:
+            AuditUnavailableError: It can't be opened or isn't safe to use.
+            KeyFileError: `BAD_FILE_MODE` when others could read its password.
             StateVersionError: a newer version of the program wrote it.
         """
-        return State.open(self.state_path, busy_timeout_ms=self.settings.limits.busy_timeout_ms)
+        busy_timeout_ms = self.settings.limits.busy_timeout_ms
+        if not self.settings.state.url:
+            return State.open(self.state_path, busy_timeout_ms=busy_timeout_ms)
+        path = self.directory / self.settings.files.state_password
+        # Without a file of ours libpq looks by itself: PGPASSWORD, PGPASSFILE, ~/.pgpass.
+        password = read_private(path).decode().strip() if path.exists() else ""
+        address = state_address(self.settings, password)
+        return State.open_postgres(address, busy_timeout_ms=busy_timeout_ms)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -226,3 +236,13 @@ class Deployment:
                 f"{name} is missing",
                 hints=("have server.csr signed, and put certificates where xinguan.toml says",),
             ) from None
+
+
+def state_address(settings: Settings, password: str) -> Address:
+    """Return where the state is on a PostgreSQL server.
+
+    Args:
+        settings: They name a server.
+        password: Its password; empty leaves it to libpq.
+    """
+    return Address(settings.state.url, password, settings.state.deadline_ms)

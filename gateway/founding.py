@@ -1,6 +1,7 @@
 """Founding a deployment: every key drawn, every directory made, nothing ever overwritten."""
 
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,12 @@ from audit import entries
 from audit.journal import Transaction
 from audit.note import verifier_key
 from gateway.config import CONFIG_NAME, ConfigError, Profile, Settings, parse_settings
-from gateway.deployment import DEV_AUTHORITY_DIRECTORY, GATEWAY_DIRECTORY, Deployment
+from gateway.deployment import (
+    DEV_AUTHORITY_DIRECTORY,
+    GATEWAY_DIRECTORY,
+    Deployment,
+    state_address,
+)
 from gateway.domain.vocabulary import Status
 from gateway.identity.certificates import PARTY_DAYS, CertificateAuthority, make_request
 from gateway.identity.keyfiles import (
@@ -26,6 +32,7 @@ from gateway.identity.keyfiles import (
 )
 from gateway.registry.act import CONSOLE
 from gateway.registry.documents import key_id
+from gateway.store.state import State
 
 PUBLIC_MODE: Final = 0o644
 DIRECTORY_MODE: Final = 0o700
@@ -53,6 +60,8 @@ class Founding:
         operator: Party id of the organisation that runs it, or empty.
         listen: HOST:PORT.
         server_names: Host names and addresses that clients will use.
+        state_url: A PostgreSQL database for the state, empty for a SQLite file.
+        state_password: Its password, kept in a private file; empty leaves it to libpq.
     """
 
     dev: bool
@@ -63,6 +72,8 @@ class Founding:
     operator: str
     listen: str
     server_names: tuple[str, ...]
+    state_url: str = ""
+    state_password: str = field(default="", repr=False)
 
 
 def found(root: Path, wanted: Founding, now: int) -> Deployment:
@@ -74,8 +85,10 @@ def found(root: Path, wanted: Founding, now: int) -> Deployment:
         now: Unix seconds, the start of certificates.
 
     Raises:
-        ConfigError: `NOT_EMPTY` when something is there already, `NO_AUTHORITY` when no
-            authority's key is given, `BAD_CONFIG` for a value out of its range.
+        ConfigError: `NOT_EMPTY` when something is there already, in the directory or in the
+            database, `NO_AUTHORITY` when no authority's key is given, `BAD_CONFIG` for a value
+            out of its range.
+        AuditUnavailableError: The database can't be opened or isn't safe to use.
         KeyFileError: `BAD_KEY` when the authority's key is no Ed25519 public key.
     """
     if wanted.dev == bool(wanted.authority_pem):
@@ -87,6 +100,8 @@ def found(root: Path, wanted: Founding, now: int) -> Deployment:
     authority = parse_document_public_key(wanted.authority_pem) if not wanted.dev else None
     text = config_text(wanted)
     settings = parse_settings(text)
+    if settings.state.url:
+        _require_unused(settings, wanted.state_password)
     own = _make_directories(root, settings)
     write_new(own / CONFIG_NAME, text.encode(), PUBLIC_MODE)
     log_key = _write_keys(own, settings, wanted)
@@ -118,7 +133,7 @@ server_names = [{names}]
 
 [log]
 origin = {_quoted(wanted.origin)}
-
+{_state_table(wanted.state_url)}
 # Every limit has a default; write only those that differ, for example:
 # [limits]
 # max_batch_subjects = 10000
@@ -129,6 +144,34 @@ origin = {_quoted(wanted.origin)}
 # [switches]
 # border_bulk = false
 """
+
+
+def _state_table(url: str) -> str:
+    """Return the table of the state, or nothing for the SQLite file."""
+    return f"\n[state]\nurl = {_quoted(url)}\n" if url else ""
+
+
+def _require_unused(settings: Settings, password: str) -> None:
+    """Check that a database is there and has no log in it, before anything is made.
+
+    Raises:
+        ConfigError: `NOT_EMPTY`.
+        AuditUnavailableError: It can't be opened.
+    """
+    state = State.open_postgres(state_address(settings, password))
+    try:
+        with closing(state.connect()) as reader:
+            used = reader.next_index() > 0
+    finally:
+        state.close()
+    if used:
+        raise ConfigError(
+            "NOT_EMPTY",
+            "the database holds the state of a deployment already; it stays as it is",
+            hints=(
+                "a replica is a copy of that deployment's directory, with a node name of its own",
+            ),
+        )
 
 
 def _quoted(text: str) -> str:
@@ -177,6 +220,8 @@ def _write_keys(own: Path, settings: Settings, wanted: Founding) -> Ed25519Priva
         names.ticket_key,
     ):
         write_new(own / name, new_secret(), PRIVATE_MODE)
+    if wanted.state_password:
+        write_new(own / names.state_password, wanted.state_password.encode(), PRIVATE_MODE)
     return log_key
 
 
@@ -209,7 +254,8 @@ def _open_log(deployment: Deployment, log_key: Ed25519PrivateKey, authority: str
         state.run(lambda tx: _append_opening(tx, settings, log_key, authority, now))
     finally:
         state.close()
-    deployment.state_path.chmod(PRIVATE_MODE)
+    if not settings.state.url:
+        deployment.state_path.chmod(PRIVATE_MODE)
 
 
 def _append_opening(

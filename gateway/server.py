@@ -10,14 +10,13 @@ stop      the port first, then what is under way, then the log
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 import structlog
 
-from audit.errors import AuditError, AuditUnavailableError, ForkClaimedError
+from audit.errors import AuditError, AuditUnavailableError
 from audit.openings import OpeningStore
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.config import Settings
@@ -31,7 +30,8 @@ from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import Doors, add_services
-from gateway.doors.log_site import Readers, open_log_sites
+from gateway.log_keeper import LogKeeper
+from gateway.registry.call_rate import CallRate
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.quotas import LicenceQuotas
 from gateway.registry.registry import Registry
@@ -40,16 +40,14 @@ from gateway.release.evidence import Evidence, EvidenceKeys
 from gateway.release.gate import Gate
 from gateway.release.pipeline import Exchange
 from gateway.release.pseudonym import ConsumerKeys
-from gateway.release.vouching import Unwitnessed, WitnessWatch
 from gateway.release.world import World
 from gateway.repair.consequences import prepare
+from gateway.repair.effect import SnapshotEffect
 from gateway.repair.publish import Publisher
-from gateway.serving_lock import hold_serving_lock
+from gateway.replicas.replica import Replica
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
-from gateway.stamping import stamp_always, timestamp_authority
 from gateway.store.state import State
-from gateway.witnesses import deployment_policy, make_integrator
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
@@ -72,6 +70,8 @@ class Gateway:
         *,
         listen: str = "",
         opa_url: str = "",
+        worker: int = 1,
+        shares_port: bool = False,
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         """Read the deployment; nothing is opened yet.
@@ -80,17 +80,20 @@ class Gateway:
             deployment: What `xinguan init` made.
             listen: HOST:PORT instead of the settings'; port 0 takes a free one.
             opa_url: An OPA server instead of the settings'; both empty: the embedded engine.
+            worker: Number of this process among the workers of the node.
+            shares_port: Other workers listen on the same port.
             clock_ms: Unix milliseconds.
         """
+        self._worker = worker
+        self._shares_port = shares_port
         self._deployment = deployment
         self._settings: Settings = deployment.settings
         self._listen = listen or self._settings.server.listen
         self._opa_url = opa_url or self._settings.server.opa_url
         self._clock_ms = clock_ms
         self._closing: list[Callable[[], Any]] = []
-        self._tasks: list[asyncio.Task[None]] = []
         self.address = ""
-        self.log_urls: dict[str, str] = {}
+        self.keeper: LogKeeper
 
     async def __aenter__(self) -> Self:
         try:
@@ -107,10 +110,10 @@ class Gateway:
         traceback: TracebackType | None,
     ) -> None:
         await self._server.stop(self._settings.limits.stop_grace_s)
-        await self._stop_tasks()
+        await self.keeper.stop()
         try:
-            await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
-            await asyncio.to_thread(self._integrate)
+            await announce_stop(self._state, self._settings.node, self._clock_s())
+            await self.keeper.publish_last()
         except AuditError:
             # A log that can't be written is no reason to leave files and threads open.
             _log.error("stop_not_logged")
@@ -128,74 +131,46 @@ class Gateway:
         law = LawTable.load()
         settings.refuse_unknown_switches(law.switches)
         bundle = load_bundle()
-        self._closing.append(hold_serving_lock(deployment.state_path.parent))
+        self._replica = Replica(deployment.state_path.parent, settings, self._worker)
+        self._closing.append(self._replica.release)
         self._state = deployment.open_state()
         self._closing.append(self._state.close)
-        self._policy = deployment_policy(deployment)
-        self._integrator = make_integrator(
-            deployment, self._state.journal, secrets, self._policy, self._clock_s
-        )
-        self._closing.append(self._integrator.close)
-        await self._meet_witnesses()
+        await self._replica.claim(self._state)
+        self.keeper = LogKeeper(deployment, self._state, secrets, self._clock_s, self._worker)
+        self._closing.append(self.keeper.close)
+        await self.keeper.meet()
         catalogue = Catalogue.load()
         announced = await announce_start(
             self._state, settings, catalogue.products, bundle, self._clock_s(),
-            trust=None if self._policy is None else self._policy.digest,
+            trust=None if self.keeper.policy is None else self.keeper.policy.digest,
         )  # fmt: skip
         engine = self._engine(bundle)
         self._closing.append(engine.close)
         world = self._world(secrets, law, bundle, engine, catalogue, announced)
+        reader = self._state.connect()
+        self._closing.append(reader.close)
+        # Before any snapshot is opened: what was changed until now, opening reads.
+        rounds = await self._replica.join(
+            self._state, world.gate, SnapshotEffect(reader, world.library)
+        )
+        self._closing.append(self._replica.leave)
         publisher = Publisher(
             self._state.journal,
             world.library,
-            world.gate,
+            rounds,
             OpeningStore(secrets.opening_key),
             products=catalogue.products,
             node=settings.node,
-            gate_wait_ms=settings.limits.gate_wait_ms,
             clock_ms=self._clock_ms,
         )
-        self._watch = world.witnesses
-        if self._policy is not None:
-            # The first word of the witnesses opens the gate, so the port waits for it.
-            await self._integrate_once()
-        self._tasks.append(asyncio.create_task(self._integrate_always()))
-        await self._open_log(world)
+        await self.keeper.open(world.registry.view)
         doors = Doors(
             deployment, self._state, world, Exchange(world), publisher, law, secrets, catalogue,
-            self._policy,
+            self.keeper.policy,
         )  # fmt: skip
         self._server = await self._open_port(doors)
         await self._server.start()
         _log.info("serving", address=self.address, node=settings.node, policy=bundle.digest[:16])
-
-    async def _meet_witnesses(self) -> None:
-        """Let the witnesses confirm the log before anything is done with it.
-
-        Raises:
-            UnavailableError: `LOG_DISPUTED`; this state is older than what a witness has seen,
-                or another history. It must not serve, let alone sign.
-        """
-        try:
-            await asyncio.to_thread(self._integrator.meet_witnesses)
-        except ForkClaimedError as error:
-            raise UnavailableError(
-                "LOG_DISPUTED", str(error), hints=("was the state restored from a backup?",)
-            ) from None
-        except AuditUnavailableError:
-            _log.warning("witnesses_not_met")  # the gate stays shut until they are
-
-    async def _open_log(self, world: World) -> None:
-        """Serve the log over HTTP and have it stamped, where the settings say so."""
-        sites = AsyncExitStack()
-        self._closing.append(sites.aclose)
-        readers = Readers(
-            world.registry.view, self._state.journal, self._settings.node, self._clock_s
-        )
-        self.log_urls = await open_log_sites(sites, self._deployment, readers)
-        authority = timestamp_authority(self._deployment)
-        if authority is not None and self._settings.timestamps.url:
-            self._tasks.append(asyncio.create_task(stamp_always(self._deployment, authority)))
 
     def _engine(self, bundle: Bundle) -> Engine:
         deadline_ms = self._settings.limits.policy_deadline_ms
@@ -217,8 +192,14 @@ class Gateway:
         self._closing.append(registry.close)
         reader = self._state.connect()
         self._closing.append(reader.close)
+        rate = CallRate.open(self._deployment.state_path.with_suffix(".calls"))
+        self._closing.append(rate.close)
         quotas = LicenceQuotas(
-            reader, calls_per_second=limits.calls_per_second, rows_per_day=limits.rows_per_day
+            reader,
+            calls_per_second=limits.calls_per_second,
+            rows_per_day=limits.rows_per_day,
+            rate=rate,
+            places=self._replica.places,
         )
         decider = Decider(
             engine,
@@ -257,23 +238,13 @@ class Gateway:
                 lambda name: sealed_keys(self._state, name),
                 prepare=lambda snapshot: prepare_snapshot(self._state, snapshot),
             ),
-            gate=Gate(),
+            gate=Gate(sure=self._replica.membership.check),
             quotas=quotas,
             evidence=evidence,
             consumer_keys=lambda party: ConsumerKeys.derive(secrets.pseudonym_key, party),
             clock_skew_s=limits.clock_skew_s,
             batch_rows=_BATCH_ROWS,
-            witnesses=self._vouching(),
-        )
-
-    def _vouching(self) -> Unwitnessed | WitnessWatch:
-        if self._policy is None or not self._policy.demands_witnesses:
-            return Unwitnessed()
-        return WitnessWatch(
-            self._deployment.log_directory,
-            self._policy,
-            self._deployment.log_vkey,
-            self._settings.witnesses.grace_s,
+            witnesses=self.keeper.vouching,
         )
 
     async def _open_port(self, doors: Doors) -> grpc.aio.Server:
@@ -282,8 +253,9 @@ class Gateway:
             options=[
                 ("grpc.max_receive_message_length", limits.max_request_bytes),
                 ("grpc.max_metadata_size", 16 << 10),
-                # A second gateway on the same port must fail, not share it unseen.
-                ("grpc.so_reuseport", 0),
+                # A second gateway on the same port must fail, not share it unseen; workers of
+                # one node share it on purpose, and their parent made sure that it was free.
+                ("grpc.so_reuseport", int(self._shares_port)),
             ]
         )
         await add_services(server, doors)
@@ -305,44 +277,10 @@ class Gateway:
         self.address = f"{host}:{port}"
         return server
 
-    async def _integrate_always(self) -> None:
-        """Publish a checkpoint at every interval; a failure is told and tried again.
-
-        Promises rest on the journal, so a late checkpoint loses nothing; it is only later.
-        """
-        pause_s = self._settings.limits.checkpoint_interval_ms / 1000
-        while True:
-            await self._integrate_once()
-            await asyncio.sleep(pause_s)
-
-    async def _integrate_once(self) -> None:
-        disputed = False
-        try:
-            await asyncio.to_thread(self._integrate)
-        except Exception as error:  # noqa: BLE001 - it must go on; the type says enough
-            disputed = isinstance(error, ForkClaimedError)
-            _log.error("checkpoint_failed", type=type(error).__name__)
-        watch = self._watch
-        if isinstance(watch, WitnessWatch):
-            watch.disputed = disputed
-            if watch.turned(self._clock_s(), 2 * self._settings.witnesses.refresh_s):
-                event = "witnesses_missing" if watch.overdue else "witnesses_back"
-                _log.warning(event, age_s=watch.age(self._clock_s()))
-
-    def _integrate(self) -> None:
-        self._integrator.integrate_once()
-
     def _clock_s(self) -> int:
         return self._clock_ms() // 1000
 
-    async def _stop_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-
     async def _close(self) -> None:
-        await self._stop_tasks()
         while self._closing:
             try:
                 result = self._closing.pop()()

@@ -13,6 +13,8 @@ from audit.witnessing import Witnessing
 from gateway.config import ConfigError
 from gateway.deployment import Deployment, Secrets
 
+_LEASE_S = 6  # how late a checkpoint may be when the process that makes them dies
+
 
 def read_policy(path: Path) -> TrustPolicy:
     """Read a trust policy.
@@ -77,7 +79,16 @@ def make_integrator(
             clock,
             refresh_s=limits.refresh_s,
         )
-    return Integrator(journal, directory, settings.log.origin, signer, clock, witnesses=witnesses)
+    return Integrator(
+        journal,
+        directory,
+        settings.log.origin,
+        signer,
+        clock,
+        # A pass may wait for two rounds of witnesses; the lease must outlast them.
+        lease_s=_LEASE_S + 2 * -(-settings.witnesses.timeout_ms // 1000),
+        witnesses=witnesses,
+    )
 
 
 def vouched(policy: TrustPolicy, note: bytes, vkey: str) -> tuple[int | None, tuple[str, ...]]:

@@ -3,11 +3,15 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests.postgres_server import PostgresServer
+from tests.stores import Place
 
 # A gateway in this process tells its troubles to standard error, as `xinguan serve` does, so
 # that they never mix with what a command prints for machines.
@@ -41,6 +45,23 @@ def _same_node_log():
     yield
     structlog.reset_defaults()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.__stderr__))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started by the first test that asks for it."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty state database of each kind in turn."""
+    path = tmp_path / "state.sqlite3"
+    if request.param == "sqlite":
+        return Place("sqlite", path)
+    return Place("postgres", path, request.getfixturevalue("postgres").database())
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.console import AsJson, now, read_bytes, show
+from audit.errors import AuditUnavailableError
+from gateway.cli.console import AsJson, now, read_bytes, read_text, show
+from gateway.domain.errors import UnavailableError
 from gateway.domain.party import parse_party_id
 from gateway.founding import Founding, found
 
@@ -36,6 +38,14 @@ def init(
     server_name: Annotated[
         list[str] | None, typer.Option(help="Host name or address of the server; repeatable.")
     ] = None,
+    state: Annotated[
+        str,
+        typer.Option(help="postgresql://USER@HOST/DATABASE for the state; else a SQLite file."),
+    ] = "",
+    state_password: Annotated[
+        Path | None,
+        typer.Option(help="File with the database's password; else libpq looks for it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a deployment: settings, keys, state and an open log, in one command."""
@@ -48,8 +58,13 @@ def init(
         operator=parse_party_id(operator) if operator else "",
         listen=listen,
         server_names=tuple(server_name or ("localhost", "127.0.0.1")),
+        state_url=state,
+        state_password=read_text(state_password).strip() if state_password else "",
     )
-    deployment = found(directory, wanted, now())
+    try:
+        deployment = found(directory, wanted, now())
+    except AuditUnavailableError as error:
+        raise UnavailableError("AUDIT_UNAVAILABLE", str(error)) from None
     note = _DEV_NOTE if dev else _STANDARD_NOTE
     made = {
         "deployment": str(deployment.root),
@@ -57,6 +72,7 @@ def init(
         "node": node,
         "listen": listen,
         "log": deployment.log_vkey,
+        "state": "PostgreSQL" if state else "SQLite",
         "authority": ", ".join(deployment.authority_keys()),
         "note": note,
     }

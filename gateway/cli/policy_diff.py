@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -17,6 +16,7 @@ from audit import entries as entry_kinds
 from audit.errors import AuditError, NoteError
 from audit.reader import LogReader
 from audit.sequence import next_index, read_bodies
+from audit.store import Reader
 from gateway.cli.console import HERE, AsJson, Home, Session, session
 from gateway.cli.policy_diff_text import as_document, as_lines
 from gateway.decision.bundle import DEFAULT_POLICIES
@@ -150,7 +150,7 @@ def _read(index: int, body: bytes) -> Logged | None:
 
 
 def _bodies(
-    opened: Session, connection: sqlite3.Connection, start: int, end: int
+    opened: Session, connection: Reader, start: int, end: int
 ) -> Iterator[tuple[int, bytes]]:
     """Yield entries: published ones from the log's files, newer ones from the sequencer's table.
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit.store import Reader
 from gateway.decision.input import digest_of
 from gateway.domain.decision import Decision
 from gateway.domain.errors import ConflictError, NotFoundError, UnavailableError
@@ -81,7 +81,7 @@ def read_logged(index: int, body: bytes) -> Logged | None:
     )
 
 
-def kept_input(connection: sqlite3.Connection, logged: Logged) -> bytes:
+def kept_input(connection: Reader, logged: Logged) -> bytes:
     """Return the canonical input that an entry cites.
 
     Raises:

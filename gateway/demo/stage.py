@@ -70,7 +70,7 @@ def load_identity(deployment: Deployment, player: Player) -> Identity:
     return Identity.load(folder / "client.pem", folder / "client.key", authority)
 
 
-def make_deployment(root: Path, now: int) -> Deployment:
+def make_deployment(root: Path, now: int, *, state_url: str = "") -> Deployment:
     """Found a development deployment that listens on a free port of this machine."""
     return found(
         root,
@@ -83,6 +83,7 @@ def make_deployment(root: Path, now: int) -> Deployment:
             operator=OPERATOR.party_id,
             listen="127.0.0.1:0",
             server_names=("localhost", "127.0.0.1"),
+            state_url=state_url,
         ),
         now,
     )
@@ -172,7 +173,13 @@ def approve_whitelist(state: State, now: int) -> None:
 
 
 def set_stage(
-    root: Path, now: int, *, companies: int = 200, seed: int = 1, published: Path | None = None
+    root: Path,
+    now: int,
+    *,
+    companies: int = 200,
+    seed: int = 1,
+    published: Path | None = None,
+    state_url: str = "",
 ) -> Stage:
     """Make everything that the demonstration, the end-to-end tests and the benchmarks need.
 
@@ -183,8 +190,9 @@ def set_stage(
         seed: The same seed gives the same population.
         published: A published register of enterprises; its records are served instead of the
             synthetic companies. Adverse records stay synthetic, whatever it is.
+        state_url: A PostgreSQL database for the state, empty for a SQLite file.
     """
-    deployment = make_deployment(root, now)
+    deployment = make_deployment(root, now, state_url=state_url)
     population = synthesise(root / "synthetic", companies=companies, seed=seed, as_of=now)
     catalogue = Catalogue.load()
     library = SnapshotLibrary(deployment.snapshots_directory)

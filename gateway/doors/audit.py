@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from audit.errors import AuditError, AuditUnavailableError
 from audit.openings import OpeningStore, who
 from audit.reader import LogReader
 from audit.sequence import read_bodies
+from audit.store import Reader
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from gateway.domain.party import Caller
 from gateway.doors.cosigned import LogWitnesses
@@ -209,7 +209,7 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
         return row
 
 
-def _access(connection: sqlite3.Connection, index: int) -> audit_pb2.Access:
+def _access(connection: Reader, index: int) -> audit_pb2.Access:
     """Return one access as the entry tells it."""
     entry = json.loads(read_bodies(connection, index, index + 1)[0][2])
     fields = [

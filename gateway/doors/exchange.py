@@ -79,9 +79,9 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
             ask = Ask(request, self._max_subjects)
             async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
                 async for part in parts:
-                    await context.write(
-                        part_message(part, self._world, self._law, typed_rows=typed)
-                    )
+                    message = part_message(part, self._world, self._law, typed_rows=typed)
+                    part.confirm()
+                    await context.write(message)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 

@@ -123,7 +123,9 @@ class FlightDoor:
                     if first:
                         await context.write(frame(part.delivery.prepared.schema_ipc, b""))
                         first = False
-                    await context.write(_frame_part(part))
+                    message = _frame_part(part)
+                    part.confirm()
+                    await context.write(message)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 

@@ -48,6 +48,7 @@ def load_product(
     *,
     quarantined: int = 0,
     as_of: int | None = None,
+    batch_rows: int = 32_768,
 ) -> Loaded:
     """Admit a file as the current snapshot of a product, and log it.
 
@@ -60,6 +61,7 @@ def load_product(
         quarantined: Rows that were held back before, for the coverage statement.
         as_of: Unix seconds at which the records were right; by default now. For a product
             bound to publicity this is also when its feed was last reconciled (R13).
+        batch_rows: Rows of a batch of a stream.
 
     Raises:
         InvalidRequestError: `SOURCE_FAILED` when the file can't be read or doesn't meet the
@@ -83,6 +85,7 @@ def load_product(
             now=act.now,
             as_of=moment,
             quarantined=lambda: quarantined + source.found.held,
+            batch_rows=batch_rows,
             announce=announce,
         )
     except SourceError as error:

@@ -8,6 +8,7 @@ from gateway.domain.vocabulary import Status
 from gateway.identity.certificates import PeerCertificate, read_certificate
 from gateway.registry import parties
 from gateway.registry.act import Act, raise_version
+from gateway.store.upsert import upsert
 
 COLUMNS = "fingerprint, party_id, not_before, not_after, status, log_index"
 CertificateRow = tuple[str, str, int, int, str, int]
@@ -133,7 +134,7 @@ def _pin(tx: Transaction, peer: PeerCertificate, act: Act) -> Certificate:
 
 def _store(tx: Transaction, certificate: Certificate) -> None:
     tx.execute(
-        f"INSERT OR REPLACE INTO certificates ({COLUMNS}, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        upsert("certificates", f"{COLUMNS}, changed", "fingerprint"),
         (
             certificate.fingerprint,
             certificate.party_id,

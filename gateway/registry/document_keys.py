@@ -11,6 +11,7 @@ from gateway.domain.vocabulary import Status
 from gateway.registry import parties
 from gateway.registry.act import Act, raise_version
 from gateway.registry.documents import key_id
+from gateway.store.upsert import upsert
 
 COLUMNS = "key_id, party_id, public_key, status, log_index"
 DocumentKeyRow = tuple[str, str, bytes, str, int]
@@ -104,7 +105,7 @@ def _write(tx: Transaction, key: DocumentKey, act: Act) -> DocumentKey:
     )
     written = replace(key, index=appended.index)
     tx.execute(
-        f"INSERT OR REPLACE INTO document_keys ({COLUMNS}, changed) VALUES (?, ?, ?, ?, ?, ?)",
+        upsert("document_keys", f"{COLUMNS}, changed", "key_id"),
         (
             written.key_id,
             written.party_id,

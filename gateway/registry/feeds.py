@@ -3,6 +3,7 @@
 from audit.journal import Transaction
 from gateway.domain.errors import ConflictError
 from gateway.registry.act import Act, raise_version
+from gateway.store.upsert import upsert
 
 
 def reconciled(tx: Transaction, product: str, as_of: int, act: Act) -> None:
@@ -21,6 +22,6 @@ def reconciled(tx: Transaction, product: str, as_of: int, act: Act) -> None:
     if as_of > act.now or (row is not None and as_of < row[0]):
         raise ConflictError("CONFLICT", "the feed's time goes back or lies in the future")
     tx.execute(
-        "INSERT OR REPLACE INTO feeds (product, as_of, changed) VALUES (?, ?, ?)",
+        upsert("feeds", "product, as_of, changed", "product"),
         (product, as_of, raise_version(tx)),
     )

@@ -131,7 +131,7 @@ def _insert(tx: Transaction, wanted: Claim) -> bool:
         " (key_hash, request_digest, request_id, claimed_at, outcome) VALUES (?, ?, ?, ?, NULL)"
         " ON CONFLICT (key_hash) DO UPDATE SET request_digest = excluded.request_digest,"
         " request_id = excluded.request_id, claimed_at = excluded.claimed_at, outcome = NULL"
-        " WHERE claimed_at <= ?",
+        " WHERE idempotency.claimed_at <= ?",
         (
             wanted.key_hash,
             wanted.request_digest,

@@ -27,6 +27,7 @@ from gateway.registry.documents import (
     Verified,
     verify,
 )
+from gateway.store.upsert import upsert
 
 SELECT = """
 SELECT s.licence_id, s.serial, s.status, s.status_index, l.claims, l.signer, l.log_index
@@ -311,9 +312,11 @@ def _store_status(
     tx: Transaction, licence_id: str, serial: int, party_id: str, status: str, index: int
 ) -> None:
     tx.execute(
-        "INSERT OR REPLACE INTO licence_status"
-        " (licence_id, serial, party_id, status, status_index, changed)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        upsert(
+            "licence_status",
+            "licence_id, serial, party_id, status, status_index, changed",
+            "licence_id",
+        ),
         (licence_id, serial, party_id, status, index, raise_version(tx)),
     )
 

@@ -1,7 +1,6 @@
 """Organisations: registered once, suspended and resumed, never deleted (R30, R81)."""
 
 import re
-import sqlite3
 from dataclasses import dataclass, replace
 
 from audit import entries
@@ -10,6 +9,7 @@ from gateway.domain.errors import ConflictError, InvalidRequestError, NotFoundEr
 from gateway.domain.party import Party, parse_party_id
 from gateway.domain.vocabulary import Role, Status
 from gateway.registry.act import Act, raise_version
+from gateway.store.upsert import upsert
 
 COLUMNS = "party_id, name, role, jurisdiction, status, log_index"
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -142,7 +142,7 @@ def _write(tx: Transaction, party: Party, act: Act) -> Party:
         )
     )
     tx.execute(
-        f"INSERT OR REPLACE INTO parties ({COLUMNS}, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        upsert("parties", f"{COLUMNS}, changed", "party_id"),
         (
             party.party_id,
             party.name,
@@ -157,10 +157,8 @@ def _write(tx: Transaction, party: Party, act: Act) -> Party:
 
 
 def _row(tx: Transaction, party_id: str) -> tuple[str, str, str, str, str, int] | None:
-    cursor: sqlite3.Cursor = tx.execute(
-        f"SELECT {COLUMNS} FROM parties WHERE party_id = ?", (party_id,)
-    )
-    row: tuple[str, str, str, str, str, int] | None = cursor.fetchone()
+    sql = f"SELECT {COLUMNS} FROM parties WHERE party_id = ?"
+    row: tuple[str, str, str, str, str, int] | None = tx.execute(sql, (party_id,)).fetchone()
     return row
 
 

@@ -1,17 +1,23 @@
-"""Limits of use per licence: calls per second in memory, rows per day in the state.
+"""Limits of use per licence: calls per second in shared memory, rows per day in the state.
 
-Calls are counted per process: a limit is a brake, not evidence. Rows are kept in the
-transaction of the outcome that releases them, so that a restart doesn't reset them.
+Calls are counted by all processes of a deployment together (`gateway.registry.call_rate`); a state
+that is served from several machines divides the limit among them, so that all together keep to it.
+Rows are kept in the transaction of the outcome that releases them, so that a restart doesn't reset
+them; each process sees what the others released a quarter of a second ago, and by as much they may
+overrun a day's rows together.
 """
 
 import secrets
-import sqlite3
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
+from audit.errors import AuditError
 from audit.journal import Row
-from gateway.domain.errors import ExhaustedError
+from audit.store import Reader
+from gateway.domain.errors import ExhaustedError, UnavailableError
 from gateway.domain.licence import Licence
+from gateway.registry.call_rate import CallRate
 from gateway.store.migration import Statements
 
 _SHANGHAI_S = 8 * 3_600  # Asia/Shanghai has had no summer time since 1991
@@ -22,7 +28,7 @@ _OTHERS_LIVE_MS = 250  # by how much several nodes may overrun a day's rows toge
 _INTO_COUNTS = "INSERT INTO row_counts (licence_id, day, writer, rows_released) VALUES"
 _ADD_TO_COUNTS = (
     "ON CONFLICT (licence_id, day, writer)"
-    " DO UPDATE SET rows_released = rows_released + excluded.rows_released"
+    " DO UPDATE SET rows_released = row_counts.rows_released + excluded.rows_released"
 )
 _OTHERS = (
     "SELECT coalesce(sum(rows_released), 0) FROM row_counts"
@@ -39,41 +45,6 @@ def shanghai_day(now_ms: int) -> int:
     return (now_ms // 1000 + _SHANGHAI_S) // _DAY_S
 
 
-class CallRate:
-    """A token bucket per licence: one second's calls may come at once, no more."""
-
-    def __init__(self) -> None:
-        """Start with full buckets."""
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def take(self, licence_id: str, calls_per_second: int, now_s: float) -> None:
-        """Take one call.
-
-        Args:
-            licence_id: Whose bucket.
-            calls_per_second: Its size and its refill per second.
-            now_s: Seconds; a clock that goes back refills nothing.
-
-        Raises:
-            ExhaustedError: `RATE_LIMIT` when the bucket is empty.
-        """
-        size = float(calls_per_second)
-        with self._lock:
-            tokens, filled_at = self._buckets.pop(licence_id, (size, now_s))
-            tokens = min(size, tokens + max(0.0, now_s - filled_at) * size)
-            allowed = tokens >= 1.0
-            self._buckets[licence_id] = (tokens - 1.0 if allowed else tokens, now_s)
-            if len(self._buckets) > _REMEMBERED_LICENCES:
-                self._buckets.popitem(last=False)
-        if not allowed:
-            raise ExhaustedError(
-                "RATE_LIMIT",
-                "the licence's calls per second are used up",
-                hints=(f"at most {calls_per_second} calls a second; retry after one second",),
-            )
-
-
 class LicenceQuotas:
     """Both limits, as the road of a request asks about them. Thread-safe.
 
@@ -83,7 +54,13 @@ class LicenceQuotas:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, *, calls_per_second: int, rows_per_day: int
+        self,
+        connection: Reader,
+        *,
+        calls_per_second: int,
+        rows_per_day: int,
+        rate: CallRate | None = None,
+        places: Callable[[], int] = lambda: 1,
     ) -> None:
         """Use a reading connection of the state as its own.
 
@@ -91,11 +68,14 @@ class LicenceQuotas:
             connection: See `gateway.store.state.State.connect`.
             calls_per_second: The node's limit, for licences that state none.
             rows_per_day: The node's limit, for licences that state none.
+            rate: Counts calls, together with other processes; alone when it is None.
+            places: From how many directories the state is served now.
         """
         self._connection = connection
         self._calls_per_second = calls_per_second
         self._rows_per_day = rows_per_day
-        self._calls = CallRate()
+        self._calls = CallRate() if rate is None else rate
+        self._places = places
         self._writer = secrets.token_hex(8)
         self._lock = threading.Lock()
         self._taken: dict[tuple[str, int], int] = {}
@@ -114,7 +94,7 @@ class LicenceQuotas:
         """
         if licence is not None:
             limit = licence.quotas.calls_per_second or self._calls_per_second
-            self._calls.take(licence.licence_id, limit, now_ms / 1000)
+            self._calls.take(licence.licence_id, limit / self._places(), now_ms / 1000)
 
     def take_rows(self, licence: Licence | None, rows: int, now_ms: int) -> None:
         """Take rows that are about to leave from the day's quota.
@@ -150,7 +130,7 @@ class LicenceQuotas:
     def count_row(self, licence_id: str, rows: int, now_ms: int) -> Row:
         """Return released rows as a row for the journal; see `count_rows`."""
         values = (licence_id, shanghai_day(now_ms), self._writer, rows)
-        return Row(_INTO_COUNTS, values, _ADD_TO_COUNTS)
+        return Row(_INTO_COUNTS, values, _ADD_TO_COUNTS, adds=True)
 
     def count_rows(self, tx: Statements, licence_id: str, rows: int, now_ms: int) -> None:
         """Keep released rows, in the transaction of their outcome.
@@ -179,13 +159,26 @@ class LicenceQuotas:
         key = (licence_id, day)
         read_at, rows = self._others.get(key, (0, 0))
         if not 0 <= now_ms - read_at < _OTHERS_LIVE_MS:
-            found = self._connection.execute(_OTHERS, (licence_id, day, self._writer)).fetchone()
-            rows = int(found[0])
+            rows = self._read_others(licence_id, day)
             self._others.pop(key, None)
             self._others[key] = (now_ms, rows)
             if len(self._others) > _REMEMBERED_LICENCES:
                 self._others.popitem(last=False)
         return rows
+
+    def _read_others(self, licence_id: str, day: int) -> int:
+        """Read what other writers let go.
+
+        Raises:
+            UnavailableError: `AUDIT_UNAVAILABLE`; without the count nothing leaves.
+        """
+        try:
+            found = self._connection.execute(_OTHERS, (licence_id, day, self._writer)).fetchone()
+        except AuditError:
+            raise UnavailableError(
+                "AUDIT_UNAVAILABLE", "the gateway's state can't be read now"
+            ) from None
+        return int(found[0])
 
     def _take(self, licence_id: str, day: int, rows: int) -> None:
         """Add rows to a day; a request may still count on the day before, none on older ones."""

@@ -6,13 +6,14 @@ exactly the rows that carry a higher version: acts of another process are seen b
 call, and a refresh costs the change, not the size.
 """
 
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, TypeVar
 
+from audit.errors import AuditError
+from audit.store import Reader
 from gateway.domain.errors import UnavailableError
 from gateway.domain.facts import Whitelist
 from gateway.domain.licence import Consent, Licence, StopOrder
@@ -163,7 +164,7 @@ class Registry:
                 version = self._connection.execute(_VERSION).fetchone()[0]
                 if version != self._view.version:
                     self._view = self._refreshed(self._view)
-            except sqlite3.Error:
+            except AuditError:
                 raise UnavailableError(
                     "AUDIT_UNAVAILABLE", "the gateway's state can't be read now"
                 ) from None
@@ -179,15 +180,12 @@ class Registry:
     def _refreshed(self, old: View) -> View:
         """Return a view of one moment: version and rows are read in one transaction."""
         connection = self._connection
-        connection.execute("BEGIN")
-        try:
+        with connection.moment():
             version = connection.execute(_VERSION).fetchone()[0]
             return _refresh(connection, old, version)
-        finally:
-            connection.execute("ROLLBACK")
 
 
-def _refresh(connection: sqlite3.Connection, old: View, version: int) -> View:
+def _refresh(connection: Reader, old: View, version: int) -> View:
     changed_licences = _changed(connection, licences.SELECT, "s.changed", old.version)
     renewed = [licences.from_row(row) for row in changed_licences]
     every = _merged(old.licences, {licence.licence_id: licence for licence in renewed})
@@ -219,7 +217,7 @@ _COLUMNS = {
 
 
 def _table(
-    connection: sqlite3.Connection,
+    connection: Reader,
     old: View,
     table: str,
     from_row: Callable[..., V],
@@ -231,9 +229,7 @@ def _table(
     return _merged(present, {row[0]: from_row(row) for row in rows})
 
 
-def _changed(
-    connection: sqlite3.Connection, select: str, column: str, version: int
-) -> list[tuple[Any, ...]]:
+def _changed(connection: Reader, select: str, column: str, version: int) -> list[tuple[Any, ...]]:
     return connection.execute(f"{select} WHERE {column} > ?", (version,)).fetchall()
 
 
@@ -241,7 +237,7 @@ def _merged(old: Mapping[K, V], new: Mapping[K, V]) -> Mapping[K, V]:
     return {**old, **new} if new else old
 
 
-def _stops(connection: sqlite3.Connection, old: View) -> Mapping[str, StopOrder]:
+def _stops(connection: Reader, old: View) -> Mapping[str, StopOrder]:
     select = "SELECT scope, active, log_index FROM stops"
     rows = _changed(connection, select, "changed", old.version)
     if not rows:
@@ -255,14 +251,12 @@ def _stops(connection: sqlite3.Connection, old: View) -> Mapping[str, StopOrder]
     return stops
 
 
-def _feeds(connection: sqlite3.Connection, old: View) -> Mapping[str, int]:
+def _feeds(connection: Reader, old: View) -> Mapping[str, int]:
     rows = _changed(connection, "SELECT product, as_of FROM feeds", "changed", old.version)
     return _merged(old.feeds, dict(rows))
 
 
-def _whitelists(
-    connection: sqlite3.Connection, old: View
-) -> Mapping[tuple[str, str], tuple[Whitelist, ...]]:
+def _whitelists(connection: Reader, old: View) -> Mapping[tuple[str, str], tuple[Whitelist, ...]]:
     select = f"SELECT {whitelists.COLUMNS} FROM whitelists"
     rows = _changed(connection, select, "changed", old.version)
     found: dict[tuple[str, str], tuple[Whitelist, ...]] = {}

@@ -8,6 +8,7 @@ from gateway.domain.errors import ConflictError, InvalidRequestError, NotFoundEr
 from gateway.domain.licence import StopOrder
 from gateway.domain.party import parse_party_id
 from gateway.registry.act import Act, raise_version
+from gateway.store.upsert import upsert
 
 ALL = "all"
 _PRODUCT = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -75,7 +76,7 @@ def _active(tx: Transaction, scope: str) -> bool:
 
 def _store(tx: Transaction, stop: StopOrder, *, active: bool) -> StopOrder:
     tx.execute(
-        "INSERT OR REPLACE INTO stops (scope, active, log_index, changed) VALUES (?, ?, ?, ?)",
+        upsert("stops", "scope, active, log_index, changed", "scope"),
         (stop.scope, int(active), stop.index, raise_version(tx)),
     )
     return stop

@@ -27,6 +27,7 @@ from gateway.registry import document_keys, parties
 from gateway.registry.act import Act, raise_version
 from gateway.registry.documents import APPROVAL_TYPE, Claims, parse_claims, verify
 from gateway.registry.licences import Identifier, Instant, Name, PartyId
+from gateway.store.upsert import upsert
 
 COLUMNS = (
     "partner, product, version, fields, mechanism, not_before, proposer, approvals,"
@@ -277,8 +278,7 @@ def _content(claims: WhitelistClaims) -> tuple[str, str, int, frozenset[str], st
 def _store(tx: Transaction, proposal: Proposal) -> Proposal:
     content = proposal.content
     tx.execute(
-        f"INSERT OR REPLACE INTO whitelists ({COLUMNS}, changed)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        upsert("whitelists", f"{COLUMNS}, changed", "partner, product, version"),
         (
             content.partner,
             content.product,

@@ -16,6 +16,7 @@ from gateway.domain.decision import Decision
 from gateway.domain.errors import XinguanError
 from gateway.domain.facts import Facts
 from gateway.release.evidence import Promised, Sent
+from gateway.release.gate import Hold
 from gateway.release.rows import matching
 from gateway.release.trail import Trail
 from gateway.release.world import Prepared, World
@@ -82,6 +83,18 @@ class Part:
     evidence: Promised | None
     closing: Closing | None
 
+    def confirm(self) -> None:
+        """Look once more whether it may leave; the last thing before the transport has it.
+
+        A door frames a part before it hands it over, and a process may be stopped meanwhile.
+
+        Raises:
+            XinguanError: It may leave no more, see `Hold.confirm`.
+        """
+        hold = self.delivery.hold
+        if self.batch is not None and hold is not None:
+            hold.confirm()
+
 
 class Delivery:
     """The state of one delivery; see the module."""
@@ -105,6 +118,7 @@ class Delivery:
         self.snapshot = snapshot
         self.intent = intent
         self.open = True
+        self.hold: Hold | None = None
         self._first = True
         self._rows = 0
         self._bytes = 0

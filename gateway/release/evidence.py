@@ -36,7 +36,8 @@ from gateway.release.use import blinded, use_known
 _T = TypeVar("_T")
 _SMALL_ROWS = 64
 _INTO_REQUESTS = "INSERT INTO requests (request_id, party_id, intent) VALUES"
-_INTO_INPUTS = "INSERT OR IGNORE INTO decision_inputs (digest, body) VALUES"
+_INTO_INPUTS = "INSERT INTO decision_inputs (digest, body) VALUES"
+_INPUT_ONCE = "ON CONFLICT (digest) DO NOTHING"
 _INTO_DELIVERIES = "INSERT INTO deliveries (intent, sequence, snapshot_id, rows) VALUES"
 
 
@@ -162,7 +163,7 @@ class Evidence:
             made = self._keys.openings.rows(index, openings, labels)
             made.append(Row(_INTO_REQUESTS, (trail.request_id, party_id, index)))
             if document is not None:
-                made.append(Row(_INTO_INPUTS, (decision.input_digest, document)))
+                made.append(Row(_INTO_INPUTS, (decision.input_digest, document), _INPUT_ONCE))
             return made
 
         def alone(tx: Transaction) -> Appended:
@@ -283,7 +284,7 @@ class Evidence:
         def rows(index: int) -> list[Row]:
             made = self._keys.openings.rows(index, openings, labels)
             if decision is not None and document is not None:
-                made.append(Row(_INTO_INPUTS, (decision.input_digest, document)))
+                made.append(Row(_INTO_INPUTS, (decision.input_digest, document), _INPUT_ONCE))
             return made
 
         try:

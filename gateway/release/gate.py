@@ -6,6 +6,10 @@ moment is gone; those that don't go in time have their streams reset. A batch he
 was filtered after the flip, so it can't hold what was withdrawn: the moment of the flip is
 the point at which the change takes effect, for every stream of the process (linearizable).
 
+Several processes have a gate each; a change passes all of them before it is acknowledged
+(`gateway.replicas`). A process that isn't sure to hear of every change lets nothing through:
+`sure` is asked when a batch is held and again right before it is handed over.
+
 One event loop owns a gate: all its methods are called on that loop, so that between two
 `await`s nothing else runs. The filtering itself may happen in a worker thread, since its
 batch is held all along.
@@ -13,7 +17,7 @@ batch is held all along.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -65,13 +69,16 @@ class Hold:
 
         Raises:
             DeniedError: `STOPPED_STREAM` when the stream was reset.
+            UnavailableError: `NODE_FENCED` when this process may not know of every repair.
             XinguanError: Whatever the re-check raises.
         """
         if self.revoked:
             raise DeniedError("STOPPED_STREAM", "the stream was reset by a withdrawal of records")
+        self._gate.sure()
         self._recheck()
 
     async def __aenter__(self) -> Self:
+        self._gate.sure()
         self._recheck()
         self._task = asyncio.current_task()
         self._gate.enter(self)
@@ -130,10 +137,14 @@ class Gate:
 
     Args:
         unwind_s: Seconds that a reset stream has to end before `publish` raises.
+        sure: Raises when this process can't be sure that it knows of every change.
     """
 
-    def __init__(self, *, unwind_s: float = UNWIND_S) -> None:
+    def __init__(
+        self, *, unwind_s: float = UNWIND_S, sure: Callable[[], None] = _no_recheck
+    ) -> None:
         self._unwind_s = unwind_s
+        self.sure = sure
         self._held: defaultdict[str, set[Hold]] = defaultdict(set)
         self._epoch = 0
 
@@ -181,17 +192,43 @@ class Gate:
                 for everything held since, and must not be acknowledged: publish again.
             RuntimeError: The caller holds a batch itself and would wait for itself.
         """
-        concerned = list(self._held.values()) if product is None else [self._held[product]]
-        if any(hold.mine for holds in concerned for hold in holds):
+        products = None if product is None else (product,)
+        if any(hold.mine for hold in self._concerned(products)):
             raise RuntimeError("a stream can't publish while it holds a batch")
-        # The flip and the look at who is held happen in one step of the loop, so that every
-        # batch is either waited for or filtered with the new bits.
-        result = flip()
+        result: list[T] = []
+        await self.drain(self.close(products, lambda: result.append(flip())), timeout_s)
+        return result[0]
+
+    def close(self, products: Collection[str] | None, flip: Callable[[], object]) -> set[Hold]:
+        """Make a change take effect and return the batches that may still be of before.
+
+        The flip and the look at who is held happen in one step of the loop, so that every batch
+        is either among those or filtered with the new bits.
+
+        Args:
+            products: Whose streams it concerns, or None for every product.
+            flip: As for `publish`; what it raises is raised, and no epoch was closed.
+        """
+        flip()
         self._epoch += 1
-        pending = set().union(*concerned)
+        return self._concerned(products)
+
+    async def drain(self, pending: set[Hold], timeout_s: float) -> None:
+        """Return when none of these batches can leave any more.
+
+        Args:
+            pending: As `close` returned them; those that are gone are taken out.
+            timeout_s: Seconds that they have to be handed over; then their streams are reset.
+
+        Raises:
+            UnavailableError: `STOPPED_STREAM` when a reset stream didn't end; drain again.
+        """
         if pending:
             await self._drain(pending, timeout_s)
-        return result
+
+    def _concerned(self, products: Collection[str] | None) -> set[Hold]:
+        names = tuple(self._held) if products is None else products
+        return {hold for name in names if name in self._held for hold in self._held[name]}
 
     def enter(self, hold: Hold) -> None:
         """Take note of a hold; called by it alone."""

@@ -80,6 +80,7 @@ class Exchange:
         try:
             for portion in delivery.portions(ask.batches):  # (6) scan
                 async with world.gate.hold(facts.product.name) as hold:  # (7) gate
+                    delivery.hold = hold
                     await self._still_allowed(trail, facts, decision, snapshot)
                     batch = delivery.enforce(portion)  # (8) enforce
                     hold.confirm()  # or the log would tell of a release that never was

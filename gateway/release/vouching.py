@@ -5,14 +5,17 @@ has cosigned beside the log. The watch reads that file when it changes, so that 
 that serves knows the same.
 """
 
+import contextlib
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from audit.errors import NoteError
 from audit.note import Verifier
 from audit.reader import WITNESSED
 from audit.trust_policy import TrustPolicy
 from gateway.domain.errors import UnavailableError
+
+DISPUTED: Final = ".state/disputed"
 
 
 class Vouching(Protocol):
@@ -42,6 +45,7 @@ class WitnessWatch:
 
     def __init__(self, directory: Path, policy: TrustPolicy, vkey: str, grace_s: int) -> None:
         self._file = directory / WITNESSED
+        self._dispute = directory / DISPUTED
         self._policy = policy
         self._log = Verifier.parse(vkey)
         self._grace_s = grace_s
@@ -49,8 +53,22 @@ class WitnessWatch:
         # What an earlier run was told is no proof that this state is the newest: grace begins
         # with the first word of the quorum in this run.
         self._at: int | None = None
-        self.disputed = False
         self.overdue = False
+
+    @property
+    def disputed(self) -> bool:
+        """True while a witness holds another history, whichever process was told so."""
+        return self._dispute.exists()
+
+    def dispute(self) -> None:
+        """Say to every process that a witness holds another history; it outlives a restart."""
+        with contextlib.suppress(OSError):
+            self._dispute.touch()
+
+    def settle(self) -> None:
+        """Say to every process that the witnesses agree with what was signed."""
+        with contextlib.suppress(OSError):
+            self._dispute.unlink(missing_ok=True)
 
     def check(self, now: int) -> None:
         """Check that the quorum has vouched for the log in this run, and not too long ago.

@@ -9,13 +9,21 @@ from audit import entries
 from audit.commitment import Opening, commit
 from audit.journal import Appended, Transaction
 from gateway.domain.errors import ConflictError, Reason
-from gateway.domain.share_state import ContradictionError, Event, ShareState, Standing, advance
+from gateway.domain.share_state import (
+    TERMINAL,
+    ContradictionError,
+    Event,
+    ShareState,
+    Standing,
+    advance,
+)
 from gateway.registry.documents import Verified
 from gateway.repair import consequences
 from gateway.repair.alarms import raise_alarm
 from gateway.repair.consequences import Consequences, consequences_of
 from gateway.repair.decision import RepairClaims
 from gateway.repair.record import Decided, Record, decided, is_early
+from gateway.replicas.changes import newest, note_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,7 @@ class Published:
         withheld: Whether it may leave no more.
         found: What follows.
         delay_ms: Milliseconds from the authority's decision to the effect.
+        change: Number of the change that every process has to confirm.
     """
 
     appended: Appended
@@ -37,6 +46,7 @@ class Published:
     withheld: bool
     found: Consequences
     delay_ms: int = 0
+    change: int = 0
 
 
 def apply_decision(
@@ -74,7 +84,7 @@ def apply_decision(
         withheld = _withheld(present.standing, record)
         done = Appended(known[1], known[2], b"")
         # The gate is passed once more: the first time, its caller may never have heard of it.
-        return Published(done, True, present.standing.state, withheld, nothing)
+        return Published(done, True, present.standing.state, withheld, nothing, change=newest(tx))
     _check_sequence(tx, claims)
     try:
         after = advance(present.standing, claims.event, ends_at=record.ends_at, now=now)
@@ -130,7 +140,14 @@ def apply_decision(
             records=1,
             cause=appended.index,
         )
-    return Published(appended, False, after.state, withheld, found)
+    change = note_change(
+        tx,
+        product=claims.product,
+        record_key=claims.record_id,
+        subject=record.subject,
+        ended=after.state in TERMINAL,
+    )
+    return Published(appended, False, after.state, withheld, found, change=change)
 
 
 def _withheld(standing: Standing, record: Record) -> bool:

@@ -9,6 +9,7 @@
 - whoever received the record is told to stop using it: `recalls`, see `gateway.repair.recall`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -133,6 +134,23 @@ def prepare(state: Statements, snapshot: Snapshot) -> None:
     snapshot.label(dict(disputes))
     marks = state.execute(
         "SELECT subject, since FROM recomputations WHERE product = ?", (snapshot.product,)
+    ).fetchall()
+    if marks:
+        _withhold_stale(snapshot, dict(marks))
+
+
+def withhold_stale(state: Statements, snapshot: Snapshot, subjects: Sequence[str]) -> None:
+    """Withhold values derived from records of these subjects that are older than a repair.
+
+    Args:
+        state: Reads the state.
+        snapshot: An open snapshot of a derived product.
+        subjects: Subjects of repairs.
+    """
+    marks = state.execute(
+        "SELECT subject, since FROM recomputations"
+        f" WHERE product = ? AND subject IN ({','.join('?' * len(subjects))})",
+        (snapshot.product, *subjects),
     ).fetchall()
     if marks:
         _withhold_stale(snapshot, dict(marks))

@@ -1,14 +1,13 @@
 """Publishing a decision: durable first, then the bits, then the gate; acknowledged last.
 
 After `publish` returns, no batch that held a record that ended can be released any more: not in
-a new request and not in a stream already running (DESIGN, invariant 5).
+a new request, not in a stream already running, and not by another process (DESIGN, invariant 5).
 """
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from audit.commitment import Opening
 from audit.errors import AuditUnavailableError
@@ -21,13 +20,10 @@ from gateway.domain.errors import (
     UnavailableError,
 )
 from gateway.domain.product import Product
-from gateway.domain.share_state import TERMINAL
 from gateway.registry.documents import Verified
 from gateway.registry.periods import lawful_periods
-from gateway.release.gate import Gate
 from gateway.repair.alarms import raise_alarm
 from gateway.repair.apply import Published, apply_decision
-from gateway.repair.consequences import derived_products
 from gateway.repair.decision import Origin, RepairClaims
 from gateway.repair.origins import IllegalDeletionError, check_competence, check_materials
 from gateway.repair.record import Record, read_record
@@ -47,42 +43,47 @@ class Cleared:
     effective_ms: int
 
 
+class Rounds(Protocol):
+    """Brings changes into effect in every process; see `gateway.replicas.rounds`."""
+
+    async def clear(self, number: int) -> None:
+        """Return once no process can release anything older than a change."""
+        ...
+
+
 class Publisher:
-    """Applies decisions on one node."""
+    """Applies decisions handed in at one process; they hold in all."""
 
     def __init__(
         self,
         journal: Journal,
         library: SnapshotLibrary,
-        gate: Gate,
+        rounds: Rounds,
         openings: OpeningStore,
         *,
         products: Mapping[str, Product],
         node: str,
-        gate_wait_ms: int,
         clock_ms: Callable[[], int],
         cleared: Callable[[Cleared], None] = lambda _: None,
     ) -> None:
-        """Take the log, the snapshots and the gate that a decision goes through, in that order.
+        """Take the log, the snapshots and the rounds that a decision goes through.
 
         Args:
             journal: The one writer.
             library: The snapshots.
-            gate: The gate.
+            rounds: Brings a change into effect, here and in every other process.
             openings: Keeps what opens commitments.
             products: The catalogue.
             node: Name of this node.
-            gate_wait_ms: How long batches under way are waited for.
             clock_ms: Unix milliseconds.
             cleared: Told of each change once the gate is clear of it.
         """
         self._journal = journal
         self._library = library
-        self._gate = gate
+        self._rounds = rounds
         self._openings = openings
         self._products = products
         self._node = node
-        self._gate_wait_s = gate_wait_ms / 1000
         self._clock_ms = clock_ms
         self._cleared = cleared
 
@@ -103,6 +104,8 @@ class Publisher:
             NotFoundError: `NOT_FOUND` when no admitted record has that id.
             ConflictError: `STALE_SEQUENCE`, `CONTRADICTION`, or `CONFLICT` when the id was used
                 for another decision. State is unchanged.
+            UnavailableError: `REPLICA_UNCONFIRMED` when some process didn't confirm in time; the
+                decision stands, and the same one published again waits for it again.
         """
         claims = decision.claims
         try:
@@ -130,7 +133,7 @@ class Publisher:
         published = await self._durably(job)
         # The transaction comes first: a crash from here on leaves the record as decided at the
         # next start. The bits and the epoch come second, the acknowledgement last.
-        await self._take_effect(claims, published)
+        await self._rounds.clear(published.change)
         effective_ms = self._clock_ms()
         if not published.repeated:
             self._cleared(
@@ -143,21 +146,8 @@ class Publisher:
             published.withheld,
             published.found,
             max(0, effective_ms - claims.decided_at * 1000),
+            published.change,
         )
-
-    async def _take_effect(self, claims: RepairClaims, published: Published) -> None:
-        """Flip bits and wait at the gate: the record's product, then what is derived from it."""
-        flip = self._library.seal if published.withheld else self._library.unseal
-
-        def change() -> None:
-            flip(claims.product, [claims.record_id])
-            self._library.prepare_again(claims.product)
-
-        await self._gate.publish(claims.product, change, self._gate_wait_s)
-        if published.state in TERMINAL:
-            for derived in derived_products():
-                again = partial(self._library.prepare_again, derived)
-                await self._gate.publish(derived, again, self._gate_wait_s)
 
     def _record(self, claims: RepairClaims) -> Record:
         snapshot = self._library.current(claims.product)

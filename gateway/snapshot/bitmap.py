@@ -68,6 +68,11 @@ class Bitmap:
             admitted = self._admitted[rows >> 3] & _bit(rows)
             np.bitwise_or.at(self._live, rows >> 3, admitted)
 
+    def restore_all(self) -> None:
+        """Set every bit back to what was admitted."""
+        with self._lock:
+            self._live[:] = self._admitted
+
 
 def _bit(rows: Rows) -> Packed:
     shifted: Packed = np.left_shift(np.uint8(1), (rows & 7).astype(np.uint8))

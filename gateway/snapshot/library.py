@@ -189,13 +189,26 @@ class SnapshotLibrary:
         """End a temporary withholding that no other cause holds; return rows of the current."""
         return self._flip(product, record_keys, Snapshot.unseal)
 
-    def prepare_again(self, product: str) -> None:
-        """Do again for every open snapshot of a product what was done before it served."""
+    def change(self, product: str, change: Callable[[Snapshot], object]) -> None:
+        """Change every open snapshot of a product: bits and labels.
+
+        One that is opened later reads durable state under the same lock, so it needs no change.
+        """
         with self._lock:
-            self.current(product)
             for (name, _), snapshot in list(self._open.items()):
-                if name == product and self._prepare is not None:
-                    self._prepare(snapshot)
+                if name == product:
+                    change(snapshot)
+
+    def start_over(self) -> None:
+        """Do again for every open snapshot what was done before it served.
+
+        For a process that can't know what it missed. Nothing may be released meanwhile: bits
+        are restored before what is sealed now is sealed again.
+        """
+        with self._lock:
+            for (product, _), snapshot in list(self._open.items()):
+                snapshot.restore_all()
+                self._seal_all(product, snapshot)
 
     def quarantine(self, product: str) -> Path:
         """Return the file that names the rows which the last load of a product held back."""
@@ -272,11 +285,14 @@ class SnapshotLibrary:
             raise SnapshotDamagedError(
                 "PRODUCT_UNAVAILABLE", "a snapshot is not in the place its digest names"
             )
+        self._seal_all(product, snapshot)
+        self._open[product, snapshot_id] = snapshot
+        return snapshot
+
+    def _seal_all(self, product: str, snapshot: Snapshot) -> None:
         snapshot.seal(list(self._sealed_keys(product)))
         if self._prepare is not None:
             self._prepare(snapshot)
-        self._open[product, snapshot_id] = snapshot
-        return snapshot
 
     def _pointed(self, product: str) -> str:
         text = (self._directory / product / POINTER).read_text("ascii", "replace").strip()

@@ -250,6 +250,25 @@ class Snapshot:
             int(row): number for key, number in disputes.items() for row in self.rows_of([key])
         }
 
+    def relabel(self, record_keys: Sequence[str], disputes: Mapping[str, str]) -> None:
+        """Carry for these records the disputes given, and none where none is.
+
+        Args:
+            record_keys: The records whose labels may have changed.
+            disputes: Record key to the number of its dispute, for those that have one.
+        """
+        if not disputes and not self._disputes:
+            return
+        changed = set(self.rows_of(record_keys).tolist())
+        kept = {row: number for row, number in self._disputes.items() if row not in changed}
+        for key, number in disputes.items():
+            kept |= {int(row): number for row in self.rows_of([key])}
+        self._disputes = kept
+
+    def restore_all(self) -> None:
+        """Set every bit back to what was admitted; only while nothing is released."""
+        self._bits.restore_all()
+
     def unseal(self, record_keys: Sequence[str]) -> Rows:
         """End a temporary withholding: the bits go back to what was admitted, no further.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from audit.store import Cursor
 from gateway.domain.errors import InternalError
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -37,7 +38,7 @@ class StateVersionError(InternalError):
 class Statements(Protocol):
     """Runs one SQL statement inside a transaction that somebody else began and will end."""
 
-    def execute(self, sql: str, params: Sequence[object] = (), /) -> sqlite3.Cursor:
+    def execute(self, sql: str, params: Sequence[object] = (), /) -> Cursor:
         """Run one statement with positional parameters."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.durable import locked
 from audit.errors import (
     AuditUnavailableError,
     LeaseHeldError,
@@ -22,7 +23,7 @@ from audit.integrator import LEASE_S, MAX_ENTRIES, Integrator
 from audit.merkle import leaf_hash, root_of
 from audit.note import Ed25519Signer
 from audit.reader import LogReader
-from audit.sequence import open_reader, read_bodies
+from audit.sequence import read_bodies
 from audit.verify import verify_log
 from tests.audit.log_home import ORIGIN, SIGNER, VKEY, LogHome, body
 
@@ -38,6 +39,7 @@ WORDS = "one two three four five six seven eit nain ten ileven twelf threeten fo
 def test_tesseras_log_is_rebuilt_byte_for_byte(home):
     signer = Ed25519Signer.parse(TESSERA_KEY)
     integrator = Integrator(home.journal, home.directory, signer.name, signer, lambda: home.now)
+    home.readers.append(integrator._connection)
     checkpoints = [integrator.integrate_once().note]
     for word in WORDS.split():
         home.journal.run(lambda tx, word=word: tx.append_body(word.encode()))
@@ -104,7 +106,7 @@ def test_pruned_rows_live_on_in_the_log(home):
     integrator = home.integrator()
     home.append(300)
     assert integrator.prune() == 300
-    with_reader = open_reader(home.journal.path)
+    with_reader = home.journal.connect()
     assert read_bodies(with_reader, 0, 1000) == []
     with_reader.close()
     home.append(5, 300)
@@ -122,10 +124,10 @@ def test_a_second_integrator_waits_for_the_lease(home):
     assert second.integrate_once().size == 0
 
 
-def test_one_that_slept_through_its_lease_and_wakes_late_publishes_nothing(home, monkeypatch):
+def test_one_that_slept_through_its_lease_and_wakes_late_publishes_nothing(beside, monkeypatch):
     """It is paused at each step of its pass in turn; another takes over and goes further."""
     for step in ("_write", "_reread", "_publish", "_publish_note"):
-        fresh = LogHome(home.root / step)
+        fresh = beside(step)
         sleeper, other = fresh.integrator(), fresh.integrator()
         fresh.append(10)
         sleeper.integrate_once()
@@ -146,6 +148,27 @@ def test_one_that_slept_through_its_lease_and_wakes_late_publishes_nothing(home,
         with pytest.raises(LeaseHeldError):
             sleeper.integrate_once()
         fresh.journal.close()
+
+
+def test_one_that_wakes_inside_its_fence_never_shows_an_older_tree(home):
+    """A server frees the lock of a session that it takes for dead; the directory's lock holds."""
+    sleeper, other = home.integrator(), home.integrator()
+    home.append(5)
+    sleeper.integrate_once()
+    old = sleeper._head
+    home.append(5, 5)
+    home.now += LEASE_S + 1
+    other.integrate_once()
+    with pytest.raises(LeaseLostError):
+        sleeper._show(old)
+    assert LogReader(home.directory, VKEY).checkpoint().size == 10
+    home.append(1, 10)
+    with locked(home.directory / ".state/lock"), pytest.raises(AuditUnavailableError):
+        other.integrate_once()
+    assert LogReader(home.directory, VKEY).checkpoint().size == 10
+    other.integrate_once()
+    assert LogReader(home.directory, VKEY).checkpoint().size == 11
+    assert verify_log(home.directory, VKEY).problems == ()
 
 
 def test_two_threads_of_one_integrator_take_turns(home):
@@ -194,8 +217,9 @@ class Faults:
     ids=["kill", "error-before", "error-after"],
 )
 def test_a_fault_at_every_call_of_the_file_system_corrupts_and_loses_nothing(
-    home, monkeypatch, error, after
+    sqlite_home, monkeypatch, error, after
 ):
+    home = sqlite_home
     template = home.root / "template"
     first = LogHome(template)
     first.append(250)
@@ -288,14 +312,15 @@ def test_a_directory_that_lost_what_was_signed_is_refused(home, harm):
         home.integrator().integrate_once()
 
 
-def test_a_database_restored_from_before_is_refused(home):
+def test_a_database_restored_from_before_is_refused(sqlite_home):
+    home = sqlite_home
     home.append(5)
     integrator = home.integrator()
     integrator.integrate_once()
     integrator.close()
     home.journal.close()
     backup = home.root / "backup"
-    shutil.copy(home.journal.path, backup)
+    shutil.copy(home.place.path, backup)
     home.reopen()
     home.append(5, 5)
     integrator = home.integrator()
@@ -304,7 +329,7 @@ def test_a_database_restored_from_before_is_refused(home):
     home.journal.close()
     for path in home.root.glob("state.sqlite3*"):
         path.unlink()
-    shutil.copy(backup, home.journal.path)
+    shutil.copy(backup, home.place.path)
     home.reopen()
     home.append(5, 100)
     with pytest.raises(LogMismatchError):
@@ -312,18 +337,18 @@ def test_a_database_restored_from_before_is_refused(home):
     assert LogReader(home.directory, VKEY).checkpoint().size == 10
 
 
-def test_a_new_database_beside_an_old_directory_is_refused(home):
+def test_a_new_database_beside_an_old_directory_is_refused(home, beside):
     home.append(5)
     home.integrator().integrate_once()
-    other = LogHome(home.root / "other")
+    other = beside("other")
     shutil.copytree(home.directory, other.directory)
     with pytest.raises(LogMismatchError):
         other.integrator().integrate_once()
     other.journal.close()
 
 
-def test_another_tree_of_the_same_size_is_refused(home):
-    other = LogHome(home.root / "other")
+def test_another_tree_of_the_same_size_is_refused(home, beside):
+    other = beside("other")
     for each, start in ((home, 0), (other, 50)):
         each.append(5, start)
         integrator = each.integrator()
@@ -340,7 +365,15 @@ def test_a_database_with_fewer_entries_than_were_signed_is_refused(home):
     integrator = home.integrator()
     integrator.integrate_once()
     integrator.close()
-    home.journal.run(lambda tx: tx.execute("UPDATE sqlite_sequence SET seq = 3"))
+    count = {
+        "sqlite": "UPDATE sqlite_sequence SET seq = 3",
+        "postgres": "UPDATE audit_sequence SET next = 3",
+    }[home.place.kind]
+    # Past the journal, which refuses what is of one database only.
+    writer = home.place.store().writer()
+    with writer.transaction(acts=False) as session:
+        session._connection.execute(count)
+    writer.close()
     with pytest.raises(LogMismatchError):
         home.integrator().integrate_once()
 
@@ -348,7 +381,7 @@ def test_a_database_with_fewer_entries_than_were_signed_is_refused(home):
 @pytest.mark.parametrize(
     "sql",
     [
-        "UPDATE audit_entry SET body = x'00' WHERE position = 3",
+        "UPDATE audit_entry SET body = leaf_hash WHERE position = 3",
         "DELETE FROM audit_entry WHERE position = 3",
     ],
 )
@@ -395,8 +428,9 @@ PUBLISHER = """
 import sys, time
 from pathlib import Path
 from tests.audit.log_home import LogHome, body
+from tests.stores import place_of
 
-home = LogHome(Path(sys.argv[1]), now=int(sys.argv[2]))
+home = LogHome(Path(sys.argv[1]), now=int(sys.argv[2]), place=place_of(*sys.argv[3:5]))
 integrator = home.integrator()
 number = 0
 while True:
@@ -408,7 +442,7 @@ while True:
 
 def start_publisher(home, now):
     return subprocess.Popen(
-        [sys.executable, "-c", PUBLISHER, str(home.root), str(now)],
+        [sys.executable, "-c", PUBLISHER, str(home.root), str(now), *home.place.words],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -5,7 +5,6 @@ import contextlib
 import os
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from audit.canonical import canonical
-from audit.errors import AuditUnavailableError, EntryError
+from audit.errors import AuditError, AuditUnavailableError, EntryError, StatementError
 from audit.journal import Journal
 from audit.merkle import leaf_hash
-from audit.sequence import next_index, open_reader, read_bodies
-from audit.transaction import Transaction
+from audit.sequence import next_index, read_bodies
+from audit.transaction import Row, Transaction
+from tests.stores import Place
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,8 +29,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def journal(path):
-    journal = Journal(path)
+def journal(place):
+    journal = place.journal()
     yield journal
     journal.close()
 
@@ -39,24 +39,27 @@ def entry(number):
     return {"v": 1, "kind": "test", "time": 1, "node": "n", "number": number}
 
 
-def numbers(path):
-    reader = open_reader(path)
-    with contextlib.closing(reader):
-        return [(index, body) for index, _, body in read_bodies(reader, 0, 1 << 40)]
+def stored(place):
+    with contextlib.closing(place.store().connect()) as reader:
+        return read_bodies(reader, 0, 1 << 40)
 
 
-async def test_append_gives_index_hash_and_the_bytes_that_are_stored(journal, path):
+def numbers(place):
+    return [(index, body) for index, _, body in stored(place)]
+
+
+async def test_append_gives_index_hash_and_the_bytes_that_are_stored(journal, place):
     appended = await journal.append(entry(7))
     assert appended.index == 0
     assert appended.body == canonical(entry(7))
     assert appended.leaf_hash == leaf_hash(appended.body)
-    assert numbers(path) == [(0, appended.body)]
+    assert numbers(place) == [(0, appended.body)]
 
 
-async def test_many_callers_get_contiguous_indexes_in_order_of_submission(journal, path):
+async def test_many_callers_get_contiguous_indexes_in_order_of_submission(journal, place):
     results = await asyncio.gather(*[journal.append(entry(i)) for i in range(1000)])
     assert [r.index for r in results] == list(range(1000))
-    assert numbers(path) == [(i, canonical(entry(i))) for i in range(1000)]
+    assert numbers(place) == [(i, canonical(entry(i))) for i in range(1000)]
 
 
 async def test_jobs_and_appends_keep_their_order(journal):
@@ -68,7 +71,7 @@ async def test_jobs_and_appends_keep_their_order(journal):
     assert [r.index for r in results] == [0, 2, 3]
 
 
-async def test_a_job_that_raises_takes_back_only_its_own_changes(journal, path):
+async def test_a_job_that_raises_takes_back_only_its_own_changes(journal, place):
     journal.run(lambda tx: tx.execute("CREATE TABLE t (x INTEGER UNIQUE)"))
 
     def bad(tx):
@@ -86,20 +89,117 @@ async def test_a_job_that_raises_takes_back_only_its_own_changes(journal, path):
         return_exceptions=True,
     )
     assert isinstance(results[1], KeyError)
-    assert isinstance(results[3], sqlite3.IntegrityError)
+    assert isinstance(results[3], StatementError)
     assert isinstance(results[4], RuntimeError)
     assert [results[i].index for i in (0, 2, 5)] == [0, 1, 2]
-    assert [body for _, body in numbers(path)] == [canonical(entry(i)) for i in range(3)]
+    assert [body for _, body in numbers(place)] == [canonical(entry(i)) for i in range(3)]
 
 
-async def test_an_entry_without_canonical_form_never_reaches_the_log(journal, path):
+async def test_a_job_that_passes_over_a_refused_statement_harms_nobody_else(journal):
+    """SQLite lets it go on; PostgreSQL takes the whole job back. Its neighbours stand on both."""
+    journal.run(lambda tx: tx.execute("CREATE TABLE t (x INTEGER UNIQUE)"))
+
+    def careless(tx):
+        tx.execute("INSERT INTO t VALUES (1)")
+        with contextlib.suppress(StatementError):
+            tx.execute("INSERT INTO t VALUES (1)")
+
+    results = await asyncio.gather(
+        journal.append(entry(0)),
+        journal.submit(careless),
+        journal.append(entry(1)),
+        return_exceptions=True,
+    )
+    assert results[1] is None or isinstance(results[1], StatementError)
+    assert [results[i].index for i in (0, 2)] == [0, 1]
+
+
+async def test_values_come_back_as_they_went_in(journal):
+    """Booleans are integers, sums are integers, text is in the order of its bytes."""
+    given = [(1, "é", b"\0\xff", True), (2, "Z", b"", False), (1 << 62, "a'?\"--$1", b"x", None)]
+
+    def write(tx):
+        tx.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, w TEXT, b BLOB, f INTEGER) STRICT")
+        for row in given:
+            tx.execute("INSERT INTO t (n, w, b, f) VALUES (?, ?, ?, ?)", row)
+
+    await journal.submit(write)
+    with contextlib.closing(journal.connect()) as reader:
+        rows = reader.execute("SELECT n, w, b, f FROM t ORDER BY w").fetchall()
+        assert rows == [
+            (2, "Z", b"", 0),
+            (1 << 62, "a'?\"--$1", b"x", None),
+            (1, "é", b"\0\xff", 1),
+        ]
+        assert [type(value) for value in rows[0]] == [int, str, bytes, int]
+        (total,) = reader.execute("SELECT sum(f) + count(*) FROM t WHERE w <> '?'").fetchone()
+        assert (total, type(total)) == (4, int)
+        assert reader.execute("SELECT n FROM t WHERE n = ?", (3,)).fetchone() is None
+
+
+async def test_rows_go_with_their_entries_and_one_that_is_refused_goes_alone(journal):
+    def tables(tx):
+        tx.execute("CREATE TABLE keyed (k TEXT PRIMARY KEY, entry INTEGER NOT NULL)")
+        tx.execute("CREATE TABLE counted (k TEXT PRIMARY KEY, n INTEGER NOT NULL)")
+
+    journal.run(tables)
+    add = "ON CONFLICT (k) DO UPDATE SET n = counted.n + excluded.n"
+
+    def rows(key):
+        return lambda index: [
+            Row("INSERT INTO keyed (k, entry) VALUES", (key, index)),
+            Row("INSERT INTO counted (k, n) VALUES", ("all", 2), add, adds=True),
+        ]
+
+    def alone(number, key):
+        def job(tx):
+            appended = tx.append(entry(number))
+            for row in rows(key)(appended.index):
+                marks = ",".join("?" * len(row.values))
+                tx.execute(f"{row.into} ({marks}) {row.conflict}", row.values)
+            return appended
+
+        return job
+
+    async def record(number, key):
+        return await journal.record(
+            entry(number), rows(key), alone(number, key), lambda appended: appended.index
+        )
+
+    assert await asyncio.gather(*[record(n, f"k{n}") for n in range(50)]) == list(range(50))
+    mixed = await asyncio.gather(*[record(n, f"k{n}") for n in (50, 7, 51)], return_exceptions=True)
+    assert isinstance(mixed[1], StatementError)
+    assert [mixed[0], mixed[2]] == [50, 51]
+    with contextlib.closing(journal.connect()) as reader:
+        assert reader.execute("SELECT n FROM counted").fetchall() == [(104,)]
+        assert reader.execute("SELECT count(*), max(entry) FROM keyed").fetchone() == (52, 51)
+        assert next_index(reader) == 52
+
+
+def test_a_moment_is_one_commit_and_a_reader_cannot_write(journal):
+    journal.run(lambda tx: tx.append(entry(0)))
+    with contextlib.closing(journal.connect()) as reader:
+        with reader.moment():
+            assert next_index(reader) == 1
+            journal.run(lambda tx: tx.append(entry(1)))
+            assert next_index(reader) == 1
+            assert len(read_bodies(reader, 0, 9)) == 1
+        assert next_index(reader) == 2
+        with pytest.raises(AuditError):
+            reader.execute("DELETE FROM audit_entry")
+        assert len(read_bodies(reader, 0, 9)) == 2
+    with pytest.raises(AuditError):
+        reader.execute("SELECT 1")
+
+
+async def test_an_entry_without_canonical_form_never_reaches_the_log(journal, place):
     with pytest.raises(EntryError):
         await journal.append({"v": 1.5})
     with pytest.raises(EntryError):
         await journal.append({"v": "x" * 65_536})
     with pytest.raises(EntryError):
         journal.run(lambda tx: tx.append({"ключ": 1}))
-    assert numbers(path) == []
+    assert numbers(place) == []
 
 
 @pytest.mark.parametrize(
@@ -131,8 +231,8 @@ def test_a_job_cannot_wait_for_another_job(journal):
         journal.run(lambda tx: journal.run(lambda tx2: None))
 
 
-def test_close_finishes_what_is_queued_and_refuses_the_rest(path):
-    journal = Journal(path)
+def test_close_finishes_what_is_queued_and_refuses_the_rest(place):
+    journal = place.journal()
     release = threading.Event()
     results = []
 
@@ -154,25 +254,25 @@ def test_close_finishes_what_is_queued_and_refuses_the_rest(path):
     journal.close()
 
 
-def test_indexes_go_on_after_reopening_and_after_pruning(path):
-    journal = Journal(path)
+def test_indexes_go_on_after_reopening_and_after_pruning(place):
+    journal = place.journal()
     for number in range(3):
         journal.run(lambda tx, number=number: tx.append(entry(number)))
     journal.run(lambda tx: tx.execute("DELETE FROM audit_entry"))
     journal.close()
-    journal = Journal(path)
+    journal = place.journal()
     assert journal.run(lambda tx: tx.append(entry(3))).index == 3
-    with contextlib.closing(open_reader(path)) as reader:
+    with contextlib.closing(journal.connect()) as reader:
         assert next_index(reader) == 4
     journal.close()
 
 
-def test_a_database_of_another_version_is_refused(path):
-    Journal(path).close()
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE audit_schema SET version = 99")
+def test_a_database_of_another_version_is_refused(place):
+    journal = place.journal()
+    journal.run(lambda tx: tx.execute("UPDATE audit_schema SET version = 99"))
+    journal.close()
     with pytest.raises(AuditUnavailableError):
-        Journal(path)
+        place.journal()
 
 
 def test_a_file_that_is_no_database_is_refused(path):
@@ -185,8 +285,8 @@ def test_a_file_that_is_no_database_is_refused(path):
 
 async def test_full_store_fails_the_group_and_recovers_when_there_is_room(path):
     journal = Journal(path)
-    pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
-    journal._connection.execute(f"PRAGMA max_page_count={pages + 4}").fetchone()
+    pages = journal._writer.connection.execute("PRAGMA page_count").fetchone()[0]
+    journal._writer.connection.execute(f"PRAGMA max_page_count={pages + 4}").fetchone()
     acknowledged = []
 
     async def fill():
@@ -198,27 +298,28 @@ async def test_full_store_fails_the_group_and_recovers_when_there_is_room(path):
         await fill()
     with pytest.raises(AuditUnavailableError):
         await journal.submit(lambda tx: tx.append(entry(0) | {"pad": "x" * 60_000}))
-    journal._connection.execute("PRAGMA max_page_count=100000").fetchone()
+    journal._writer.connection.execute("PRAGMA max_page_count=100000").fetchone()
     last = await journal.append(entry(1))
     assert last.index == len(acknowledged)
     journal.close()
-    assert [body for _, body in numbers(path)] == [*acknowledged, last.body]
+    assert [body for _, body in numbers(Place("sqlite", path))] == [*acknowledged, last.body]
 
 
-async def test_another_process_holding_the_lock_too_long_is_an_error_not_a_hang(path):
-    journal = Journal(path, busy_timeout_ms=20)
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+async def test_another_process_holding_the_lock_too_long_is_an_error_not_a_hang(place):
+    journal = place.journal(busy_timeout_ms=20)
+    other = place.store().writer()
+    with contextlib.suppress(KeyError), other.transaction(acts=False):
         with pytest.raises(AuditUnavailableError):
             await journal.append(entry(0))
-        other.execute("ROLLBACK")
+        raise KeyError
+    other.close()
     assert (await journal.append(entry(1))).index == 0
     journal.close()
 
 
-def test_two_journals_opened_at_once_share_one_schema(path):
+def test_two_journals_opened_at_once_share_one_schema(place):
     journals = []
-    threads = [threading.Thread(target=lambda: journals.append(Journal(path))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: journals.append(place.journal())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -231,11 +332,10 @@ def test_two_journals_opened_at_once_share_one_schema(path):
 
 WRITER = """
 import asyncio, sys
-from pathlib import Path
-from audit.journal import Journal
+from tests.stores import place_of
 
-async def main(path, name, count):
-    journal = Journal(Path(path))
+async def main(path, url, name, count):
+    journal = place_of(path, url).journal()
     async def one(number):
         appended = await journal.append({"v": 1, "who": name, "number": number})
         sys.stdout.write(f"{appended.index} {appended.leaf_hash.hex()}\\n")
@@ -244,47 +344,45 @@ async def main(path, name, count):
         await asyncio.gather(*[one(start + i) for i in range(16)])
     journal.close()
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+asyncio.run(main(*sys.argv[1:4], int(sys.argv[4])))
 """
 
 
-def start_writer(path, name, count):
+def start_writer(place, name, count):
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), name, str(count)],
+        [sys.executable, "-c", WRITER, *place.words, name, str(count)],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 
-def test_two_processes_never_share_an_index_and_lose_nothing(path):
-    Journal(path).close()
-    writers = [start_writer(path, name, 800) for name in ("a", "b")]
+def test_two_processes_never_share_an_index_and_lose_nothing(place):
+    place.journal().close()
+    writers = [start_writer(place, name, 800) for name in ("a", "b")]
     told = [line.split() for w in writers for line in w.communicate(timeout=60)[0].splitlines()]
     assert [w.returncode for w in writers] == [0, 0]
-    with contextlib.closing(open_reader(path)) as reader:
-        rows = read_bodies(reader, 0, 1 << 40)
+    rows = stored(place)
     assert [index for index, _, _ in rows] == list(range(1600))
     assert {(int(i), h) for i, h in told} == {(index, leaf.hex()) for index, leaf, _ in rows}
 
 
 @pytest.mark.parametrize("lines", [1, 50, 333])
-def test_what_was_acknowledged_before_kill_9_is_there(path, lines):
-    Journal(path).close()
-    writer = start_writer(path, "k", 1_000_000)
+def test_what_was_acknowledged_before_kill_9_is_there(place, lines):
+    place.journal().close()
+    writer = start_writer(place, "k", 1_000_000)
     told = [writer.stdout.readline().split() for _ in range(lines)]
     writer.send_signal(signal.SIGKILL)
     told += [line.split() for line in writer.communicate()[0].splitlines() if line.count(" ")]
-    journal = Journal(path)
+    journal = place.journal()
     following = journal.run(lambda tx: tx.append(entry(0))).index
     journal.close()
-    with contextlib.closing(open_reader(path)) as reader:
-        rows = read_bodies(reader, 0, 1 << 40)
+    rows = stored(place)
     assert [index for index, _, _ in rows] == list(range(following + 1))
-    stored = {index: leaf.hex() for index, leaf, _ in rows}
+    kept = {index: leaf.hex() for index, leaf, _ in rows}
     complete = [pair for pair in told if len(pair) == 2 and len(pair[1]) == 64]
     assert len(complete) >= lines
-    assert all(stored[int(index)] == leaf for index, leaf in complete)
+    assert all(kept[int(index)] == leaf for index, leaf in complete)
 
 
 NO_ROOM = """
@@ -333,7 +431,7 @@ def test_a_failed_commit_latches_until_reopened_and_loses_nothing(path):
     following = journal.run(lambda tx: tx.append(entry(0))).index
     journal.close()
     assert following >= acknowledged
-    assert len(numbers(path)) == following + 1
+    assert len(numbers(Place("sqlite", path))) == following + 1
 
 
 def test_a_defect_in_the_writer_is_told_to_the_caller(journal, monkeypatch):

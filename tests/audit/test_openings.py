@@ -7,7 +7,6 @@ import pytest
 from audit.commitment import Opening, check_opening, commit
 from audit.errors import ProofError
 from audit.openings import OpeningStore, who
-from audit.sequence import open_reader
 from tests.audit.log_home import body
 
 KEY = b"o" * 32
@@ -21,7 +20,7 @@ def store():
 
 @pytest.fixture
 def reader(home):
-    with contextlib.closing(open_reader(home.journal.path)) as connection:
+    with contextlib.closing(home.journal.connect()) as connection:
         yield connection
 
 
@@ -56,7 +55,7 @@ def test_another_key_or_another_entry_does_not_unseal(home, store, reader):
     home.journal.run(lambda tx: tx.execute("UPDATE audit_opening SET entry = entry + 1"))
     with pytest.raises(ProofError):
         store.openings(reader, index + 1)
-    home.journal.run(lambda tx: tx.execute("UPDATE audit_opening SET sealed = x'00'"))
+    home.journal.run(lambda tx: tx.execute("UPDATE audit_opening SET sealed = ?", (b"\0",)))
     with pytest.raises(ProofError):
         store.openings(reader, index + 1)
 

@@ -22,7 +22,6 @@ from audit.merkle import leaf_hash, root_of
 from audit.note import Verifier
 from audit.proof import check_receipt, parse_receipt
 from audit.reader import LogReader
-from audit.sequence import open_reader
 from audit.verify import verify_log
 from audit.witness_client import WitnessClient
 from audit.witness_protocol import parse_request
@@ -140,8 +139,18 @@ def test_nothing_is_signed_before_the_quorum_has_confirmed_the_last_head(home, o
     assert restarted.integrate_once().size == 5
 
 
-def test_a_state_restored_from_before_the_last_witnessed_checkpoint_is_refused(home, one):
+@pytest.fixture
+def files(home, tmp_path):
+    """A log whose whole state is files under one root, so that it can be copied."""
+    files = LogHome(tmp_path / "files", now=home.now)
+    yield files
+    files.close()
+    files.journal.close()
+
+
+def test_a_state_restored_from_before_the_last_witnessed_checkpoint_is_refused(files, one):
     """Database and directory are both restored, so that nothing on this machine can tell."""
+    home = files
     integrator = home.integrator(witnesses=witnessing(home, one.policy))
     grown(home, integrator, 3, 0)
     integrator.close()
@@ -196,8 +205,9 @@ def test_a_state_that_lost_everything_is_refused_too(home, one):
     lost.journal.close()
 
 
-def test_two_nodes_with_one_state_copied_fork_once_and_are_stopped(home, one):
+def test_two_nodes_with_one_state_copied_fork_once_and_are_stopped(files, one):
     """The second one signs before it asks, as it must; it is stopped before anybody sees it."""
+    home = files
     integrator = home.integrator(witnesses=witnessing(home, one.policy))
     grown(home, integrator, 3, 0)
     integrator.close()
@@ -530,9 +540,7 @@ def test_witnesses_without_a_url_are_never_asked(home, tmp_path):
 def test_the_head_in_the_database_is_what_was_published(home, one):
     integrator = home.integrator(witnesses=witnessing(home, one.policy))
     grown(home, integrator, 3, 0)
-    reader = open_reader(home.journal.path)
-    (note,) = reader.execute("SELECT checkpoint FROM audit_head").fetchone()
-    reader.close()
+    note = home.journal.run(read_head).checkpoint
     assert note == (home.directory / "checkpoint").read_bytes()
     line = note.decode().splitlines()[-1]
     assert b64decode(line.split()[-1])[:4] == one.signer.key_id

@@ -10,6 +10,7 @@ from gateway.config import (
     Limits,
     Log,
     Profile,
+    Replicas,
     Server,
     Settings,
     Timestamps,
@@ -56,6 +57,7 @@ def test_every_limit_has_its_unit_in_its_name() -> None:
     [
         (Settings, "settings"),
         (Server, "server"),
+        (Replicas, "replicas"),
         (Limits, "limits"),
         (Log, "log"),
         (Witnesses, "(?:witnesses|limits)"),

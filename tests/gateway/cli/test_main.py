@@ -42,6 +42,24 @@ def test_init_refuses_what_it_should(xinguan, tmp_path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+def test_init_on_postgresql_and_the_commands_after_it(xinguan, tmp_path, postgres) -> None:
+    url = postgres.database().conninfo
+    words = ("--dev", "--state", url)
+    assert xinguan.do("init", tmp_path / "remote", *words)["state"] == "PostgreSQL"
+    home = ("--home", tmp_path / "remote")
+    xinguan.do("party", "add", uscc(7), "--name", "示例机构", "--role", "BANK", *home)
+    assert [row["name"] for row in xinguan.do("party", "list", *home)] == ["示例机构"]
+    assert xinguan.do("audit", "integrate", *home)["size"] == 3
+    assert not list((tmp_path / "remote").rglob("*.sqlite3"))
+    assert xinguan.refuse("init", tmp_path / "other", *words) == "NOT_EMPTY"
+    away = "postgresql://u@127.0.0.1:1/x"
+    ran = xinguan("init", tmp_path / "other", "--dev", "--state", away, "--json")
+    assert (ran.code, ran.reason) == (1, "AUDIT_UNAVAILABLE")
+    plain = "postgresql://u:words@127.0.0.1/x"
+    assert xinguan.refuse("init", tmp_path / "other", "--dev", "--state", plain) == "BAD_CONFIG"
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_refusal_goes_to_standard_error_with_its_remedy(xinguan) -> None:
     ran = xinguan("party", "suspend", uscc(5))
     assert (ran.code, ran.out) == (2, "")

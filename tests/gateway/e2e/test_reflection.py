@@ -1,9 +1,5 @@
 """The contract shows itself: reflection, health, and the port that is one gateway's alone."""
 
-import asyncio
-import os
-import sys
-
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2
@@ -14,9 +10,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from gateway.demo.cast import AGENCY
 from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import SERVICES
+from gateway.replicas.node_name import take_name
 from gateway.server import Gateway
-from gateway.serving_lock import hold_serving_lock
-from tests.conftest import ROOT
 from tests.gateway.e2e.conftest import serve_site
 from tests.gateway.e2e.serving import PENALTY, Site, copy_stage
 from xinguan.client import Answer
@@ -130,36 +125,19 @@ async def test_a_port_in_use_is_told_by_name(site, stage, tmp_path):
     assert caught.value.hints
     # The first one serves on, and the second has let go of what it held.
     assert (await site.query(site.desk.enrol()))[-1].outcome.rows == 1
-    hold_serving_lock(second._deployment.state_path.parent)()
+    take_name(second._deployment.state_path.parent, "demo-1.1").release()
 
 
-async def test_a_second_gateway_on_the_same_state_is_refused(site):
-    """It would go on releasing what the first one withdraws."""
+async def test_a_second_gateway_of_the_same_name_is_refused(site):
+    """Two of one name could not be told apart in the leases."""
     before = len(site.entries())
     second = Gateway(site.deployment)
     with pytest.raises(UnavailableError) as caught:
         await second.__aenter__()
-    assert caught.value.code == "ALREADY_SERVED"
+    assert caught.value.code == "NODE_NAME_TAKEN"
     assert caught.value.hints
     assert len(site.entries()) == before
     assert (await site.query(site.desk.enrol()))[-1].outcome.rows == 1
-
-
-async def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path):
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _HOLDER, str(tmp_path)),
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert child.stdout is not None
-        assert await child.stdout.readline() == b"held\n"
-        with pytest.raises(UnavailableError, match="another gateway"):
-            hold_serving_lock(tmp_path)
-    finally:
-        child.kill()
-        await child.communicate()
-    hold_serving_lock(tmp_path)()
 
 
 async def test_a_restarted_gateway_knows_what_was_repaired(stage, tmp_path):
@@ -176,12 +154,3 @@ async def test_a_restarted_gateway_knows_what_was_repaired(stage, tmp_path):
         )
     async with serve_site(copied) as site:
         assert Answer(await site.query(*query, subjects=[subject])).rows() == []
-
-
-_HOLDER = """
-import pathlib, sys, time
-from gateway.serving_lock import hold_serving_lock
-keep = hold_serving_lock(pathlib.Path(sys.argv[1]))
-print("held", flush=True)
-time.sleep(60)
-"""

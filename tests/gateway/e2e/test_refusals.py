@@ -255,7 +255,9 @@ async def test_a_log_without_room(open_site):
 
     def greatest_pages(pages: int) -> None:
         # On the writer's own thread and connection; 1 means: no larger than it is now.
-        journal.run(lambda _: journal._connection.execute(f"PRAGMA max_page_count = {pages}"))
+        journal.run(
+            lambda _: journal._writer.connection.execute(f"PRAGMA max_page_count = {pages}")
+        )
 
     greatest_pages(1)
     refusal, answered = None, 0

@@ -204,7 +204,7 @@ async def test_started_without_its_witness_it_waits_with_everything(witnessed: M
     async with serve_site(made.stage) as site:
         await refused(site, "WITNESS_MISSING")
         with pytest.raises(AuditUnavailableError):
-            await asyncio.to_thread(site.gateway._integrator.integrate_once)
+            await asyncio.to_thread(site.gateway.keeper.integrator.integrate_once)
         made.switch_on()
         await until(lambda: answered(site), 25)
 
@@ -284,7 +284,7 @@ async def test_the_log_is_served_beside_the_gateway(stage: Stage, tmp_path: Path
     made = configured(stage, tmp_path / "home", tables="", log=both)
     async with serve_site(made) as site:
         assert await ask(site) == 1
-        urls = site.gateway.log_urls
+        urls = site.gateway.keeper.urls
         authority = site.identity(AGENCY).authority
 
         async def published() -> bytes:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -20,6 +19,7 @@ from gateway.registry.licences import LicenceClaims
 from gateway.registry.registry import Registry
 from gateway.store.state import State
 from tests.simulator import NOW, uscc
+from tests.stores import Place
 
 T = TypeVar("T")
 DAY_S = 86_400
@@ -29,7 +29,7 @@ DAY_S = 86_400
 class World:
     """Everything that the registry's tests act on."""
 
-    path: Path
+    place: Place
     state: State
     registry: Registry
     act: Act = field(default_factory=lambda: Act(NOW, "node-1"))
@@ -49,6 +49,22 @@ class World:
         rows = connection.execute("SELECT body FROM audit_entry ORDER BY position").fetchall()
         connection.close()
         return [json.loads(row[0]) for row in rows]
+
+    def stored(self) -> bytes:
+        """Return every value of every table as text, as whoever holds the database sees it."""
+        connection = self.state.connect()
+        tables = {
+            "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'table'",
+            "postgres": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+        }[self.place.kind]
+        found = []
+        # Past the port, whose dialect knows the catalogue of neither.
+        names = getattr(connection, "_connection", connection).execute(tables).fetchall()
+        for (name,) in names:
+            for row in connection.execute(f"SELECT * FROM {name}").fetchall():
+                found += [v if isinstance(v, bytes) else str(v).encode() for v in row]
+        connection.close()
+        return b"\n".join(found)
 
     def party(self, number: int, role: str = "AGENCY", party_id: str = "") -> Party:
         wanted = parties.registration(party_id or f"uscc:{uscc(number)}", f"机构{number}", role)
@@ -112,9 +128,10 @@ def to_json(value: Any) -> bytes:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    state = State.open(tmp_path / "state.sqlite3")
+def world(place: Place) -> Iterator[World]:
+    """The miniature on each kind of database in turn."""
+    state = place.state()
     registry = Registry(state)
-    yield World(tmp_path, state, registry)
+    yield World(place, state, registry)
     registry.close()
     state.close()

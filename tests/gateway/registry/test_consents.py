@@ -51,7 +51,7 @@ def test_no_subject_stands_in_the_state_or_the_log(world, issuer) -> None:
     for text in (dump, json.dumps(world.entries())):
         assert SUBJECT not in text
         assert "person-token-0001" not in text
-    assert SUBJECT.encode() not in (world.path / "state.sqlite3-wal").read_bytes()
+    assert SUBJECT.encode() not in world.stored()
 
 
 def test_the_sealed_document_proves_the_logged_digest(world, issuer) -> None:

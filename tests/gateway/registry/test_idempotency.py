@@ -49,7 +49,7 @@ def test_a_key_is_free_again_after_the_window_and_old_keys_are_pruned(world) -> 
 
 def test_the_key_itself_is_not_kept(world) -> None:
     claim(world, replace(CLAIM, key="case-of-somebody"))
-    assert b"case-of-somebody" not in (world.path / "state.sqlite3-wal").read_bytes()
+    assert b"case-of-somebody" not in world.stored()
 
 
 def test_a_failed_act_leaves_its_key_free(world) -> None:

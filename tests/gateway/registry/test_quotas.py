@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from gateway.domain.errors import ExhaustedError
 from gateway.domain.licence import Quotas
 from gateway.domain.vocabulary import Role
-from gateway.registry.quotas import CallRate, LicenceQuotas, shanghai_day
+from gateway.registry.call_rate import CallRate
+from gateway.registry.quotas import LicenceQuotas, shanghai_day
 from tests.simulator import NOW, make_caller, make_licence, make_product
 
 MS = 1_000
@@ -139,3 +140,38 @@ def test_a_request_from_before_midnight_does_not_reset_the_new_day(quotas) -> No
     for at in (NOW_MS, NOW_MS + DAY_MS):
         with pytest.raises(ExhaustedError):
             limits.take_rows(licence(), 1, at)
+
+
+def test_processes_of_one_deployment_count_calls_together(tmp_path) -> None:
+    one, two = CallRate.open(tmp_path / "calls"), CallRate.open(tmp_path / "calls")
+    for rate in (one, two, one, two):
+        rate.take("L", 4, 10.0)
+    for rate in (one, two):
+        with pytest.raises(ExhaustedError):
+            rate.take("L", 4, 10.0)
+        rate.take("M", 4, 10.0)
+    # A process that starts later finds what was counted before.
+    three = CallRate.open(tmp_path / "calls")
+    with pytest.raises(ExhaustedError):
+        three.take("L", 4, 10.0)
+    for rate in (one, two, three):
+        rate.close()
+
+
+def test_more_licences_than_places_are_all_limited() -> None:
+    rate = CallRate()
+    for number in range(40_000):
+        rate.take(f"L{number}", 1, 10.0)
+    rate.take("again", 1, 10.0)
+    with pytest.raises(ExhaustedError):
+        rate.take("again", 1, 10.0)
+
+
+def test_places_that_share_no_memory_divide_a_limit(world) -> None:
+    connection = world.state.connect()
+    quotas = LicenceQuotas(connection, calls_per_second=4, rows_per_day=100, places=lambda: 2)
+    quotas.check(licence(), NOW_MS)
+    quotas.check(licence(), NOW_MS)
+    with pytest.raises(ExhaustedError):
+        quotas.check(licence(), NOW_MS)
+    connection.close()

@@ -212,3 +212,25 @@ def test_activating_what_is_not_there_is_refused(tmp_path):
     with pytest.raises(NotFoundError):
         library.activate("penalty", "0" * 64)
     assert library.current("penalty") is first
+
+
+def test_a_change_reaches_every_open_snapshot_and_opens_none(tmp_path):
+    library = SnapshotLibrary(tmp_path)
+    first = admit(library)
+    second = admit(library, now=2000)
+    library.change("penalty", lambda snapshot: snapshot.seal(["r07"]))
+    assert withheld(first) == withheld(second) == ["r07"]
+    fresh, touched = SnapshotLibrary(tmp_path), []
+    fresh.change("penalty", touched.append)
+    assert touched == []
+
+
+def test_starting_over_brings_open_snapshots_in_line_with_the_state(tmp_path):
+    sealed, prepared = ["r03"], []
+    library = SnapshotLibrary(tmp_path, lambda _: sealed, prepare=prepared.append)
+    snapshot = admit(library)
+    library.seal("penalty", ["r05"])
+    sealed[:] = ["r04"]
+    library.start_over()
+    assert withheld(snapshot) == ["r04"]
+    assert prepared == [snapshot, snapshot]

@@ -1,16 +1,18 @@
-import sqlite3
+import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from audit.errors import AuditUnavailableError
+from audit.errors import AuditError, AuditUnavailableError
 from gateway.store.migration import StateVersionError
 from gateway.store.state import State
+from tests.stores import Place
 
 
-def test_a_change_and_its_entry_are_one_transaction(tmp_path: Path) -> None:
-    state = State.open(tmp_path / "s.sqlite3")
+def test_a_change_and_its_entry_are_one_transaction(place: Place) -> None:
+    state = place.state()
 
     def job(tx) -> None:
         tx.append({"v": 1, "kind": "k", "time": 0, "node": "n"})
@@ -26,8 +28,8 @@ def test_a_change_and_its_entry_are_one_transaction(tmp_path: Path) -> None:
     state.close()
 
 
-async def test_the_servers_way_is_the_same_transaction(tmp_path: Path) -> None:
-    state = State.open(tmp_path / "s.sqlite3")
+async def test_the_servers_way_is_the_same_transaction(place: Place) -> None:
+    state = place.state()
     done = await state.submit(
         lambda tx: tx.append({"v": 1, "kind": "k", "time": 0, "node": "n"}).index
     )
@@ -35,10 +37,10 @@ async def test_the_servers_way_is_the_same_transaction(tmp_path: Path) -> None:
     state.close()
 
 
-def test_a_reader_cannot_write(tmp_path: Path) -> None:
-    state = State.open(tmp_path / "s.sqlite3")
+def test_a_reader_cannot_write(place: Place) -> None:
+    state = place.state()
     reader = state.connect()
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(AuditError):
         reader.execute("DELETE FROM parties")
     reader.close()
     state.close()
@@ -54,24 +56,20 @@ def test_a_hostile_path_is_a_path(tmp_path: Path) -> None:
     state.close()
 
 
-def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "s.sqlite3"
-    State.open(path).close()
-    raw = sqlite3.connect(path)
-    raw.execute("INSERT INTO gateway_migrations VALUES (999, 'future', 'x')")
-    raw.commit()
-    raw.close()
+def test_a_newer_database_is_refused_and_left_alone(place: Place) -> None:
+    state = place.state()
+    state.run(lambda tx: tx.execute("INSERT INTO gateway_migrations VALUES (999, 'future', 'x')"))
+    state.close()
     threads = threading.active_count()
     with pytest.raises(StateVersionError) as caught:
-        State.open(path)
+        place.state()
     assert caught.value.code == "STATE_VERSION"
     assert threading.active_count() == threads
 
 
-def test_two_processes_may_make_it_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "s.sqlite3"
+def test_two_processes_may_make_it_at_once(place: Place) -> None:
     states: list[State] = []
-    threads = [threading.Thread(target=lambda: states.append(State.open(path))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: states.append(place.state())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -86,3 +84,43 @@ def test_what_is_no_database_is_unavailable(tmp_path: Path) -> None:
     path.write_bytes(b"this is not a database" * 100)
     with pytest.raises(AuditUnavailableError):
         State.open(path)
+
+
+def test_a_migration_that_changed_afterwards_is_refused(place: Place) -> None:
+    state = place.state()
+    state.run(lambda tx: tx.execute("UPDATE gateway_migrations SET digest = 'x' WHERE number = 1"))
+    state.close()
+    with pytest.raises(StateVersionError):
+        place.state()
+
+
+def test_an_act_of_another_handle_raises_the_signal(place: Place) -> None:
+    """At once on one machine; on a server within the time of a notification."""
+    watching, acting = place.state(), place.state()
+    watching.signal.read()
+    time.sleep(0.5 if place.kind == "postgres" else 0)  # until it listens
+    for _ in range(3):
+        before = watching.signal.read()
+        acting.run(lambda tx: tx.append({"v": 1, "kind": "k", "time": 0, "node": "n"}))
+        deadline = time.monotonic() + (2 if place.kind == "postgres" else 0)
+        while watching.signal.read() == before and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert watching.signal.read() != before
+    quiet = watching.signal.read()
+    time.sleep(0.05)
+    assert watching.signal.read() == quiet
+    acting.close()
+    watching.close()
+
+
+def test_an_entry_alone_raises_no_signal(place: Place) -> None:
+    """The entries of requests change nothing that others watch, and come by the thousand."""
+    watching, acting = place.state(), place.state()
+    watching.signal.read()
+    time.sleep(0.5 if place.kind == "postgres" else 0)
+    quiet = watching.signal.read()
+    asyncio.run(acting.journal.append({"v": 1, "kind": "k", "time": 0, "node": "n"}))
+    time.sleep(0.1)
+    assert watching.signal.read() == quiet
+    acting.close()
+    watching.close()

@@ -1,0 +1,1 @@
+"""More than one serving process on one state: leases, changes, and the promise across them."""
