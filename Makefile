@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 TOOLS := .tools/bin
 OPA_VERSION := 1.22.2
 GRPCURL_VERSION := 1.9.3
+TESSERA_VERSION := 1.0.2
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test fault bench proto policies opa regal grpcurl check lock clean setup
+.PHONY: demo test fault bench proto policies opa regal grpcurl tessera-fsck check lock clean setup
 
 setup: $(READY)
 
@@ -24,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/xinguan demo $(if $(DATA),--data $(DATA)) $(if $(HOME_DIR),--home $(HOME_DIR)) $(if $(JSON),--json)
 
-test: $(READY) opa grpcurl check
+test: $(READY) opa grpcurl tessera-fsck check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 # Long runs that look for what must never happen; their short forms are part of `make test`.
@@ -52,6 +53,9 @@ regal: $(READY)
 
 grpcurl: $(READY)
 	@bash tools/grpcurl.sh $(GRPCURL_VERSION) $(TOOLS)
+
+tessera-fsck: $(READY)
+	@bash tools/tessera_fsck.sh $(TESSERA_VERSION) $(TOOLS)
 
 lock: $(READY)
 	@bash tools/lock.sh

@@ -21,7 +21,14 @@ def log_opened(*, time: int, node: str, origin: str, vkey: str) -> Entry:
 
 
 def node_started(
-    *, time: int, node: str, operator: str, version: str, bundle: Digest, config: Digest
+    *,
+    time: int,
+    node: str,
+    operator: str,
+    version: str,
+    bundle: Digest,
+    config: Digest,
+    trust: Digest | None = None,
 ) -> Entry:
     """Say that a node began to serve.
 
@@ -32,16 +39,18 @@ def node_started(
         version: Version of the program.
         bundle: Digest of the policy bundle it decides with.
         config: Digest of its settings, without secrets.
+        trust: Digest of the trust policy that names its log's witnesses; None for an
+            unwitnessed log.
     """
-    return make_entry(
-        "node_started",
-        time,
-        node,
-        operator=operator,
-        version=version,
-        bundle=digest_text(bundle),
-        config=digest_text(config),
-    )
+    members: Entry = {
+        "operator": operator,
+        "version": version,
+        "bundle": digest_text(bundle),
+        "config": digest_text(config),
+    }
+    if trust is not None:
+        members["trust"] = digest_text(trust)
+    return make_entry("node_started", time, node, **members)
 
 
 def node_stopped(*, time: int, node: str, reason: str) -> Entry:

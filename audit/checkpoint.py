@@ -5,9 +5,19 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from audit.cosignature import Cosignature, CosignatureVerifier, cosigned_at
 from audit.errors import NoteError
 from audit.merkle import EMPTY_ROOT, HASH_BYTES
-from audit.note import Signer, Verifier, open_note, sign_note, strict_base64
+from audit.note import (
+    NoteVerifier,
+    Signer,
+    Verifier,
+    open_note,
+    sign_note,
+    signature_line,
+    split_note,
+    strict_base64,
+)
 
 _MAX_SIZE = (1 << 63) - 1
 
@@ -22,6 +32,7 @@ class Checkpoint:
         root: Root of the tree of that size, 32 bytes.
         note: The signed note, as published.
         witnessed: True when a witness's signature was verified besides the log's.
+        cosignatures: What trusted witnesses say with it, in the order of the note.
     """
 
     origin: str
@@ -29,6 +40,7 @@ class Checkpoint:
     root: bytes
     note: bytes
     witnessed: bool = False
+    cosignatures: tuple[Cosignature, ...] = ()
 
 
 def checkpoint_text(origin: str, size: int, root: bytes) -> str:
@@ -62,8 +74,13 @@ def sign_checkpoint(origin: str, size: int, root: bytes, signers: Sequence[Signe
     return Checkpoint(origin, size, root, sign_note(checkpoint_text(origin, size, root), signers))
 
 
-def parse_text(text: str) -> tuple[str, int, bytes]:
+def parse_text(text: str, *, check_empty: bool = True) -> tuple[str, int, bytes]:
     """Read the text of a checkpoint whose signatures were verified.
+
+    Args:
+        text: The text, with its last newline.
+        check_empty: Refuse an empty tree with another root than the empty tree's; False where
+            that has an answer of its own.
 
     Returns:
         Origin, size and root.
@@ -80,13 +97,13 @@ def parse_text(text: str) -> tuple[str, int, bytes]:
     decoded = strict_base64(root)
     if len(decoded) != HASH_BYTES:
         raise NoteError("the root of a checkpoint is malformed")
-    if int(size) == 0 and decoded != EMPTY_ROOT:
+    if check_empty and int(size) == 0 and decoded != EMPTY_ROOT:
         raise NoteError("the root of an empty tree is wrong")
     return origin, int(size), decoded
 
 
 def open_checkpoint(
-    note: bytes, verifier: Verifier, witnesses: Sequence[Verifier] = ()
+    note: bytes, verifier: Verifier, witnesses: Sequence[NoteVerifier] = ()
 ) -> Checkpoint:
     """Verify a checkpoint.
 
@@ -104,4 +121,37 @@ def open_checkpoint(
     origin, size, root = parse_text(opened.text)
     if origin != verifier.name:
         raise NoteError("the checkpoint is another log's")
-    return Checkpoint(origin, size, root, note, len(opened.verified) > 1)
+    cosignatures = tuple(
+        Cosignature(each.name, each.key_id, cosigned_at(signature))
+        for each, signature in zip(opened.verified, opened.signatures, strict=True)
+        if isinstance(each, CosignatureVerifier)
+    )
+    return Checkpoint(origin, size, root, note, len(opened.verified) > 1, cosignatures)
+
+
+def with_cosignatures(note: bytes, lines: Sequence[str]) -> bytes:
+    """Add verified signature lines to a checkpoint; a newer line of a key replaces its older.
+
+    Args:
+        note: The signed note.
+        lines: Signature lines, each with its newline.
+
+    Raises:
+        NoteError: The note or a line is malformed.
+    """
+    text, kept = split_note(note)
+    _, added = split_note(f"{text}\n{''.join(lines)}".encode()) if lines else ("", [])
+    newer = {(name, key_id) for name, key_id, _ in added}
+    merged = [each for each in kept if each[:2] not in newer] + added
+    return (text + "\n" + "".join(signature_line(*each) for each in merged)).encode()
+
+
+def without_cosignatures(note: bytes, log: Verifier) -> bytes:
+    """Keep of a checkpoint what the log itself signed.
+
+    Raises:
+        NoteError: The note is malformed.
+    """
+    text, lines = split_note(note)
+    own = [each for each in lines if each[:2] == (log.name, log.key_id)]
+    return (text + "\n" + "".join(signature_line(*each) for each in own)).encode()

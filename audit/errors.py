@@ -10,7 +10,9 @@
     |-- EntryError              an entry that cannot be written in canonical form
     |-- ProofError              a Merkle proof, a promise or a receipt that does not hold
     |-- NoteError               a signed note, a key or a checkpoint that is malformed or unsigned
+    |-- PolicyError             a trust policy that is malformed
     |-- LogMismatchError        directory and database tell different histories: nobody signs on
+    |   `-- ForkClaimedError    a witness holds another history of this log than this node
     `-- LogCorruptError         bytes on the disk do not hash to what was signed
 
 Messages hold no values of entries, no paths and no SQL.
@@ -59,6 +61,14 @@ class NoteError(AuditError, ValueError):
 
 class LogMismatchError(AuditError):
     """The directory and the database disagree on what was signed."""
+
+
+class ForkClaimedError(LogMismatchError):
+    """A witness has seen what this node's history does not contain; nobody signs on."""
+
+
+class PolicyError(AuditError, ValueError):
+    """The trust policy is malformed; the message names the line, never its words."""
 
 
 class LogCorruptError(AuditError):

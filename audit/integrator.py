@@ -5,11 +5,14 @@
     (3) files       bundles, then tiles: written, synced, never changed
     (4) re-reading  every new file is read back and hashed anew, by another route
     (5) head        tree state on the disk, head with its signature in the database
-    (6) checkpoint  the signed note is published; only now do others see the new tree
+    (6) witnesses   they are asked about the durable head; no lock is held meanwhile
+    (7) checkpoint  the signed note is published; only now do others see the new tree
 
-A crash between any two steps leaves files that nobody refers to, and the next pass writes
-the same bytes again. The head in the database is the only authority on what was signed, and
-must never be restored from a backup that is older than the directory: that is refused.
+After a start nothing is signed before the witnesses have confirmed the head of the last run,
+so that a restored state finds out that it is one. A crash between any two steps leaves files
+that nobody refers to, and the next pass writes the same bytes again. The head in the database
+is the only authority on what was signed, and must never be restored from a backup that is
+older than the directory: that is refused.
 """
 
 import json
@@ -25,6 +28,7 @@ from audit.durable import DurableFiles, SyncFailedError, locked
 from audit.edge import Edge, Growth, grow
 from audit.errors import (
     AuditUnavailableError,
+    ForkClaimedError,
     LeaseLostError,
     LogCorruptError,
     LogMismatchError,
@@ -34,10 +38,11 @@ from audit.journal import Journal
 from audit.lease import Head, drop_lease, fenced, read_head, take_lease, write_head
 from audit.merkle import leaf_hash
 from audit.note import Signer
-from audit.reader import CHECKPOINT, LogReader, unverified_checkpoint
+from audit.reader import CHECKPOINT, WITNESSED, LogReader, unverified_checkpoint
 from audit.sequence import next_index, read_bodies
 from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle, levels, tile_counts, tile_path
 from audit.transaction import Transaction
+from audit.witnessing import Witnessing
 
 LEASE_S: Final = 30
 # Bounds memory and the time of one pass: at 700 bytes an entry this is about 12 MB.
@@ -60,6 +65,7 @@ class Integrator:
         signer: Signs checkpoints.
         clock: Gives unix seconds; used for the lease only.
         lease_s: After how many seconds without a pass another integrator may take over.
+        witnesses: Who is asked to cosign; None for a log without witnesses.
 
     Raises:
         NoteError: The signer's name is not the origin.
@@ -75,6 +81,7 @@ class Integrator:
         clock: Callable[[], int],
         *,
         lease_s: int = LEASE_S,
+        witnesses: Witnessing | None = None,
     ) -> None:
         if signer.name != origin:
             raise NoteError("the key of a log bears the log's name")
@@ -84,6 +91,7 @@ class Integrator:
         self._signer = signer
         self._clock = clock
         self._lease_s = lease_s
+        self._witnesses = witnesses
         self._holder = uuid.uuid4().hex
         self._token = 0
         # The lease is prolonged after a third of its term, not at every pass.
@@ -91,7 +99,7 @@ class Integrator:
         self._edge: Edge | None = None
         self._head = Head()
         self._turn = threading.Lock()
-        self._poisoned = False
+        self._poisoned = self._behind = False
         try:
             (directory / _STATE).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -127,6 +135,28 @@ class Integrator:
                 # Whatever is remembered may not be what is on the disk: recover next time.
                 self._edge = None
                 raise
+
+    def meet_witnesses(self) -> None:
+        """Ask the witnesses about what was signed last; nothing new is signed, no lease is taken.
+
+        Raises:
+            ForkClaimedError: A witness has seen what this node's history does not contain.
+            AuditUnavailableError: Their quorum did not answer, or the database failed.
+        """
+        if self._witnesses is None:
+            return
+        with self._turn:
+            head = self._journal.run(read_head)
+            while True:
+                try:
+                    self._witnesses.meet(self._presented(head))
+                except ForkClaimedError:
+                    # Another node of this log may have gone further meanwhile: that is no fork.
+                    before, head = head, self._journal.run(read_head)
+                    if head.size == before.size:
+                        raise
+                else:
+                    return
 
     def integrate_all(self) -> Checkpoint:
         """Integrate until everything that was committed at the start is published.
@@ -164,8 +194,12 @@ class Integrator:
 
     def _pass(self) -> Checkpoint:
         edge = self._recovered()
+        if self._witnesses is not None and not self._witnesses.met:
+            self._witnesses.meet(self._presented(self._head))
         rows = read_bodies(self._connection, edge.size, edge.size + MAX_ENTRIES)
         if not rows and self._head.checkpoint:
+            if self._witnesses is not None and (self._behind or self._witnesses.due()):
+                self._publish_witnessed(self._witnesses, grown=self._behind)
             return unverified_checkpoint(self._head.checkpoint)
         for expected, (index, leaf, body) in enumerate(rows, edge.size):
             if index != expected or leaf_hash(body) != leaf:
@@ -174,11 +208,10 @@ class Integrator:
         root = growth.edge.root()
         self._write(growth)
         self._reread(edge, growth, root)
-        checkpoint = sign_checkpoint(self._origin, growth.edge.size, root, [self._signer])
-        self._publish(checkpoint)
+        self._publish(sign_checkpoint(self._origin, growth.edge.size, root, [self._signer]))
         self._edge = growth.edge
         self._drop_partials(edge.size, growth.edge.size)
-        return checkpoint
+        return unverified_checkpoint(self._head.checkpoint)
 
     # --- (1) lease and (2) recovery ---
 
@@ -205,8 +238,10 @@ class Integrator:
             if published.size == head.size and published.root != head.root:
                 raise LogMismatchError("the directory holds another tree of the same size")
         edge = self._read_edge(head)
-        if published is None or published.size < head.size:
-            # A crash came between signing and publishing.
+        # A crash may have come between signing and publishing, or between the files of a
+        # publication. Witnesses are asked first: nobody may have seen yet what was signed then.
+        self._behind = self._witnesses is not None and bool(head.checkpoint)
+        if self._witnesses is None and (published is None or published.size < head.size):
             self._publish_note(head)
         return edge
 
@@ -270,7 +305,7 @@ class Integrator:
         if tree.size != size or tree.root() != root:
             raise LogCorruptError("two computations of the root differ")
 
-    # --- (5) head and (6) checkpoint ---
+    # --- (5) head, (6) witnesses and (7) checkpoint ---
 
     def _publish(self, checkpoint: Checkpoint) -> None:
         head = Head(checkpoint.size, checkpoint.root, checkpoint.note)
@@ -285,7 +320,38 @@ class Integrator:
 
         self._journal.run(sign_over)
         self._head = head
-        self._publish_note(head)
+        if self._witnesses is None:
+            self._publish_note(head)
+        else:
+            self._publish_witnessed(self._witnesses, grown=True)
+
+    def _presented(self, head: Head) -> Checkpoint:
+        """Return what witnesses are shown of a head: what was signed already, or no entry at all.
+
+        Every tree extends the empty one, so that signing it can never be part of a fork.
+        """
+        if head.checkpoint:
+            return unverified_checkpoint(head.checkpoint)
+        return sign_checkpoint(self._origin, 0, head.root, [self._signer])
+
+    def _publish_witnessed(self, witnesses: Witnessing, *, grown: bool) -> None:
+        """Ask the witnesses about the head, then publish it with what they gave."""
+        cosigned, quorum = witnesses.cosign(unverified_checkpoint(self._head.checkpoint))
+        if cosigned == self._head.checkpoint and not grown:
+            return
+        head = Head(self._head.size, self._head.root, cosigned)
+
+        def files() -> None:
+            self._replace(CHECKPOINT, cosigned)
+            if quorum:
+                self._replace(WITNESSED, cosigned)
+
+        def publish(tx: Transaction) -> None:
+            fenced(tx, self._token, self._head, files)
+            write_head(tx, head)
+
+        self._journal.run(publish)
+        self._head, self._behind = head, False
 
     def _publish_note(self, head: Head) -> None:
         if head.checkpoint:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from audit.errors import NoteError
 
 ED25519: Final = 1
+COSIGNATURE_V1: Final = 4
 MAX_NOTE_BYTES: Final = 1 << 20
 MAX_SIGNATURES: Final = 100
 _KEY_BYTES: Final = 32
@@ -53,6 +54,24 @@ class Signer(Protocol):
         ...
 
 
+class NoteVerifier(Protocol):
+    """A trusted key of any kind."""
+
+    @property
+    def name(self) -> str:
+        """Key name."""
+        ...
+
+    @property
+    def key_id(self) -> bytes:
+        """Four bytes that tell keys of one name apart."""
+        ...
+
+    def verify(self, text: bytes, signature: bytes) -> None:
+        """Check a signature over the text of a note, or raise NoteError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """A trusted Ed25519 key and its name.
@@ -74,8 +93,8 @@ class Verifier:
         Raises:
             NoteError: It is malformed, or its id is not that of its name and key.
         """
-        name, key_id, raw = _parse_key(vkey)
-        if key_id != _key_id(name, raw):
+        name, key_id, raw = parse_key(vkey, ED25519)
+        if key_id != key_id_of(name, ED25519, raw):
             raise NoteError("the key id is not that of the key")
         return Verifier(name, key_id, Ed25519PublicKey.from_public_bytes(raw))
 
@@ -113,9 +132,7 @@ class Ed25519Signer:
         Raises:
             NoteError: It is malformed, or its id is not that of its name and key.
         """
-        if not text.startswith(_PRIVATE_PREFIX):
-            raise NoteError("this is not a signer key")
-        name, key_id, seed = _parse_key(text.removeprefix(_PRIVATE_PREFIX))
+        name, key_id, seed = parse_signer_key(text, ED25519)
         signer = Ed25519Signer(name, Ed25519PrivateKey.from_private_bytes(seed))
         if signer.key_id != key_id:
             raise NoteError("the key id is not that of the key")
@@ -124,7 +141,7 @@ class Ed25519Signer:
     @property
     def key_id(self) -> bytes:
         """Four bytes that tell keys of one name apart."""
-        return _key_id(self.name, self.key.public_key().public_bytes_raw())
+        return key_id_of(self.name, ED25519, self.key.public_key().public_bytes_raw())
 
     @property
     def verifier_key(self) -> str:
@@ -137,8 +154,7 @@ class Ed25519Signer:
 
     def signer_key(self) -> str:
         """Write the key for keeping; as secret as the key."""
-        seed = bytes([ED25519]) + self.key.private_bytes_raw()
-        return f"{_PRIVATE_PREFIX}{self.name}+{self.key_id.hex()}+{b64encode(seed).decode()}"
+        return format_signer_key(self.name, ED25519, self.key_id, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +165,30 @@ class Note:
         text: The signed text, with its last newline.
         verified: Verifiers whose signatures hold, in the order of the note.
         unknown: Number of signatures of keys that are not trusted here.
+        signatures: The signature of each of `verified`, without its key id.
     """
 
     text: str
-    verified: tuple[Verifier, ...]
+    verified: tuple[NoteVerifier, ...]
     unknown: int
+    signatures: tuple[bytes, ...] = ()
 
 
-def verifier_key(name: str, key: Ed25519PublicKey) -> str:
+def verifier_key(name: str, key: Ed25519PublicKey, kind: int = ED25519) -> str:
     """Write a verifier key.
 
     Args:
         name: Key name: not empty, without spaces and '+'.
         key: The public key.
+        kind: Signature type, the byte in front of the key.
 
     Raises:
         NoteError: The name is not allowed.
     """
     check_name(name)
     raw = key.public_bytes_raw()
-    encoded = b64encode(bytes([ED25519]) + raw).decode()
-    return f"{name}+{_key_id(name, raw).hex()}+{encoded}"
+    encoded = b64encode(bytes([kind]) + raw).decode()
+    return f"{name}+{key_id_of(name, kind, raw).hex()}+{encoded}"
 
 
 def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
@@ -185,11 +204,13 @@ def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
     _check_text(text)
     if not signers:
         raise NoteError("a note needs a signature")
-    lines = [_signature_line(signer, text.encode()) for signer in signers]
+    lines = [
+        signature_line(signer.name, signer.key_id, signer.sign(text.encode())) for signer in signers
+    ]
     return (text + "\n" + "".join(lines)).encode()
 
 
-def open_note(note: bytes, verifiers: Sequence[Verifier]) -> Note:
+def open_note(note: bytes, verifiers: Sequence[NoteVerifier]) -> Note:
     """Verify a note.
 
     Args:
@@ -203,9 +224,10 @@ def open_note(note: bytes, verifiers: Sequence[Verifier]) -> Note:
         NoteError: It is malformed, a trusted key's signature does not hold or stands there
             twice, or no trusted key signed it.
     """
-    text, signatures = _split(note)
+    text, signatures = split_note(note)
     trusted = {(each.name, each.key_id): each for each in verifiers}
-    verified: list[Verifier] = []
+    verified: list[NoteVerifier] = []
+    held: list[bytes] = []
     unknown = 0
     for name, key_id, signature in signatures:
         verifier = trusted.get((name, key_id))
@@ -216,9 +238,10 @@ def open_note(note: bytes, verifiers: Sequence[Verifier]) -> Note:
             raise NoteError("one key signed twice")
         verifier.verify(text.encode(), signature)
         verified.append(verifier)
+        held.append(signature)
     if not verified:
         raise NoteError("no trusted key signed this note")
-    return Note(text, tuple(verified), unknown)
+    return Note(text, tuple(verified), unknown, tuple(held))
 
 
 def check_name(name: str) -> None:
@@ -231,7 +254,15 @@ def check_name(name: str) -> None:
         raise NoteError("a key name is not empty and holds no space and no '+'")
 
 
-def _split(note: bytes) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+def split_note(note: bytes) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    """Take a note apart without verifying anything.
+
+    Returns:
+        The text, and of each signature line the name, the key id and the signature.
+
+    Raises:
+        NoteError: It is malformed.
+    """
     if len(note) > MAX_NOTE_BYTES:
         raise NoteError("the note is too long")
     try:
@@ -260,9 +291,14 @@ def _parse_signature(line: str) -> tuple[str, bytes, bytes]:
     return match[1], raw[:_ID_BYTES], raw[_ID_BYTES:]
 
 
-def _signature_line(signer: Signer, text: bytes) -> str:
-    check_name(signer.name)
-    return f"\u2014 {signer.name} {b64encode(signer.key_id + signer.sign(text)).decode()}\n"
+def signature_line(name: str, key_id: bytes, signature: bytes) -> str:
+    """Write a signature line with its newline.
+
+    Raises:
+        NoteError: The name is not allowed.
+    """
+    check_name(name)
+    return f"\u2014 {name} {b64encode(key_id + signature).decode()}\n"
 
 
 def strict_base64(text: str) -> bytes:
@@ -285,11 +321,40 @@ def _check_text(text: str) -> None:
         raise NoteError("a note's text ends in a newline and holds no control characters")
 
 
-def _key_id(name: str, raw: bytes) -> bytes:
-    return sha256(name.encode() + b"\n" + bytes([ED25519]) + raw).digest()[:_ID_BYTES]
+def key_id_of(name: str, kind: int, raw: bytes) -> bytes:
+    """Compute the id of a key: SHA-256(name || 0x0A || type || public key)[:4]."""
+    return sha256(name.encode() + b"\n" + bytes([kind]) + raw).digest()[:_ID_BYTES]
 
 
-def _parse_key(text: str) -> tuple[str, bytes, bytes]:
+def parse_signer_key(text: str, kind: int) -> tuple[str, bytes, bytes]:
+    """Read a signer key of a signature type; its id is not compared with its key yet.
+
+    Returns:
+        Name, key id and seed.
+
+    Raises:
+        NoteError: It is malformed or of another type.
+    """
+    if not text.startswith(_PRIVATE_PREFIX):
+        raise NoteError("this is not a signer key")
+    return parse_key(text.removeprefix(_PRIVATE_PREFIX), kind)
+
+
+def format_signer_key(name: str, kind: int, key_id: bytes, key: Ed25519PrivateKey) -> str:
+    """Write a signer key for keeping; as secret as the key."""
+    seed = b64encode(bytes([kind]) + key.private_bytes_raw()).decode()
+    return f"{_PRIVATE_PREFIX}{name}+{key_id.hex()}+{seed}"
+
+
+def parse_key(text: str, kind: int) -> tuple[str, bytes, bytes]:
+    """Read a verifier key of a signature type; its id is not compared with its key yet.
+
+    Returns:
+        Name, key id and the 32 bytes of the key.
+
+    Raises:
+        NoteError: It is malformed or of another type.
+    """
     # Base64 may hold '+', so only the first two separate.
     parts = text.split("+", 2)
     if len(parts) != 3:  # noqa: PLR2004 - name, id, key
@@ -299,6 +364,6 @@ def _parse_key(text: str) -> tuple[str, bytes, bytes]:
     if not re.fullmatch(r"[0-9a-f]{8}", key_id):
         raise NoteError("a key is malformed")
     raw = strict_base64(encoded)
-    if len(raw) != _KEY_BYTES + 1 or raw[0] != ED25519:
-        raise NoteError("a key is not an Ed25519 key")
+    if len(raw) != _KEY_BYTES + 1 or raw[0] != kind:
+        raise NoteError("a key is not of the type that is expected here")
     return name, bytes.fromhex(key_id), raw[1:]

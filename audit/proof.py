@@ -9,7 +9,7 @@ from typing import Final
 from audit.checkpoint import Checkpoint, open_checkpoint
 from audit.errors import NoteError, ProofError
 from audit.merkle import MAX_PROOF_HASHES, leaf_hash, verify_inclusion
-from audit.note import Verifier, strict_base64
+from audit.note import NoteVerifier, Verifier, strict_base64
 
 _HEADER: Final = "c2sp.org/tlog-proof@v1"
 
@@ -65,7 +65,7 @@ def parse_receipt(data: bytes) -> Receipt:
 
 
 def check_receipt(
-    data: bytes, entry: bytes, verifier: Verifier, witnesses: Sequence[Verifier] = ()
+    data: bytes, entry: bytes, verifier: Verifier, witnesses: Sequence[NoteVerifier] = ()
 ) -> tuple[Receipt, Checkpoint]:
     """Check that a receipt proves an entry.
 

@@ -20,6 +20,8 @@ from audit.tiles import (
 )
 
 CHECKPOINT = "checkpoint"
+# The newest checkpoint that the quorum of this node's policy has cosigned; not served.
+WITNESSED = ".state/witnessed"
 _CACHED_TILES = 1024
 
 
@@ -47,6 +49,20 @@ class LogReader:
             note = (self._directory / CHECKPOINT).read_bytes()
         except OSError as error:
             raise NoteError("the log has no checkpoint") from error
+        if self._verifier is not None:
+            return open_checkpoint(note, self._verifier)
+        return unverified_checkpoint(note)
+
+    def witnessed(self) -> Checkpoint | None:
+        """Read the newest checkpoint that the node's own quorum has cosigned, if there is one.
+
+        Raises:
+            NoteError: It is malformed or not the log's.
+        """
+        try:
+            note = (self._directory / WITNESSED).read_bytes()
+        except OSError:
+            return None
         if self._verifier is not None:
             return open_checkpoint(note, self._verifier)
         return unverified_checkpoint(note)
@@ -150,13 +166,18 @@ class LogReader:
         return consistency_proof(size1, size2, self.nodes(size2))
 
     def receipt(self, index: int) -> bytes:
-        """Write the receipt (tlog-proof) of an entry under the newest checkpoint.
+        """Write the receipt (tlog-proof) of an entry, with the cosignatures that there are.
+
+        It stands under the newest checkpoint that the quorum has cosigned, or, where that one
+        does not reach the entry, under the newest of all.
 
         Raises:
             ProofError: The entry is not in the tree yet.
             LogCorruptError: A tile is missing.
         """
-        checkpoint = self.checkpoint()
+        witnessed = self.witnessed()
+        covered = witnessed is not None and witnessed.size > index
+        checkpoint = witnessed if witnessed is not None and covered else self.checkpoint()
         path = self.inclusion_proof(index, checkpoint.size)
         return format_receipt(Receipt(index, tuple(path), checkpoint.note))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from audit.checkpoint import Checkpoint
+from audit.cosignature import parse_witness_key
 from audit.edge import Edge, grow
 from audit.errors import LogCorruptError, NoteError, ProofError
 from audit.merkle import CompactRange, leaf_hash, verify_consistency
@@ -134,7 +135,7 @@ def check_proof(
         ProofError: The receipt is malformed or does not prove the entry.
         NoteError: A key is malformed or the checkpoint does not hold.
     """
-    trusted = [Verifier.parse(each) for each in witnesses]
+    trusted = [parse_witness_key(each) for each in witnesses]
     return check_receipt(receipt, entry, Verifier.parse(vkey), trusted)
 
 

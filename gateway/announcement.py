@@ -32,7 +32,13 @@ class Announced:
 
 
 async def announce_start(
-    state: State, settings: Settings, products: Mapping[str, Product], bundle: Bundle, now: int
+    state: State,
+    settings: Settings,
+    products: Mapping[str, Product],
+    bundle: Bundle,
+    now: int,
+    *,
+    trust: bytes | None = None,
 ) -> Announced:
     """Log that the node starts, and whatever of policy and contracts is new; return the hops.
 
@@ -42,10 +48,11 @@ async def announce_start(
         products: The catalogue.
         bundle: The verified policy bundle.
         now: Unix seconds.
+        trust: SHA-256 of the trust policy that names the log's witnesses, if there is one.
     """
 
     def job(tx: Transaction) -> Announced:
-        index = _start(tx, settings, bundle, now)
+        index = _start(tx, settings, bundle, now, trust)
         _activate_policy(tx, settings, bundle, now)
         managers = {
             name: Hop(product.manager_uscc, settings.node, *_publish(tx, settings, product, now))
@@ -65,7 +72,9 @@ async def announce_stop(state: State, node: str, now: int) -> None:
     )
 
 
-def _start(tx: Transaction, settings: Settings, bundle: Bundle, now: int) -> int:
+def _start(
+    tx: Transaction, settings: Settings, bundle: Bundle, now: int, trust: bytes | None
+) -> int:
     entry = acts.node_started(
         time=now,
         node=settings.node,
@@ -73,6 +82,7 @@ def _start(tx: Transaction, settings: Settings, bundle: Bundle, now: int) -> int
         version=version("xinguan"),
         bundle=bundle.digest,
         config=hashlib.sha256(settings.model_dump_json().encode()).hexdigest(),
+        trust=trust,
     )
     return tx.append(entry).index
 

@@ -93,6 +93,8 @@ def _state_url(text: str) -> str:
 FileName = Annotated[str, AfterValidator(_inside_deployment)]
 StateUrl = Annotated[str, AfterValidator(_state_url)]
 Address = Annotated[str, AfterValidator(_address)]
+OptionalFileName = Annotated[str, AfterValidator(lambda text: text and _inside_deployment(text))]
+OptionalAddress = Annotated[str, AfterValidator(lambda text: text and _address(text))]
 NodeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
 
 
@@ -189,9 +191,28 @@ class Files(_Table):
 
 
 class Log(_Table):
-    """The audit log's name and the organisation that keeps it."""
+    """The audit log's name, and where it can be read over HTTP while the gateway serves."""
 
     origin: str = Field(default="xinguan.example/log", pattern=r"^[A-Za-z0-9][A-Za-z0-9./_\-]*$")
+    http_listen: OptionalAddress = ""  # tiles and checkpoints; empty: not served
+    https_listen: OptionalAddress = ""  # the same, and entries to auditors with a certificate
+
+
+class Witnesses(_Table):
+    """Who has to vouch for the log, and for how long they may be out of reach."""
+
+    policy: OptionalFileName = ""  # C2SP tlog-policy; empty: an unwitnessed log
+    grace_s: int = Field(default=600, ge=1, le=86_400)
+    timeout_ms: int = Field(default=1_000, ge=10, le=5_000)
+    refresh_s: int = Field(default=60, ge=1, le=3_600)
+
+
+class Timestamps(_Table):
+    """Who stamps checkpoints with the time (RFC 3161)."""
+
+    url: str = ""  # empty: nobody
+    certificates: OptionalFileName = ""  # PEM of the authority with its root
+    interval_s: int = Field(default=3_600, ge=1, le=86_400)
 
 
 class FeedKind(StrEnum):
@@ -240,6 +261,8 @@ class Settings(_Table):
     replicas: Replicas = Replicas()
     limits: Limits = Limits()
     log: Log = Log()
+    witnesses: Witnesses = Witnesses()
+    timestamps: Timestamps = Timestamps()
     files: Files = Files()
     state: StateSettings = StateSettings()
     switches: dict[str, bool | int] = Field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The composition root of a running gateway: the only place that knows concrete classes.
 
 open      state, registry, catalogue, policy bundle and engine, snapshots, log
+meet      the witnesses confirm what was signed last, or a restored state shows as one
 announce  node, policy and contracts stand in the log before the port opens
 serve     one port for every service, mutual TLS only
 stop      the port first, then what is under way, then the log
@@ -17,9 +18,7 @@ from typing import Any, Self
 import grpc
 import structlog
 
-from audit.errors import AuditUnavailableError, LeaseHeldError
-from audit.integrator import Integrator
-from audit.note import Ed25519Signer
+from audit.errors import AuditError, AuditUnavailableError
 from audit.openings import OpeningStore
 from audit.reader import LogReader
 from audit.sequence import next_index, read_bodies
@@ -37,6 +36,7 @@ from gateway.domain.errors import UnavailableError
 from gateway.doors.assembly import Doors, add_services
 from gateway.doors.product_health import ProductHealth
 from gateway.doors.recall import RecallDesk
+from gateway.log_keeper import LogKeeper
 from gateway.registry.call_rate import CallRate
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.quotas import LicenceQuotas
@@ -65,7 +65,6 @@ from gateway.subjects.reconciliation import MEMORY, limits_of, report_open_inten
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
-_INTEGRATOR_LEASE_S = 6  # how late a checkpoint may be when the process that makes them dies
 _SEALED_PAGE = 1 << 16  # sealed records read at once; there may be millions
 
 
@@ -114,6 +113,7 @@ class Gateway:
         self._background: list[asyncio.Task[None]] = []
         self._closing: list[Callable[[], Any]] = []
         self.address = ""
+        self.keeper: LogKeeper
 
     async def __aenter__(self) -> Self:
         try:
@@ -135,12 +135,11 @@ class Gateway:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.keeper.stop()
         try:
-            await announce_stop(self._state, self._settings.node, self._clock_ms() // 1000)
-            await asyncio.to_thread(self._integrate)
-        except LeaseHeldError:
-            pass  # what this process logged, the one that holds the lease publishes
-        except AuditUnavailableError:
+            await announce_stop(self._state, self._settings.node, self._clock_s())
+            await self.keeper.publish_last()
+        except AuditError:
             # A log that can't be written is no reason to leave files and threads open.
             _log.error("stop_not_logged")
         finally:
@@ -162,6 +161,9 @@ class Gateway:
         self._state = deployment.open_state()
         self._closing.append(self._state.close)
         await self._replica.claim(self._state)
+        self.keeper = LogKeeper(deployment, self._state, secrets, self._clock_s, self._worker)
+        self._closing.append(self.keeper.close)
+        await self.keeper.meet()
         catalogue = Catalogue.load()
         self._clock = SteadyClock(
             self._clock_ms,
@@ -173,8 +175,9 @@ class Gateway:
             node, now = settings.node, self._clock_ms() // 1000
             warn_of(await self._state.submit(lambda tx: report_open_intents(tx, node, now)), node)
         announced = await announce_start(
-            self._state, settings, catalogue.products, bundle, self._clock_ms() // 1000
-        )
+            self._state, settings, catalogue.products, bundle, self._clock_s(),
+            trust=None if self.keeper.policy is None else self.keeper.policy.digest,
+        )  # fmt: skip
         engine = self._engine(bundle)
         self._closing.append(engine.close)
         world = self._world(secrets, law, bundle, engine, catalogue, announced)
@@ -208,18 +211,9 @@ class Gateway:
             catalogue.products,
             self._clock_ms,
         )
-        self._integrator = Integrator(
-            self._state.journal,
-            deployment.log_directory,
-            settings.log.origin,
-            Ed25519Signer(settings.log.origin, secrets.log_key),
-            lambda: self._clock_ms() // 1000,
-            lease_s=_INTEGRATOR_LEASE_S,
-        )
-        self._closing.append(self._integrator.close)
-        self._run(self._integrate_always())
-        keeper, monitor = self._subjects(secrets)
-        self._run(keeper.run())
+        await self.keeper.open(world.registry.view)
+        index, monitor = self._subjects(secrets)
+        self._run(index.run())
         self._run(monitor.run())
         doors = Doors(
             deployment,
@@ -232,6 +226,7 @@ class Gateway:
             secrets,
             catalogue,
             monitor,
+            self.keeper.policy,
         )
         self._server, self.health = await self._open_port(doors)
         await self._server.start()
@@ -352,6 +347,7 @@ class Gateway:
             consumer_keys=lambda party: ConsumerKeys.derive(secrets.pseudonym_key, party),
             clock_skew_s=limits.clock_skew_s,
             batch_rows=_BATCH_ROWS,
+            witnesses=self.keeper.vouching,
         )
 
     async def _open_port(self, doors: Doors) -> tuple[grpc.aio.Server, ProductHealth]:
@@ -384,23 +380,8 @@ class Gateway:
         self.address = f"{host}:{port}"
         return server, health
 
-    async def _integrate_always(self) -> None:
-        """Publish a checkpoint at every interval; a failure is told and tried again.
-
-        Promises rest on the journal, so a late checkpoint loses nothing; it is only later.
-        """
-        pause_s = self._settings.limits.checkpoint_interval_ms / 1000
-        while True:
-            try:
-                await asyncio.to_thread(self._integrate)
-            except LeaseHeldError:
-                pass  # another process of this state publishes them
-            except Exception as error:  # noqa: BLE001 - it must go on; the type says enough
-                _log.error("checkpoint_failed", type=type(error).__name__)
-            await asyncio.sleep(pause_s)
-
-    def _integrate(self) -> None:
-        self._integrator.integrate_once()
+    def _clock_s(self) -> int:
+        return self._clock_ms() // 1000
 
     async def _close(self) -> None:
         while self._closing:

@@ -9,17 +9,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from audit import entries as entry_kinds
 from audit.errors import AuditError
-from audit.integrator import Integrator
-from audit.note import Ed25519Signer
 from audit.reader import LogReader
 from audit.verify import check_proof, prove, verify_log
+from gateway.cli import log_http, witness
 from gateway.cli.audit_destroy import approve_destruction, destroy, hold_app
 from gateway.cli.audit_doctor import doctor
 from gateway.cli.audit_index import app as index_app
 from gateway.cli.audit_who import who, who_check
 from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, session, show
+from gateway.cli.trust import Policy, TsaCertificates, trusted
 from gateway.deployment import Deployment
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
+from gateway.witnesses import deployment_policy, make_integrator
 
 app = typer.Typer(help="The audit log: verify it, prove an entry, read it.")
 app.command("who")(who)
@@ -29,6 +30,9 @@ app.command("approve-destruction")(approve_destruction)
 app.command("doctor")(doctor)
 app.add_typer(hold_app, name="hold")
 app.add_typer(index_app, name="index")
+app.add_typer(witness.app, name="witness")
+app.command("serve")(log_http.serve)
+app.command("stamp")(log_http.stamp)
 LogDirectory = Annotated[
     Path | None, typer.Option("--log", help="A copy of the log instead of the deployment's.")
 ]
@@ -37,10 +41,16 @@ Key = Annotated[str, typer.Option("--key", help="Verifier key of the log, for a 
 
 @app.command()
 def verify(
-    log: LogDirectory = None, key: Key = "", home: Home = HERE, as_json: AsJson = False
+    log: LogDirectory = None,
+    key: Key = "",
+    policy: Policy = None,
+    tsa: TsaCertificates = None,
+    home: Home = HERE,
+    as_json: AsJson = False,
 ) -> None:
-    """Verify every entry, every tile and the checkpoint; name the first bad entry."""
-    directory, vkey = _log(log, key, home)
+    """Verify every entry, every tile, the checkpoint and who vouches; name the first bad entry."""
+    trust = trusted(policy, tsa, None if log is not None else home)
+    directory, vkey = _log(log, key or trust.log_key, home)
     bar = Progress(TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), transient=True)
     with bar:
         task = bar.add_task("entries", total=None)
@@ -52,12 +62,13 @@ def verify(
     told: dict[str, Any] = {
         "entries": report.entries,
         "verified": not report.problems,
-        "witnessed": "no (unwitnessed: nobody else has vouched for this log yet)",
         "first bad entry": report.first_bad,
-        "problems": [problem.message for problem in report.problems[:10]],
     }
+    vouched, doubts = trust.told(directory, vkey, report, now())
+    told |= vouched
+    told["problems"] = [*[problem.message for problem in report.problems[:10]], *doubts]
     show(told, as_json, title="The log")
-    if report.problems:
+    if report.problems or doubts:
         raise typer.Exit(1)
 
 
@@ -91,14 +102,17 @@ def check(
     proof: Annotated[Path, typer.Argument(help="A .tlog-proof file.")],
     entry: Annotated[Path, typer.Argument(help="The entry that it proves.")],
     key: Annotated[str, typer.Option("--key", help="Verifier key of the log.")],
+    policy: Policy = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a receipt without any deployment."""
+    """Check a receipt without any deployment, and with a policy who vouches for it."""
+    trust = trusted(policy, None, None)
     try:
         receipt, checkpoint = check_proof(read_bytes(proof), read_bytes(entry), key)
+        witnessed = trust.receipt_told(receipt.checkpoint, key)
     except AuditError as error:
         raise InvalidRequestError("BAD_PROOF", str(error)) from None
-    told = {"proved": True, "index": receipt.index, "log size": checkpoint.size}
+    told = {"proved": True, "index": receipt.index, "log size": checkpoint.size} | witnessed
     show(told, as_json, title="Receipt")
 
 
@@ -140,10 +154,13 @@ def list_entries(
 def integrate(home: Home = HERE, as_json: AsJson = False) -> None:
     """Publish a checkpoint over everything that was committed; a running gateway does so itself."""
     with session(home) as opened:
-        secrets, origin = opened.deployment.secrets(), opened.deployment.settings.log.origin
-        signer = Ed25519Signer(origin, secrets.log_key)
-        integrator = Integrator(
-            opened.state.journal, opened.deployment.log_directory, origin, signer, now
+        deployment = opened.deployment
+        integrator = make_integrator(
+            deployment,
+            opened.state.journal,
+            deployment.secrets(),
+            deployment_policy(deployment),
+            now,
         )
         try:
             checkpoint = integrator.integrate_all()

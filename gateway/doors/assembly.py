@@ -8,11 +8,13 @@ from grpc_reflection.v1alpha import reflection
 
 from audit.openings import OpeningStore
 from audit.reader import LogReader
+from audit.trust_policy import TrustPolicy
 from gateway.decision.law import LawTable
 from gateway.deployment import Deployment, Secrets
 from gateway.doors.accesses import AccessDesk, SubjectKeys
 from gateway.doors.admin import AdminDoor, AdminKeys
 from gateway.doors.audit import AuditDoor
+from gateway.doors.cosigned import LogWitnesses
 from gateway.doors.exchange import ExchangeDoor
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
 from gateway.doors.flight import FlightDoor, add_flight
@@ -60,6 +62,7 @@ class Doors:
     secrets: Secrets
     catalogue: Catalogue
     monitor: ReconciliationMonitor
+    policy: TrustPolicy | None = None  # whose cosignatures count; None for an unwitnessed log
 
 
 async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
@@ -95,6 +98,7 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
             reader,
             OpeningStore(doors.secrets.opening_key),
             AccessDesk(doors.state, world, reader, subject_keys, doors.monitor),
+            LogWitnesses(doors.policy, doors.deployment.log_vkey),
         ),
         server,
     )

@@ -14,6 +14,7 @@ from audit.reader import LogReader
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from gateway.domain.party import Caller
 from gateway.doors.accesses import AccessDesk
+from gateway.doors.cosigned import LogWitnesses
 from gateway.doors.duties import Duty, require
 from gateway.doors.errors import LawTexts
 from gateway.doors.peer import peer_certificate
@@ -40,23 +41,24 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
         reader: LogReader,
         openings: OpeningStore,
         desk: AccessDesk,
+        witnesses: LogWitnesses,
     ) -> None:
-        """Take the published log and what lies beside it."""
+        """Take the published log, what lies beside it, and who vouches for it."""
         self._state = state
         self._world = world
         self._law = law
         self._reader = reader
         self._openings = openings
         self._desk = desk
+        self._witnesses = witnesses
 
     async def GetCheckpoint(
         self, request: audit_pb2.GetCheckpointRequest, context: _Context
     ) -> audit_pb2.GetCheckpointResponse:
-        """Return the newest checkpoint; unwitnessed until there is a witness."""
+        """Return the newest checkpoint, and what the quorum of witnesses has seen and when."""
         try:
             self._caller(context)
-            checkpoint = await asyncio.to_thread(self._reader.checkpoint)
-            return audit_pb2.GetCheckpointResponse(checkpoint=checkpoint.note, witnessed=False)
+            return await asyncio.to_thread(self._witnesses.told, self._reader)
         except AuditError as error:
             await refuse(context, _pending(error), self._world, self._law)
         except Exception as error:
@@ -72,7 +74,8 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
             await self._published(index, min(request.wait_ms, _MAX_WAIT_MS))
             proof = await asyncio.to_thread(self._reader.receipt, index)
             entry = await asyncio.to_thread(self._reader.entry, index)
-            return audit_pb2.GetReceiptResponse(proof=proof, entry=entry)
+            witnessed = await asyncio.to_thread(self._witnesses.witnessed, proof)
+            return audit_pb2.GetReceiptResponse(proof=proof, entry=entry, witnessed=witnessed)
         except AuditError as error:
             await refuse(context, _pending(error), self._world, self._law)
         except Exception as error:

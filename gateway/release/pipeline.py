@@ -67,6 +67,7 @@ class Exchange:
             prepared = world.prepare(facts, decision)  # (4) plan
             snapshot = world.snapshot(facts.product, ask.pinned_snapshot)
             world.check_fresh(facts.product, snapshot, trail.now)
+            world.witnesses.check(trail.now)
             world.quotas.check(facts.licence, trail.now_ms)
             intent = await world.evidence.intent(  # (5) intent
                 trail, facts, decision, snapshot.snapshot_id, ask.replay_digest
@@ -158,6 +159,7 @@ class Exchange:
         view = world.registry.view()
         now = world.clock_ms() // 1000
         world.check_fresh(facts.product, snapshot, now)
+        world.witnesses.check(now)
         if view.version == trail.view_version and now < decision.valid_until:
             return
         caller = identify(trail.peer, view, now)

@@ -22,6 +22,7 @@ from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.row_masks import RowMasks
 from gateway.release.rows import Test, compile_rows
 from gateway.release.steady_clock import SteadyClock
+from gateway.release.vouching import Unwitnessed, Vouching
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 
@@ -120,6 +121,7 @@ class World:
     clock_skew_s: int
     batch_rows: int
     row_masks: RowMasks = field(default_factory=RowMasks)
+    witnesses: Vouching = field(default_factory=Unwitnessed)
     _prepared: OrderedDict[object, Prepared] = field(default_factory=OrderedDict)
 
     def product(self, name: str) -> Product:

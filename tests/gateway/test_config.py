@@ -13,6 +13,8 @@ from gateway.config import (
     Replicas,
     Server,
     Settings,
+    Timestamps,
+    Witnesses,
     parse_settings,
     read_settings,
 )
@@ -58,6 +60,8 @@ def test_every_limit_has_its_unit_in_its_name() -> None:
         (Replicas, "replicas"),
         (Limits, "limits"),
         (Log, "log"),
+        (Witnesses, "(?:witnesses|limits)"),
+        (Timestamps, "settings"),
         (Files, "(?:files|names)"),
     ],
 )

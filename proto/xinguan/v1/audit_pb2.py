@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16xinguan/v1/audit.proto\x12\nxinguan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetCheckpointRequest\">\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x11\n\twitnessed\x18\x02 \x01(\x08\"8\n\x11GetReceiptRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\x05\"2\n\x12GetReceiptResponse\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\"2\n\x12ListEntriesRequest\x12\r\n\x05start\x18\x01 \x01(\x03\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"3\n\x13ListEntriesResponse\x12\r\n\x05index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\"\xc5\x01\n\x13ListAccessesRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66irst_index\x18\x05 \x01(\x03\x12\x12\n\nconsent_id\x18\x06 \x01(\t\x12\x12\n\nwith_proof\x18\x07 \x01(\x08\"\xbb\x01\n\x14ListAccessesResponse\x12$\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x12.xinguan.v1.Access\x12\x12\n\nnext_index\x18\x02 \x01(\x03\x12\x16\n\x0e\x63omplete_below\x18\x03 \x01(\x03\x12\r\n\x05proof\x18\x04 \x01(\x0c\x12*\n\tdestroyed\x18\x05 \x03(\x0b\x32\x17.xinguan.v1.Destruction\x12\x16\n\x0esnapshots_gone\x18\x06 \x03(\t\"X\n\x0b\x44\x65struction\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x03\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x02\n\x06\x41\x63\x63\x65ss\x12\r\n\x05index\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05party\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0f\n\x07product\x18\x05 \x01(\t\x12\x0e\n\x06\x66ields\x18\x06 \x03(\t\x12\x0f\n\x07refused\x18\x07 \x03(\t\x12\x15\n\rlicence_index\x18\x08 \x01(\x03\x12\x10\n\x08scenario\x18\t \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\n \x01(\t\x12\x15\n\rconsent_index\x18\x0b \x01(\x03\x12\x0e\n\x06status\x18\x0c \x01(\t\x12\x0c\n\x04rows\x18\r \x01(\x03\x12\x15\n\rsubject_count\x18\x0e \x01(\x03\x12\x11\n\tbulk_rows\x18\x0f \x01(\x03\"\x12\n\x10GetStatusRequest\"\xac\x01\n\x11GetStatusResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x12\x11\n\tpublished\x18\x02 \x01(\x03\x12\x14\n\x0cindex_covers\x18\x03 \x01(\x03\x12\x31\n\rreconciled_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x18.xinguan.v1.FindingCount\"+\n\x0c\x46indingCount\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x32\xa0\x03\n\x0c\x41uditService\x12T\n\rGetCheckpoint\x12 .xinguan.v1.GetCheckpointRequest\x1a!.xinguan.v1.GetCheckpointResponse\x12K\n\nGetReceipt\x12\x1d.xinguan.v1.GetReceiptRequest\x1a\x1e.xinguan.v1.GetReceiptResponse\x12P\n\x0bListEntries\x12\x1e.xinguan.v1.ListEntriesRequest\x1a\x1f.xinguan.v1.ListEntriesResponse0\x01\x12Q\n\x0cListAccesses\x12\x1f.xinguan.v1.ListAccessesRequest\x1a .xinguan.v1.ListAccessesResponse\x12H\n\tGetStatus\x12\x1c.xinguan.v1.GetStatusRequest\x1a\x1d.xinguan.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16xinguan/v1/audit.proto\x12\nxinguan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetCheckpointRequest\"\xb9\x01\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x11\n\twitnessed\x18\x02 \x01(\x08\x12\x30\n\x0cwitnessed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewitnessed_size\x18\x04 \x01(\x03\x12\x1c\n\x14witnessed_checkpoint\x18\x05 \x01(\x0c\x12\x11\n\twitnesses\x18\x06 \x03(\t\"8\n\x11GetReceiptRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\x05\"E\n\x12GetReceiptResponse\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\x11\n\twitnessed\x18\x03 \x01(\x08\"2\n\x12ListEntriesRequest\x12\r\n\x05start\x18\x01 \x01(\x03\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"3\n\x13ListEntriesResponse\x12\r\n\x05index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\"\xc5\x01\n\x13ListAccessesRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66irst_index\x18\x05 \x01(\x03\x12\x12\n\nconsent_id\x18\x06 \x01(\t\x12\x12\n\nwith_proof\x18\x07 \x01(\x08\"\xbb\x01\n\x14ListAccessesResponse\x12$\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x12.xinguan.v1.Access\x12\x12\n\nnext_index\x18\x02 \x01(\x03\x12\x16\n\x0e\x63omplete_below\x18\x03 \x01(\x03\x12\r\n\x05proof\x18\x04 \x01(\x0c\x12*\n\tdestroyed\x18\x05 \x03(\x0b\x32\x17.xinguan.v1.Destruction\x12\x16\n\x0esnapshots_gone\x18\x06 \x03(\t\"X\n\x0b\x44\x65struction\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x03\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x02\n\x06\x41\x63\x63\x65ss\x12\r\n\x05index\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05party\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0f\n\x07product\x18\x05 \x01(\t\x12\x0e\n\x06\x66ields\x18\x06 \x03(\t\x12\x0f\n\x07refused\x18\x07 \x03(\t\x12\x15\n\rlicence_index\x18\x08 \x01(\x03\x12\x10\n\x08scenario\x18\t \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\n \x01(\t\x12\x15\n\rconsent_index\x18\x0b \x01(\x03\x12\x0e\n\x06status\x18\x0c \x01(\t\x12\x0c\n\x04rows\x18\r \x01(\x03\x12\x15\n\rsubject_count\x18\x0e \x01(\x03\x12\x11\n\tbulk_rows\x18\x0f \x01(\x03\"\x12\n\x10GetStatusRequest\"\xac\x01\n\x11GetStatusResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x12\x11\n\tpublished\x18\x02 \x01(\x03\x12\x14\n\x0cindex_covers\x18\x03 \x01(\x03\x12\x31\n\rreconciled_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x18.xinguan.v1.FindingCount\"+\n\x0c\x46indingCount\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x32\xa0\x03\n\x0c\x41uditService\x12T\n\rGetCheckpoint\x12 .xinguan.v1.GetCheckpointRequest\x1a!.xinguan.v1.GetCheckpointResponse\x12K\n\nGetReceipt\x12\x1d.xinguan.v1.GetReceiptRequest\x1a\x1e.xinguan.v1.GetReceiptResponse\x12P\n\x0bListEntries\x12\x1e.xinguan.v1.ListEntriesRequest\x1a\x1f.xinguan.v1.ListEntriesResponse0\x01\x12Q\n\x0cListAccesses\x12\x1f.xinguan.v1.ListAccessesRequest\x1a .xinguan.v1.ListAccessesResponse\x12H\n\tGetStatus\x12\x1c.xinguan.v1.GetStatusRequest\x1a\x1d.xinguan.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,30 +34,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=71
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=93
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=95
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=157
-  _globals['_GETRECEIPTREQUEST']._serialized_start=159
-  _globals['_GETRECEIPTREQUEST']._serialized_end=215
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=217
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=267
-  _globals['_LISTENTRIESREQUEST']._serialized_start=269
-  _globals['_LISTENTRIESREQUEST']._serialized_end=319
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=321
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=372
-  _globals['_LISTACCESSESREQUEST']._serialized_start=375
-  _globals['_LISTACCESSESREQUEST']._serialized_end=572
-  _globals['_LISTACCESSESRESPONSE']._serialized_start=575
-  _globals['_LISTACCESSESRESPONSE']._serialized_end=762
-  _globals['_DESTRUCTION']._serialized_start=764
-  _globals['_DESTRUCTION']._serialized_end=852
-  _globals['_ACCESS']._serialized_start=855
-  _globals['_ACCESS']._serialized_end=1159
-  _globals['_GETSTATUSREQUEST']._serialized_start=1161
-  _globals['_GETSTATUSREQUEST']._serialized_end=1179
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1182
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1354
-  _globals['_FINDINGCOUNT']._serialized_start=1356
-  _globals['_FINDINGCOUNT']._serialized_end=1399
-  _globals['_AUDITSERVICE']._serialized_start=1402
-  _globals['_AUDITSERVICE']._serialized_end=1818
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=96
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=281
+  _globals['_GETRECEIPTREQUEST']._serialized_start=283
+  _globals['_GETRECEIPTREQUEST']._serialized_end=339
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=341
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=410
+  _globals['_LISTENTRIESREQUEST']._serialized_start=412
+  _globals['_LISTENTRIESREQUEST']._serialized_end=462
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=464
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=515
+  _globals['_LISTACCESSESREQUEST']._serialized_start=518
+  _globals['_LISTACCESSESREQUEST']._serialized_end=715
+  _globals['_LISTACCESSESRESPONSE']._serialized_start=718
+  _globals['_LISTACCESSESRESPONSE']._serialized_end=905
+  _globals['_DESTRUCTION']._serialized_start=907
+  _globals['_DESTRUCTION']._serialized_end=995
+  _globals['_ACCESS']._serialized_start=998
+  _globals['_ACCESS']._serialized_end=1302
+  _globals['_GETSTATUSREQUEST']._serialized_start=1304
+  _globals['_GETSTATUSREQUEST']._serialized_end=1322
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1325
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1497
+  _globals['_FINDINGCOUNT']._serialized_start=1499
+  _globals['_FINDINGCOUNT']._serialized_end=1542
+  _globals['_AUDITSERVICE']._serialized_start=1545
+  _globals['_AUDITSERVICE']._serialized_end=1961
 # @@protoc_insertion_point(module_scope)

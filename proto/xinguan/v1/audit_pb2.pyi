@@ -44,19 +44,43 @@ class GetCheckpointResponse(_message.Message):
 
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     WITNESSED_FIELD_NUMBER: _builtins.int
+    WITNESSED_AT_FIELD_NUMBER: _builtins.int
+    WITNESSED_SIZE_FIELD_NUMBER: _builtins.int
+    WITNESSED_CHECKPOINT_FIELD_NUMBER: _builtins.int
+    WITNESSES_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
     """The signed note."""
     witnessed: _builtins.bool
     """True when a quorum of witnesses has cosigned it."""
+    witnessed_size: _builtins.int
+    """Number of entries that the quorum had seen then."""
+    witnessed_checkpoint: _builtins.bytes
+    """The newest checkpoint that the quorum has cosigned, with its cosignatures; the same as
+    `checkpoint` where `witnessed` is true.
+    """
+    @_builtins.property
+    def witnessed_at(self) -> _timestamp_pb2.Timestamp:
+        """The freshness bound: the newest time at which the whole quorum had seen the log. Absent for
+        an unwitnessed log.
+        """
+
+    @_builtins.property
+    def witnesses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Witnesses that cosigned `checkpoint`, by their names in the node's trust policy."""
+
     def __init__(
         self,
         *,
         checkpoint: _builtins.bytes = ...,
         witnessed: _builtins.bool = ...,
+        witnessed_at: _timestamp_pb2.Timestamp | None = ...,
+        witnessed_size: _builtins.int = ...,
+        witnessed_checkpoint: _builtins.bytes = ...,
+        witnesses: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["witnessed_at", b"witnessed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "witnessed", b"witnessed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "witnessed", b"witnessed", "witnessed_at", b"witnessed_at", "witnessed_checkpoint", b"witnessed_checkpoint", "witnessed_size", b"witnessed_size", "witnesses", b"witnesses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,19 +120,23 @@ class GetReceiptResponse(_message.Message):
 
     PROOF_FIELD_NUMBER: _builtins.int
     ENTRY_FIELD_NUMBER: _builtins.int
+    WITNESSED_FIELD_NUMBER: _builtins.int
     proof: _builtins.bytes
     """C2SP tlog-proof, to be kept as a .tlog-proof file."""
     entry: _builtins.bytes
     """The entry that it proves, canonical JSON."""
+    witnessed: _builtins.bool
+    """True when a quorum of witnesses has cosigned the checkpoint in it."""
     def __init__(
         self,
         *,
         proof: _builtins.bytes = ...,
         entry: _builtins.bytes = ...,
+        witnessed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "proof", b"proof"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "proof", b"proof", "witnessed", b"witnessed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
