@@ -5,7 +5,7 @@ Later entries refer to these by index; together they are the chain of responsibi
 
 from collections.abc import Sequence
 
-from audit.entry_form import Digest, Entry, digest_text, make_entry
+from audit.entry_form import Digest, Entry, digest_text, make_entry, optional
 
 
 def log_opened(*, time: int, node: str, origin: str, vkey: str) -> Entry:
@@ -21,7 +21,14 @@ def log_opened(*, time: int, node: str, origin: str, vkey: str) -> Entry:
 
 
 def node_started(
-    *, time: int, node: str, operator: str, version: str, bundle: Digest, config: Digest
+    *,
+    time: int,
+    node: str,
+    operator: str,
+    version: str,
+    bundle: Digest,
+    config: Digest,
+    registration: int | None = None,
 ) -> Entry:
     """Say that a node began to serve.
 
@@ -32,6 +39,7 @@ def node_started(
         version: Version of the program.
         bundle: Digest of the policy bundle it decides with.
         config: Digest of its settings, without secrets.
+        registration: Index of the entry that registered the operator.
     """
     return make_entry(
         "node_started",
@@ -41,6 +49,7 @@ def node_started(
         version=version,
         bundle=digest_text(bundle),
         config=digest_text(config),
+        **optional(registration=registration),
     )
 
 
@@ -75,7 +84,15 @@ def key_changed(
 
 
 def policy_activated(
-    *, time: int, node: str, actor: str, bundle: Digest, sources: Digest, revision: str
+    *,
+    time: int,
+    node: str,
+    actor: str,
+    bundle: Digest,
+    sources: Digest,
+    revision: str,
+    wasm: Digest | None = None,
+    approvals: Sequence[int] = (),
 ) -> Entry:
     """Say that a policy bundle decides from now on.
 
@@ -86,6 +103,8 @@ def policy_activated(
         bundle: Digest of the bundle.
         sources: Digest of its sources.
         revision: Its revision, for people.
+        wasm: Digest of the compiled policy that the embedded engine runs.
+        approvals: Indexes of the approvals of this bundle.
     """
     return make_entry(
         "policy_activated",
@@ -95,6 +114,34 @@ def policy_activated(
         bundle=digest_text(bundle),
         sources=digest_text(sources),
         revision=revision,
+        **({} if wasm is None else {"wasm": digest_text(wasm)}),
+        **({"approvals": list(approvals)} if approvals else {}),
+    )
+
+
+def policy_approved(
+    *, time: int, node: str, actor: str, role: str, bundle: Digest, signer: str, document: Digest
+) -> Entry:
+    """Say that somebody approved a policy bundle, by a signed document.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node that writes it.
+        actor: Organisation that approved it.
+        role: Role in which it was approved.
+        bundle: Digest of the bundle.
+        signer: Key id of the approver's key.
+        document: Digest of the signed approval.
+    """
+    return make_entry(
+        "policy_approved",
+        time,
+        node,
+        actor=actor,
+        role=role,
+        bundle=digest_text(bundle),
+        signer=signer,
+        document=digest_text(document),
     )
 
 

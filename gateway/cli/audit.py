@@ -18,11 +18,17 @@ from audit.openings import OpeningStore, who
 from audit.reader import LogReader
 from audit.sequence import read_bodies
 from audit.verify import check_proof, prove, verify_log
+from gateway.cli.audit_chain import chain_command
+from gateway.cli.audit_evidence import evidence_command
+from gateway.cli.audit_replay import replay_command
 from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, session, show
 from gateway.deployment import Deployment
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 
 app = typer.Typer(help="The audit log: verify it, prove an entry, read it.")
+app.command("replay")(replay_command)
+app.command("chain")(chain_command)
+app.command("evidence")(evidence_command)
 LogDirectory = Annotated[
     Path | None, typer.Option("--log", help="A copy of the log instead of the deployment's.")
 ]

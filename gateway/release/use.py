@@ -30,20 +30,24 @@ def blinded(request: ExchangeRequest) -> tuple[Openings, dict[str, bytes]]:
 def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, bytes]) -> Use:
     """Return the common part of an intent."""
     request, caller, product = facts.request, facts.caller, facts.product
+    links = links_of(facts)
+    # What an index leads to is not said twice: the entry stays small.
+    contract = product.digest if links["publication"] is None else None
     return Use(
         request=trail.request_id,
         product=product.name,
         managers=(product.manager_uscc,),
         party=caller.party.party_id,
-        certificate=caller.certificate.fingerprint,
         purpose=request.purpose,
         scenario=request.scenario,
         destination=request.destination,
         licence=None if facts.licence is None else facts.licence.index,
         consent=None if facts.consent is None else facts.consent.index,
-        contract=product.digest,
+        contract=contract,
         bundle=decision.bundle_digest,
         input=decision.input_digest,
+        decision=decision.digest,
+        **links,
         subject_count=len(request.subjects),
         operator=blinds["operator"],
         case=blinds["case"],
@@ -53,8 +57,24 @@ def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, 
     )
 
 
-def use_known(trail: Trail) -> tuple[Use, Openings]:
-    """Return the common part of a denial: what was known when it was refused."""
+def links_of(facts: Facts) -> dict[str, int | None]:
+    """Return the entries that a release rests on by index: run, publication, pin, whitelist."""
+    chain, border = facts.responsibility, facts.border
+    return {
+        "run": chain.transmitter and chain.transmitter.index,
+        "publication": chain.manager and chain.manager.index,
+        "pinned": facts.caller.certificate.index,
+        "whitelist": border and border.whitelist and border.whitelist.index,
+    }
+
+
+def use_known(trail: Trail, policy: int | None = None) -> tuple[Use, Openings]:
+    """Return the common part of a denial: what was known when it was refused.
+
+    Args:
+        trail: The request, as far as it came.
+        policy: Index of the entry that activated the policy in force.
+    """
     request, caller = trail.request, trail.caller
     if caller is None:
         # An unknown caller is logged by the digest of what it showed.
@@ -64,6 +84,7 @@ def use_known(trail: Trail) -> tuple[Use, Openings]:
             request=trail.request_id,
             party=caller.party.party_id,
             certificate=caller.certificate.fingerprint,
+            pinned=caller.certificate.index,
         )
     if request is None:
         return known, {}
@@ -78,6 +99,8 @@ def use_known(trail: Trail) -> tuple[Use, Openings]:
         # A decided request can be decided again, whatever became of it.
         bundle=None if decision is None else decision.bundle_digest,
         input=None if decision is None else decision.input_digest,
+        decision=None if decision is None else decision.digest,
+        policy=None if decision is None else policy,
         subject_count=len(request.subjects),
         operator=blinds["operator"],
         case=blinds["case"],
