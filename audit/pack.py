@@ -12,19 +12,29 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from audit.canonical import canonical
 from audit.checkpoint import Checkpoint
 from audit.commitment import FieldProof, Opening
 from audit.container import pack_files, unpack_files
 from audit.errors import ProofError
+from audit.merkle import NodeSource
 from audit.range_proof import range_proof
-from audit.reader import LogReader
 
 VERSION: Final = 1
 KIND: Final = "xinguan-evidence-pack"
 _LINE: Final = re.compile(rb"(0|[1-9][0-9]{0,15}) (\{.*\})")
+
+
+class ProofSource(Protocol):
+    """A log that proofs can be made from, as `audit.reader.LogReader` is."""
+
+    def nodes(self, size: int) -> NodeSource:
+        """Give the perfect subtrees of the tree of this size."""
+
+    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
+        """Make the audit path of an entry in the tree of this size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class Pack:
     entries: Mapping[int, bytes]
 
 
-def write_pack(reader: LogReader, checkpoint: Checkpoint, content: Content) -> bytes:
+def write_pack(reader: ProofSource, checkpoint: Checkpoint, content: Content) -> bytes:
     """Write a pack against one checkpoint.
 
     Args:
@@ -165,7 +175,7 @@ def open_pack(data: bytes) -> Pack:
     return Pack(files, entries)
 
 
-def _proofs(reader: LogReader, size: int, content: Content) -> dict[str, object]:
+def _proofs(reader: ProofSource, size: int, content: Content) -> dict[str, object]:
     """Return one proof for a whole range, and an audit path for every other entry."""
     if content.chosen and max(content.entries) >= size:
         raise ProofError("an entry is not in the tree of the checkpoint yet")

@@ -21,6 +21,7 @@ from audit.verify import check_proof, prove, verify_log
 from gateway.cli.audit_chain import chain_command
 from gateway.cli.audit_evidence import evidence_command
 from gateway.cli.audit_replay import replay_command
+from gateway.cli.audit_samples import samples_command
 from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, session, show
 from gateway.deployment import Deployment
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
@@ -29,6 +30,7 @@ app = typer.Typer(help="The audit log: verify it, prove an entry, read it.")
 app.command("replay")(replay_command)
 app.command("chain")(chain_command)
 app.command("evidence")(evidence_command)
+app.command("samples")(samples_command)
 LogDirectory = Annotated[
     Path | None, typer.Option("--log", help="A copy of the log instead of the deployment's.")
 ]

@@ -47,10 +47,7 @@ def replay_command(
     if engine not in ("embedded", "opa"):
         raise typer.BadParameter("the engine is embedded or opa")
     binary = find_opa(opa) if engine == "opa" else None
-    if pack is not None:
-        found = _of_pack(pack, binary)
-    else:
-        found = _of_deployment(home, span, binary)
+    found = _of_pack(pack, binary) if pack is not None else _of_deployment(home, span, binary)
     told = {
         "entries": found.entries,
         "decisions": found.decisions,
