@@ -41,7 +41,15 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "snapshot_admitted": "admitted the records",
     "key_changed": "trusted the key that signed",
     "repair": "handed the decision in",
-    "recall": "was told to stop using records",
+}
+
+
+# Who else answers for an entry, by the member that names the organisation.
+_ALSO: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "key_changed": (("holds the key", "party"),),
+    "consent_registered": (("issued the consent", "issuer"),),
+    "party_registered": (("is the organisation", "party"),),
+    "recall": (("was told to stop using records", "party"),),
 }
 
 
@@ -227,37 +235,26 @@ def chain_of(
 def _answerable(entry: Told, landmarks: Landmarks, person: str) -> Iterator[Answerable]:
     kind = entry["kind"]
     duty = _SENTENCES.get(kind, "did this")
-
-    def who(duty: str, party: str, person: str = "") -> Answerable:
-        _, name = landmarks.parties.get(party, (-1, ""))
-        return Answerable(duty, party, name, person)
-
-    if kind in ("intent", "denial"):
-        yield who(duty, entry.get("party", "an unknown caller"), person)
-        for manager in entry.get("managers", ()):
-            yield who("manages the data", f"uscc:{manager}" if ":" not in manager else manager)
-        return
-    if kind == "node_started":
-        yield who(duty, entry["operator"])
-        return
     if kind in ("batch", "outcome"):
         yield Answerable(duty, f"node {entry['node']}")
-        return
-    if "actor" in entry:
-        yield who(duty, entry["actor"])
-    if kind == "contract_published":
-        for manager in entry["managers"]:
-            yield who("manages the data", f"uscc:{manager}" if ":" not in manager else manager)
+    elif kind == "node_started":
+        yield _who(landmarks, duty, entry["operator"])
+    elif kind in ("intent", "denial"):
+        yield _who(landmarks, duty, entry.get("party", "an unknown caller"), person)
+    elif "actor" in entry:
+        yield _who(landmarks, duty, entry["actor"])
+    for manager in entry.get("managers", ()):
+        party = manager if ":" in manager else f"uscc:{manager}"
+        yield _who(landmarks, "manages the data", party)
     if kind == "licence_activated":
         yield Answerable("signed the licence", f"authority, key {entry['signer']}")
-    if kind == "key_changed":
-        yield who(f"holds the key ({entry['purpose']})", entry["party"])
-    if kind == "consent_registered":
-        yield who("issued the consent", entry["issuer"])
-    if kind == "party_registered":
-        yield who("is the organisation", entry["party"])
-    if kind == "recall":
-        yield who(duty, entry["party"])
+    for also, member in _ALSO.get(kind, ()):
+        yield _who(landmarks, also, entry[member])
+
+
+def _who(landmarks: Landmarks, duty: str, party: str, person: str = "") -> Answerable:
+    _, name = landmarks.parties.get(party, (-1, ""))
+    return Answerable(duty, party, name, person)
 
 
 def _person(entry: Told, openings: Mapping[str, Opening]) -> str:

@@ -72,7 +72,11 @@ def container_samples(data: bytes, files: Mapping[str, bytes]) -> Iterator[Sampl
 
 
 def _raw_zip(
-    members: Iterable[tuple[str, bytes]], *, method: int = 0, size: int | None = None, packed: int | None = None
+    members: Iterable[tuple[str, bytes]],
+    *,
+    method: int = 0,
+    size: int | None = None,
+    packed: int | None = None,
 ) -> bytes:
     """Write a ZIP that keeps no rule but its own headers."""
     parts, directory, offset, count = [], [], 0, 0

@@ -99,14 +99,17 @@ def relisted(files: Mapping[str, bytes], change: Edit | None = None) -> bytes:
 
 
 def with_member(files: Mapping[str, bytes], name: str, body: bytes) -> bytes:
+    """Write a pack with another member, listed in its manifest."""
     return relisted({**files, name: body})
 
 
 def edited(files: Mapping[str, bytes], name: str, change: Edit) -> bytes:
+    """Write a pack in which the JSON of one member is changed."""
     told: Json = json.loads(files[name])
     change(told)
     return with_member(files, name, canonical(told))
 
 
 def flip(body: bytes, place: int) -> bytes:
+    """Flip the lowest bit of one byte."""
     return body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]

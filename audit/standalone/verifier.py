@@ -42,10 +42,18 @@ import tempfile
 import time
 import urllib.request
 import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+Json = dict[str, Any]  # an object as it was parsed: nothing is known of its values yet
+Files = Mapping[str, bytes]
+Entries = dict[int, tuple[bytes, Json]]
+Keys = dict[str, Ed25519PublicKey]
+Disclosed = list[tuple[int, str, str]]
+Links = dict[str, tuple[str, tuple[tuple[str, str], ...]]]
 MAX_PACK_BYTES = 1 << 30
 MAX_MEMBERS = 20_000
 MAX_INTEGER = 2**53 - 1
@@ -59,7 +67,7 @@ class Refused(Exception):
         text: The same for people.
     """
 
-    def __init__(self, code, text):
+    def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
 
@@ -71,21 +79,21 @@ class Unusable(Exception):
 class Report:
     """What was checked, what was not, and what a reader should look at."""
 
-    def __init__(self):
-        self.checked = []
-        self.not_checked = []
-        self.notes = []
+    def __init__(self) -> None:
+        self.checked: list[tuple[str, str]] = []
+        self.not_checked: list[str] = []
+        self.notes: list[str] = []
 
-    def ok(self, step, text):
+    def ok(self, step: str, text: str) -> None:
         """Note that a step holds."""
         self.checked.append((step, text))
 
-    def skip(self, text):
+    def skip(self, text: str) -> None:
         """Note that something was not checked."""
         if text not in self.not_checked:
             self.not_checked.append(text)
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Note something that is no failure but that a reader should know."""
         self.notes.append(text)
 
@@ -93,13 +101,13 @@ class Report:
 # ---- Small things ------------------------------------------------------------------------
 
 
-def need(condition, code, text):
+def need(condition: object, code: str, text: str) -> None:
     """Refuse unless a condition holds."""
     if not condition:
         raise Refused(code, text)
 
 
-def b64(text, code, length=None):
+def b64(text: Any, code: str, length: int | None = None) -> bytes:
     """Decode standard base64 that is spelt as an encoder spells it."""
     need(isinstance(text, str), code, "a value that should be base64 is no text")
     try:
@@ -111,7 +119,7 @@ def b64(text, code, length=None):
     return raw
 
 
-def digest43(text):
+def digest43(text: Any) -> bytes:
     """Decode a digest as entries hold it: 43 characters of base64url."""
     need(
         isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9_-]{43}", text) is not None,
@@ -124,27 +132,27 @@ def digest43(text):
     return raw
 
 
-def sha256(*parts):
+def sha256(*parts: bytes) -> bytes:
     """Return the SHA-256 of the parts, one after the other."""
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def canonical(value):
+def canonical(value: Any) -> bytes:
     """Return canonical JSON (RFC 8785) of text, integers, booleans, null, lists and objects."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
-def strict_json(raw, code, what):
+def strict_json(raw: bytes, code: str, what: str) -> Any:
     """Parse JSON that is canonical: no doubled names, no fractions, one spelling."""
 
-    def members(pairs):
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         need(len(made) == len(pairs), code, f"{what} names a member twice")
         return made
 
-    def no_fraction(_):
+    def no_fraction(_: str) -> float:
         raise Refused(code, f"{what} holds a number that is no integer")
 
     try:
@@ -159,7 +167,7 @@ def strict_json(raw, code, what):
     return value
 
 
-def check_json(value, code, what):
+def check_json(value: Any, code: str, what: str) -> None:
     """Refuse integers that JSON numbers don't hold exactly, and names outside ASCII."""
     if isinstance(value, dict):
         need(all(name.isascii() for name in value), code, f"{what} has a name outside ASCII")
@@ -188,7 +196,7 @@ CENTRAL = struct.Struct("<IHHHHHHIIIHHHHHII")
 END = struct.Struct("<IHHHHIIH")
 
 
-def write_container(files):
+def write_container(files: Mapping[str, bytes]) -> bytes:
     """Return the one ZIP that a pack with these files is."""
     members, directory, offset = [], [], 0
     for name in sorted(files):
@@ -202,7 +210,7 @@ def write_container(files):
     return b"".join([*members, central, end])
 
 
-def read_container(data):
+def read_container(data: bytes) -> dict[str, bytes]:
     """Return name to bytes. A file with any other spelling than the one is refused."""
     files, at = {}, 0
     while data[at : at + 4] == b"PK\x03\x04":
@@ -224,7 +232,7 @@ def read_container(data):
     return files
 
 
-def read_pack(data, report):
+def read_pack(data: bytes, report: Report) -> tuple[Files, Json]:
     """Return the files and the manifest after comparing each file with its digest."""
     files = read_container(data)
     for name in ALWAYS:
@@ -263,7 +271,7 @@ def read_pack(data, report):
 class Key:
     """A verifier key: `name+hex id+base64(type || 32 bytes)` of type 1 (log) or 4 (witness)."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         parts = text.strip().split("+", 2)
         if len(parts) != 3 or not re.fullmatch(r"[0-9a-f]{8}", parts[1]):
             raise Unusable("a key is not written NAME+ID+BASE64")
@@ -281,7 +289,7 @@ class Key:
         self.type = raw[0]
         self.key = Ed25519PublicKey.from_public_bytes(raw[1:])
 
-    def verify(self, signature, message):
+    def verify(self, signature: bytes, message: bytes) -> bool:
         """Return whether this key signed a message."""
         try:
             self.key.verify(signature, message)
@@ -293,13 +301,15 @@ class Key:
 class Trust:
     """Whom the reader trusts: one log, witnesses, and how many of them (tlog-policy)."""
 
-    def __init__(self):
-        self.log = None
-        self.names = {}  # witness name -> Key, group name -> (threshold, member names)
-        self.quorum = None
+    def __init__(self) -> None:
+        self.log: Key
+        self.names: dict[
+            str, Any
+        ] = {}  # witness name -> Key, group name -> (threshold, member names)
+        self.quorum: str | None = None
 
     @classmethod
-    def of_key(cls, text):
+    def of_key(cls, text: str) -> "Trust":
         """Trust a log's key and no witness."""
         trust = cls()
         trust.log = Key(text)
@@ -308,21 +318,22 @@ class Trust:
         return trust
 
     @classmethod
-    def of_policy(cls, text):
+    def of_policy(cls, text: str) -> "Trust":
         """Read a tlog-policy file; names are defined before they are used, members once."""
-        trust, used = cls(), set()
+        trust = cls()
+        used: set[str] = set()
         for line in text.splitlines():
             words = line.split()
             if not words or words[0].startswith("#"):
                 continue
             trust._line(words, used)
-        if trust.log is None or trust.quorum is None:
+        if not hasattr(trust, "log") or trust.quorum is None:
             raise Unusable("a policy has a line `log` and a line `quorum`")
         return trust
 
-    def _line(self, words, used):
+    def _line(self, words: list[str], used: set[str]) -> None:
         kind, rest = words[0], words[1:]
-        if kind == "log" and len(rest) in (1, 2) and self.log is None:
+        if kind == "log" and len(rest) in (1, 2) and not hasattr(self, "log"):
             self.log = Key(rest[0])
             if self.log.type != 1:
                 raise Unusable("the key of the log is not a log's")
@@ -352,28 +363,29 @@ class Trust:
         else:
             raise Unusable("a line of the policy is not understood")
 
-    def _free(self, name):
+    def _free(self, name: str) -> bool:
         return name != "none" and name not in self.names
 
-    def witnesses(self):
+    def witnesses(self) -> list[Key]:
         """Return the keys of all witnesses."""
         return [key for key in self.names.values() if isinstance(key, Key)]
 
-    def met(self, cosigned, name=None):
+    def met(self, cosigned: Sequence[Key], name: str | None = None) -> bool:
         """Return whether those who cosigned are enough."""
         name = name or self.quorum
-        if name == "none":
+        if name is None or name == "none":
             return True
         what = self.names[name]
         if isinstance(what, Key):
             return what in cosigned
-        return sum(self.met(cosigned, member) for member in what[1]) >= what[0]
+        threshold, members = what
+        return bool(sum(self.met(cosigned, member) for member in members) >= threshold)
 
 
 SIGNATURE = re.compile("\u2014 ([^ ]+) ([A-Za-z0-9+/]+={0,2})")
 
 
-def read_note(note, code):
+def read_note(note: bytes, code: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """Return text and (name, key id, signature) of a signed note, split at its last empty line."""
     need(len(note) <= 1 << 20, code, "the note is too long")
     try:
@@ -387,7 +399,8 @@ def read_note(note, code):
     signatures = []
     for line in lines[:-1].split("\n"):
         match = SIGNATURE.fullmatch(line)
-        need(match is not None, code, "a signature line is malformed")
+        if match is None:
+            raise Refused(code, "a signature line is malformed")
         raw = b64(match[2], code)
         need(len(raw) > 4, code, "a signature is too short")
         signatures.append((match[1], raw[:4], raw[4:]))
@@ -395,7 +408,7 @@ def read_note(note, code):
     return text, signatures
 
 
-def read_checkpoint(note, trust, report):
+def read_checkpoint(note: bytes, trust: Trust, report: Report) -> tuple[int, bytes]:
     """Return size and root of the checkpoint after checking who signed it."""
     text, signatures = read_note(note, "CHECKPOINT")
     trusted = {(key.name, key.id): key for key in (trust.log, *trust.witnesses())}
@@ -434,28 +447,28 @@ def read_checkpoint(note, trust, report):
         newest = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(max(times)))
         names = ", ".join(sorted(key.name for key in cosigned))
         report.ok("checkpoint", f"cosigned by {names}; seen last at {newest}")
-    return size, root, text
+    return size, root
 
 
 # ---- The tree (RFC 9162) -------------------------------------------------------------------
 
 
-def leaf_hash(entry):
+def leaf_hash(entry: bytes) -> bytes:
     """Return the hash of an entry."""
     return sha256(b"\0", entry)
 
 
-def node_hash(left, right):
+def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of two subtrees."""
     return sha256(b"\1", left, right)
 
 
-def split(width):
+def split(width: int) -> int:
     """Return the greatest power of two that is smaller than a width."""
     return 1 << ((width - 1).bit_length() - 1)
 
 
-def inclusion_root(index, size, leaf, path):
+def inclusion_root(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
     """Return the root that an audit path leads to (section 2.1.3.2)."""
     need(0 <= index < size, "PROOF", "an entry is not in the tree")
     need(all(len(each) == 32 for each in path), "PROOF", "a hash has not 32 bytes")
@@ -473,7 +486,7 @@ def inclusion_root(index, size, leaf, path):
     return root
 
 
-def consistent(size1, size2, root1, root2, path):
+def consistent(size1: int, size2: int, root1: bytes, root2: bytes, path: Sequence[bytes]) -> bool:
     """Return whether the tree of size1 is a prefix of that of size2 (section 2.1.4.2)."""
     if not 0 < size1 <= size2 or any(len(each) != 32 for each in (root1, root2, *path)):
         return False
@@ -501,7 +514,7 @@ def consistent(size1, size2, root1, root2, path):
     return sn == 0 and fr == root1 and sr == root2
 
 
-def tree_root(leaves):
+def tree_root(leaves: list[bytes]) -> bytes:
     """Return the root of a list of leaves (section 2.1.1)."""
     if len(leaves) == 1:
         return leaves[0]
@@ -509,11 +522,11 @@ def tree_root(leaves):
     return node_hash(tree_root(leaves[:middle]), tree_root(leaves[middle:]))
 
 
-def range_root(start, leaves, size, hashes):
+def range_root(start: int, leaves: list[bytes], size: int, hashes: Sequence[bytes]) -> bytes:
     """Return the root from all leaves of a range and the subtrees beside it, left before right."""
     end, beside = start + len(leaves), list(reversed(hashes))
 
-    def walk(low, high):
+    def walk(low: int, high: int) -> bytes:
         if high <= start or low >= end:
             need(beside, "RANGE", "the proof of the range is too short")
             return beside.pop()
@@ -573,7 +586,7 @@ SCHEMA = {
     "audit_read": "actor:s what:s start:i? count:i? subject:d? reason:s?",
 }
 # Where an index leads: kind, and pairs of members that must say the same (theirs, ours).
-REQUEST_LINKS = {
+REQUEST_LINKS: Links = {
     "licence": ("licence_activated", (("party", "party"),)),
     "consent": ("consent_registered", (("recipient", "party"),)),
     "policy": ("policy_activated", (("bundle", "bundle"),)),
@@ -586,7 +599,7 @@ REQUEST_LINKS = {
     "whitelist": ("whitelist_approved", (("partner", "party"), ("product", "product"))),
 }
 SAME_LIST = (("partner", "partner"), ("product", "product"), ("version", "version"))
-LINKS = {
+LINKS: dict[str, Links] = {
     "intent": REQUEST_LINKS,
     "denial": REQUEST_LINKS,
     "batch": {"intent": ("intent", (("node", "node"),))},
@@ -604,17 +617,17 @@ LINKS = {
 }
 
 
-def is_texts(value):
+def is_texts(value: Any) -> bool:
     """Return whether a value is a list of texts."""
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-def is_number(value):
+def is_number(value: Any) -> bool:
     """Return whether a value is an integer (a truth is none)."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-TYPES = {
+TYPES: dict[str, Callable[[Any], bool]] = {
     "s": lambda v: isinstance(v, str),
     "i": is_number,
     "b": lambda v: isinstance(v, bool),
@@ -627,7 +640,7 @@ TYPES = {
 }
 
 
-def check_schema(index, entry, report):
+def check_schema(index: int, entry: Json, report: Report) -> None:
     """Check the members of an entry of a known kind; name what is not known here."""
     need(isinstance(entry, dict), "ENTRY_SCHEMA", f"entry {index} is no object")
     need(entry.get("v") == 1, "ENTRY_SCHEMA", f"entry {index} is not of version 1")
@@ -653,13 +666,14 @@ def check_schema(index, entry, report):
         report.skip(f"member `{name}` of entries of the kind {entry['kind']}: not known here")
 
 
-def read_entries(raw, report):
+def read_entries(raw: bytes, report: Report) -> Entries:
     """Return index to (bytes, parsed entry) of `entries.txt`."""
     entries, last = {}, -1
     need(raw.endswith(b"\n"), "ENTRY_FORM", "the list of entries is cut off")
     for line in raw[:-1].split(b"\n"):
         match = re.fullmatch(rb"(0|[1-9][0-9]{0,15}) (.+)", line)
-        need(match is not None, "ENTRY_FORM", "a line of the entries is malformed")
+        if match is None:
+            raise Refused("ENTRY_FORM", "a line of the entries is malformed")
         index, body = int(match[1]), match[2]
         need(index > last, "ENTRY_FORM", "the entries are not in order")
         need(len(body) <= 65_535, "ENTRY_FORM", f"entry {index} is too long for a log")
@@ -670,7 +684,9 @@ def read_entries(raw, report):
     return entries
 
 
-def check_proofs(raw, manifest, entries, size, root, report):
+def check_proofs(
+    raw: bytes, manifest: Json, entries: Entries, size: int, root: bytes, report: Report
+) -> None:
     """Check that every entry is in the tree, and that a range has all of its entries."""
     proofs = strict_json(raw, "PROOF", "the list of proofs")
     need(
@@ -723,7 +739,7 @@ def check_proofs(raw, manifest, entries, size, root, report):
     report.ok("entries", f"all {len(entries)} are in the tree that was signed")
 
 
-def check_selection(manifest, entries, report):
+def check_selection(manifest: Json, entries: Entries, report: Report) -> None:
     """Check that the chosen entries are those that the manifest says they are."""
     selection, chosen = manifest["selection"], manifest["chosen"]
     need(
@@ -755,7 +771,7 @@ def check_selection(manifest, entries, report):
     )
 
 
-def check_range_proved(manifest, proofs_raw):
+def check_range_proved(manifest: Json, proofs_raw: bytes) -> None:
     """Refuse a pack that claims a range and proves it entry by entry: that is no range."""
     span = json.loads(proofs_raw)["range"]
     selection = manifest["selection"]
@@ -771,7 +787,7 @@ def check_range_proved(manifest, proofs_raw):
 # ---- Promises, references, outcomes ----------------------------------------------------------
 
 
-def check_promises(raw, entries, trust, report):
+def check_promises(raw: bytes, entries: Entries, trust: Trust, report: Report) -> None:
     """Check that what the log's key promised is what the log holds."""
     told = strict_json(raw, "PROMISE", "the list of promises")
     need(
@@ -814,19 +830,19 @@ def check_promises(raw, entries, trust, report):
         report.skip("promises: the pack holds none")
 
 
-def as_list(value):
+def as_list(value: Any) -> list[Any]:
     """Return a list as it is, and anything else as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
-def same(theirs, ours):
+def same(theirs: Any, ours: Any) -> bool:
     """Compare two members; a hexadecimal digest may stand for the same digest in base64url."""
     if isinstance(theirs, str) and re.fullmatch(r"[0-9a-f]{64}", theirs) and len(ours) == 43:
         return bytes.fromhex(theirs) == digest43(ours)
-    return theirs == ours
+    return bool(theirs == ours)
 
 
-def check_references(entries, report):
+def check_references(entries: Entries, report: Report) -> None:
     """Check that each act that an entry cites is there, older, of its kind, and says the same."""
     count = 0
     for index, (_, entry) in entries.items():
@@ -849,7 +865,7 @@ def check_references(entries, report):
     report.ok("references", f"{count} references lead to older entries that agree")
 
 
-def check_terms(index, entry, entries, report):
+def check_terms(index: int, entry: Json, entries: Entries, report: Report) -> None:
     """Check that licence, consent and certificate were in their terms at the time of an intent."""
     for member, inclusive in (("licence", 0), ("consent", 0), ("pinned", 1)):
         if member in entry:
@@ -864,11 +880,12 @@ def check_terms(index, entry, entries, report):
             report.note(f"entry {index} names no {member}: an older entry, or a broken chain")
 
 
-def check_outcomes(manifest, entries, report):
+def check_outcomes(manifest: Json, entries: Entries, report: Report) -> None:
     """Check that batches and outcome of each delivery agree with its intent."""
     chosen = set(manifest["chosen"])
     by_range = manifest["selection"].get("by") == "range"
-    batches, outcomes = {}, {}
+    batches: dict[int, list[tuple[int, Json]]] = {}
+    outcomes: dict[int, tuple[int, Json]] = {}
     for index, (_, entry) in entries.items():
         if entry["kind"] == "batch":
             batches.setdefault(entry["intent"], []).append((index, entry))
@@ -920,12 +937,12 @@ def check_outcomes(manifest, entries, report):
 # ---- Documents and decisions -----------------------------------------------------------------
 
 
-def base64url(raw):
+def base64url(raw: bytes) -> str:
     """Return base64url without padding."""
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def read_keys(raw):
+def read_keys(raw: bytes) -> Keys:
     """Return key id to key; an id is the RFC 7638 thumbprint, so no key can claim another's."""
     told = strict_json(raw, "DOCUMENT", "the list of keys")
     keys = {}
@@ -958,7 +975,7 @@ def read_keys(raw):
     return keys
 
 
-def check_documents(files, entries, report):
+def check_documents(files: Files, entries: Entries, report: Report) -> None:
     """Check that signed documents are those that entries name, signed by the keys they name."""
     keys = read_keys(files["keys.json"])
     wanted, held = {}, 0
@@ -987,7 +1004,7 @@ def check_documents(files, entries, report):
     report.skip("whose the signing keys are: compare their ids with what the authority publishes")
 
 
-def check_document(index, entry, token, keys):
+def check_document(index: int, entry: Json, token: bytes, keys: Keys) -> None:
     """Check one compact JWS: header, signature, and the claims that the entry repeats."""
     try:
         head, body, signature = token.decode("ascii").split(".")
@@ -1012,7 +1029,8 @@ def check_document(index, entry, token, keys):
         raise Refused("DOCUMENT", f"the document of entry {index} was not signed so") from error
     if entry["kind"] == "licence_activated":
         pairs = (("licence_id", "licence"), ("serial", "serial"), ("party_id", "party"),
-                 ("kind", "licence_kind"), ("not_before", "not_before"), ("not_after", "not_after"))  # fmt: skip
+                 ("kind", "licence_kind"), ("not_before", "not_before"),
+                 ("not_after", "not_after"))  # fmt: skip
         for claim, member in pairs:
             need(
                 claims.get(claim) == entry[member],
@@ -1027,7 +1045,7 @@ def check_document(index, entry, token, keys):
         )
 
 
-def check_decisions(files, entries, report):
+def check_decisions(files: Files, entries: Entries, report: Report) -> list[int]:
     """Check inputs and policies against the digests in the entries; return what can be replayed."""
     ready, absent = [], 0
     cited_inputs, cited_policies = set(), set()
@@ -1060,7 +1078,7 @@ def check_decisions(files, entries, report):
     return ready
 
 
-def check_input(index, entry, document):
+def check_input(index: int, entry: Json, document: Json) -> None:
     """Check that an input is about the request that the entry tells of."""
     try:
         told = {
@@ -1093,7 +1111,7 @@ def check_input(index, entry, document):
 # ---- Deciding again --------------------------------------------------------------------------
 
 
-def ordered(value):
+def ordered(value: Any) -> Any:
     """Return an answer in normal form: each list in the order of its items' canonical JSON."""
     if isinstance(value, dict):
         return {name: ordered(item) for name, item in value.items()}
@@ -1102,7 +1120,7 @@ def ordered(value):
     return value
 
 
-def decision_digest(answer):
+def decision_digest(answer: Any) -> bytes:
     """Return the digest of a decision in normal form."""
     return sha256(b"xinguan/decision/v1\0", canonical(ordered(answer)))
 
@@ -1110,7 +1128,7 @@ def decision_digest(answer):
 class OpaServer:
     """An OPA server on the loopback with one bundle, asked over HTTP."""
 
-    def __init__(self, binary, archive):
+    def __init__(self, binary: str, archive: bytes) -> None:
         self.folder = tempfile.TemporaryDirectory()
         path = os.path.join(self.folder.name, "bundle.tar.gz")
         with open(path, "wb") as file:
@@ -1127,13 +1145,14 @@ class OpaServer:
         for _ in range(500):
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
-                return
             except OSError:
                 time.sleep(0.03)
+            else:
+                return
         self.close()
         raise Unusable("the OPA server did not start")
 
-    def ask(self, document):
+    def ask(self, document: Json) -> Any:
         """Return the answer to one input."""
         body = json.dumps({"input": document}).encode()
         head = {"Content-Type": "application/json"}
@@ -1144,7 +1163,7 @@ class OpaServer:
         except (OSError, ValueError) as error:
             raise Unusable("the OPA server failed") from error
 
-    def close(self):
+    def close(self) -> None:
         """End the server."""
         self.process.terminate()
         self.process.wait(10)
@@ -1154,27 +1173,31 @@ class OpaServer:
 class Compiled:
     """The compiled policy in this process; needs the package opa-py-wasm."""
 
-    def __init__(self, wasm, archive):
+    def __init__(self, wasm: bytes, archive: bytes) -> None:
         try:
             from opapywasm import OpaWasmPolicy
         except ImportError as error:
             raise Unusable("the package opa-py-wasm is not installed") from error
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-            data = json.load(tar.extractfile("/data.json"))
+            member = tar.extractfile("/data.json")
+            need(member is not None, "POLICY", "the policy has no data")
+            data = json.loads(member.read() if member else b"")
         self.policy = OpaWasmPolicy.from_wasm_bytes(wasm)
         self.policy.set_data(data)
 
-    def ask(self, document):
+    def ask(self, document: Json) -> Any:
         """Return the answer to one input."""
         found = self.policy.evaluate(document, "xinguan/decision")
         return found if isinstance(found, dict) else None
 
-    def close(self):
+    def close(self) -> None:
         """Free the policy."""
         self.policy.close()
 
 
-def replay(files, entries, ready, engine, opa, report):
+def replay(
+    files: Files, entries: Entries, ready: list[int], engine: str, opa: str | None, report: Report
+) -> None:
     """Decide again with the policies and inputs of the pack; compare digest and outcome."""
     servers = {}
     binary = opa or shutil.which("opa")
@@ -1188,11 +1211,12 @@ def replay(files, entries, ready, engine, opa, report):
             entry = entries[index][1]
             name = digest43(entry["bundle"]).hex()
             archive = files.get(f"policies/{name}.tar.gz")
-            need(archive is not None, "POLICY", f"the policy of entry {index} is not in the pack")
+            if archive is None:
+                raise Refused("POLICY", f"the policy of entry {index} is not in the pack")
             key = (name, entry.get("policy"))
             if key not in servers:
                 servers[key] = (
-                    OpaServer(binary, archive)
+                    OpaServer(binary or "opa", archive)
                     if engine == "opa"
                     else Compiled(compiled_for(entry, entries, files), archive)
                 )
@@ -1211,16 +1235,17 @@ def replay(files, entries, ready, engine, opa, report):
     )
 
 
-def compiled_for(entry, entries, files):
+def compiled_for(entry: Json, entries: Entries, files: Files) -> bytes:
     """Return the compiled policy that the cited activation names."""
-    activation = entries.get(entry.get("policy"), (b"", {}))[1]
+    activation = entries.get(entry.get("policy", -1), (b"", {}))[1]
     need("wasm" in activation, "POLICY", "no entry names the compiled policy")
     body = files.get(f"policies/{digest43(activation['wasm']).hex()}.wasm")
-    need(body is not None, "POLICY", "the compiled policy is not in the pack")
+    if body is None:
+        raise Refused("POLICY", "the compiled policy is not in the pack")
     return body
 
 
-def compare(index, entry, answer):
+def compare(index: int, entry: Json, answer: Any) -> None:
     """Compare a decision made again with what the entry records."""
     need(isinstance(answer, dict), "REPLAY", f"entry {index}: the policy gives no answer now")
     try:
@@ -1253,7 +1278,7 @@ DOMAINS = {
 }  # fmt: skip
 
 
-def check_openings(raw, entries, report):
+def check_openings(raw: bytes, entries: Entries, report: Report) -> Disclosed:
     """Check that what is disclosed is what was committed to; return it for people."""
     told = strict_json(raw, "OPENING", "the list of openings")
     need(
@@ -1275,11 +1300,8 @@ def check_openings(raw, entries, report):
             "an opening is malformed or of no entry",
         )
         entry = entries[each["entry"]][1]
-        name, value, salt = (
-            each["member"],
-            b64(each["value"], "OPENING"),
-            b64(each["salt"], "OPENING", 32),
-        )
+        name, value = each["member"], b64(each["value"], "OPENING")
+        salt = b64(each["salt"], "OPENING", 32)
         need(name in DOMAINS and name in entry, "OPENING", "an opening is of no commitment")
         need(each["domain"] == DOMAINS[name], "OPENING", "an opening has another domain")
         made = sha256(b"xinguan/commitment/v1\0", salt, each["domain"].encode(), b"\0", value)
@@ -1289,15 +1311,14 @@ def check_openings(raw, entries, report):
             f"`{name}` of entry {each['entry']} was not what is disclosed",
         )
         disclosed.append((each["entry"], name, shown(value)))
-    for each in told["fields"]:
-        disclosed.append(check_field(each, entries))
+    disclosed += [check_field(each, entries) for each in told["fields"]]
     if disclosed:
         report.ok("openings", f"{len(disclosed)} disclosed values are those committed to")
     report.skip("what stays closed: commitments without an opening in the pack say nothing here")
     return disclosed
 
 
-def check_field(each, entries):
+def check_field(each: Any, entries: Entries) -> tuple[int, str, str]:
     """Check one field of an answer against the root that the outcome commits to."""
     known = {"entry", "name", "value", "salt", "position", "others"}
     need(
@@ -1323,7 +1344,7 @@ def check_field(each, entries):
         "FIELD",
         f"the field {each['name']} of entry {each['entry']} was not what is disclosed",
     )
-    intent = entries.get(entry.get("intent"), (b"", {}))[1]
+    intent = entries.get(entry.get("intent", -1), (b"", {}))[1]
     released = {n: a for a, names in intent.get("fields", {}).items() for n in names}
     need(
         released.get(each["name"], "drop") != "drop",
@@ -1333,7 +1354,7 @@ def check_field(each, entries):
     return each["entry"], each["name"], shown(value)
 
 
-def shown(value):
+def shown(value: bytes) -> str:
     """Return a disclosed value as text, or as hexadecimal digits when it is none."""
     try:
         text = value.decode()
@@ -1352,7 +1373,15 @@ NEVER_CHECKED = (
 )
 
 
-def verify(data, trust, *, again=False, engine="auto", opa=None, known=None):
+def verify(
+    data: bytes,
+    trust: Trust,
+    *,
+    again: bool = False,
+    engine: str = "auto",
+    opa: str | None = None,
+    known: bytes | None = None,
+) -> tuple[Report, Disclosed]:
     """Check a pack.
 
     Args:
@@ -1377,10 +1406,12 @@ def verify(data, trust, *, again=False, engine="auto", opa=None, known=None):
         raise Refused("MALFORMED", "something in the pack has a form that can't be read") from error
 
 
-def _verify(data, trust, again, engine, opa, known):
+def _verify(
+    data: bytes, trust: Trust, again: bool, engine: str, opa: str | None, known: bytes | None
+) -> tuple[Report, Disclosed]:
     report = Report()
     files, manifest = read_pack(data, report)
-    size, root, text = read_checkpoint(files["checkpoint"], trust, report)
+    size, root = read_checkpoint(files["checkpoint"], trust, report)
     need(manifest["origin"] == trust.log.name, "MANIFEST", "the manifest names another log")
     if known is not None:
         check_known(known, trust, size, root, report)
@@ -1403,11 +1434,11 @@ def _verify(data, trust, again, engine, opa, known):
     return report, disclosed
 
 
-def check_known(known, trust, size, root, report):
+def check_known(known: bytes, trust: Trust, size: int, root: bytes, report: Report) -> None:
     """Compare with a checkpoint from elsewhere; of the same size it must have the same root."""
     quiet = Trust()
     quiet.log = trust.log
-    other_size, other_root, _ = read_checkpoint(known, quiet, Report())
+    other_size, other_root = read_checkpoint(known, quiet, Report())
     if other_size == size:
         need(other_root == root, "FORK", "the log signed two different trees of the same size")
         report.ok("checkpoint", "the same tree as the checkpoint from elsewhere")
@@ -1415,7 +1446,7 @@ def check_known(known, trust, size, root, report):
         report.skip("the checkpoint from elsewhere: it has another size, and proves nothing here")
 
 
-def read_file(path, limit):
+def read_file(path: str, limit: int) -> bytes:
     """Return a file that is not larger than a limit."""
     try:
         if os.path.getsize(path) > limit:
@@ -1426,7 +1457,7 @@ def read_file(path, limit):
         raise Unusable(f"{os.path.basename(path)} can't be read") from error
 
 
-def show(report, disclosed):
+def show(report: Report, disclosed: Disclosed) -> None:
     """Print what was checked and what was not."""
     for step, text in report.checked:
         print(f"ok        {step:<11} {text}")
@@ -1439,7 +1470,7 @@ def show(report, disclosed):
     print("the pack holds")
 
 
-def parse_arguments(given):
+def parse_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="xinguan-verify", description="Check a Xinguan evidence pack, with no access to us."
@@ -1456,7 +1487,7 @@ def parse_arguments(given):
     return parser.parse_args(given)
 
 
-def main(given=None):
+def main(given: Sequence[str] | None = None) -> int:
     """Check a pack from the command line; return the exit code."""
     words = parse_arguments(given)
     try:
@@ -1492,7 +1523,7 @@ def main(given=None):
     return 0
 
 
-def command():
+def command() -> None:
     """Run as a program."""
     sys.exit(main())
 

@@ -1,19 +1,20 @@
 """`xinguan audit chain`: who answers for each step that led to an entry."""
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Annotated
 
 import typer
 
-from audit.chain import Landmarks, chain_of, followers
+from audit.chain import Chain, Landmarks, chain_of, followers
 from audit.commitment import Opening
 from audit.errors import LogCorruptError
 from audit.openings import OpeningStore
-from audit.sequence import next_index, read_bodies
+from audit.sequence import next_index
 from gateway.cli.audit_reading import log_reading
-from gateway.cli.console import HERE, AsJson, Home, instant, session, show
+from gateway.cli.console import HERE, AsJson, Home, Session, instant, session, show
 from gateway.cli.log_range import bodies
 from gateway.domain.errors import NotFoundError
 from gateway.registry.act import stated_reason
@@ -40,28 +41,7 @@ def chain_command(
             raise NotFoundError("NOT_FOUND", f"the log has the entries 0 to {end - 1}")
         what = "chain with persons" if open_person else "chain"
         log_reading(opened, what, index, 1, stated_reason(reason))
-        store = OpeningStore(opened.deployment.secrets().opening_key)
-        landmarks = Landmarks()
-        landmarks.take(bodies(opened.deployment, connection, 0, index + 1))
-
-        def entry(at: int) -> bytes:
-            if at >= end:
-                raise LogCorruptError("it is not in the log", at)
-            found = read_bodies(connection, at, at + 1)
-            return (
-                found[0][2] if found else next(bodies(opened.deployment, connection, at, at + 1))[1]
-            )
-
-        def openings(at: int) -> Mapping[str, Opening]:
-            return store.openings(connection, at) if open_person else {}
-
-        first = [index]
-        told = json.loads(entry(index))
-        if told["kind"] in ("batch", "outcome"):
-            first = [told["intent"]]
-        if json.loads(entry(first[0]))["kind"] == "intent" and first[0] + 1 < end:
-            first += followers(first[0], bodies(opened.deployment, connection, first[0] + 1, end))
-        chain = chain_of(first, entry, landmarks, openings)
+        chain = _chain(opened, connection, index, end, open_person=open_person)
     rows = [
         {
             "entry": step.index,
@@ -83,3 +63,26 @@ def chain_command(
             typer.echo(f"gap: {gap}")
     if chain.gaps:
         raise typer.Exit(1)
+
+
+def _chain(
+    opened: Session, connection: sqlite3.Connection, index: int, end: int, *, open_person: bool
+) -> Chain:
+    deployment = opened.deployment
+    store = OpeningStore(deployment.secrets().opening_key)
+    landmarks = Landmarks()
+    landmarks.take(bodies(deployment, connection, 0, index + 1))
+
+    def entry(at: int) -> bytes:
+        if not 0 <= at < end:
+            raise LogCorruptError("it is not in the log", at)
+        return next(bodies(deployment, connection, at, at + 1))[1]
+
+    def openings(at: int) -> Mapping[str, Opening]:
+        return store.openings(connection, at) if open_person else {}
+
+    told = json.loads(entry(index))
+    first = [told["intent"] if told["kind"] in ("batch", "outcome") else index]
+    if json.loads(entry(first[0]))["kind"] == "intent" and first[0] + 1 < end:
+        first += followers(first[0], bodies(deployment, connection, first[0] + 1, end))
+    return chain_of(first, entry, landmarks, openings)

@@ -62,6 +62,8 @@ class Remaker:
         Raises:
             ReplayError: With the code of what is missing, tampered with or failing.
         """
+        if not recorded.bundle or not recorded.input:
+            raise ReplayError("NOT_CITED", "the entry cites no bundle and no input")
         try:
             document, asked = self._input(recorded.input)
             engine, revision = await self._engine(recorded)

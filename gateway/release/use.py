@@ -47,7 +47,10 @@ def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, 
         bundle=decision.bundle_digest,
         input=decision.input_digest,
         decision=decision.digest,
-        **links,
+        run=links["run"],
+        publication=links["publication"],
+        pinned=links["pinned"],
+        whitelist=links["whitelist"],
         subject_count=len(request.subjects),
         operator=blinds["operator"],
         case=blinds["case"],
@@ -60,11 +63,12 @@ def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, 
 def links_of(facts: Facts) -> dict[str, int | None]:
     """Return the entries that a release rests on by index: run, publication, pin, whitelist."""
     chain, border = facts.responsibility, facts.border
+    whitelist = None if border is None else border.whitelist
     return {
-        "run": chain.transmitter and chain.transmitter.index,
-        "publication": chain.manager and chain.manager.index,
+        "run": None if chain.transmitter is None else chain.transmitter.index,
+        "publication": None if chain.manager is None else chain.manager.index,
         "pinned": facts.caller.certificate.index,
-        "whitelist": border and border.whitelist and border.whitelist.index,
+        "whitelist": None if whitelist is None else whitelist.index,
     }
 
 
