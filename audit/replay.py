@@ -5,11 +5,11 @@ receives as a function. What could not be made again is missing, never passed ov
 """
 
 import json
-from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from audit.entry_form import raw_digest
 from audit.errors import AuditError
 
 _OF_REQUESTS: Final = frozenset({"intent", "denial"})
@@ -217,4 +217,4 @@ async def replay(entries: Iterable[tuple[int, bytes]], decide: Decide) -> Replay
 
 
 def _hex(digest: str) -> str:
-    return urlsafe_b64decode(digest + "=").hex() if digest else ""
+    return raw_digest(digest).hex() if digest else ""

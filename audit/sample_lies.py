@@ -30,9 +30,9 @@ def lies_samples(original: Original) -> Iterator[Sample]:
         action = max(entry["fields"], key=lambda name: len(entry["fields"][name]))
         entry["fields"][action].pop()
 
-    def rename_action(entry: Json) -> None:
-        action = next(iter(entry["fields"]))
-        entry["fields"]["drop" if action != "drop" else "allow"] = entry["fields"].pop(action)
+    def exchange_actions(entry: Json) -> None:
+        groups = entry["fields"]
+        groups["allow"], groups["mask"] = groups.get("mask", []), groups["allow"]
 
     yield lie("more rows than were evidenced", "OUTCOME", outcome, lambda e: e.pop("delivered"))
     yield lie("fewer than no rows", "OUTCOME", outcome, lambda e: e.update(rows=-1))
@@ -60,6 +60,6 @@ def lies_samples(original: Original) -> Iterator[Sample]:
     yield lie("another answer", "FIELD", outcome, lambda e: e.update(field_root=zero))
     yield lie("an entry without a member", "ENTRY_SCHEMA", outcome, lambda e: e.pop("status"))
     yield lie("another decision", "REPLAY", intent, lambda e: e.update(decision=zero), replay=True)
-    yield lie("another action on a field", "REPLAY", intent, rename_action, replay=True)
+    yield lie("another action on a field", "REPLAY", intent, exchange_actions, replay=True)
     later = lambda e: e.update(time=e["time"] + 40 * 86_400)  # noqa: E731 - one more of the above
     yield lie("another hour", "OUTCOME", intent, later)

@@ -26,7 +26,7 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def run_blocks(scripts: list[str], folder: Path) -> list[str]:
+def run_blocks(scripts: list[str], folder: Path, deadline_s: int = DEADLINE_S) -> list[str]:
     """Run the blocks in one shell, as a reader would, and return what each printed."""
     parts = ["set -eu", *(f"{script}\necho '{MARK}'" for script in scripts)]
     environment = os.environ | {
@@ -44,11 +44,11 @@ def run_blocks(scripts: list[str], folder: Path) -> list[str]:
         start_new_session=True,  # so that the gateway in the background ends with it
     )
     try:
-        output, _ = shell.communicate(timeout=DEADLINE_S)
+        output, _ = shell.communicate(timeout=deadline_s)
     except subprocess.TimeoutExpired:
         os.killpg(shell.pid, signal.SIGKILL)
         output, _ = shell.communicate()
-        pytest.fail(f"the page did not end within {DEADLINE_S} s:\n{output}")
+        pytest.fail(f"the page did not end within {deadline_s} s:\n{output}")
     finally:
         with contextlib.suppress(ProcessLookupError):  # nothing is left, as the page promises
             os.killpg(shell.pid, signal.SIGKILL)
