@@ -486,34 +486,6 @@ def inclusion_root(index: int, size: int, leaf: bytes, path: Sequence[bytes]) ->
     return root
 
 
-def consistent(size1: int, size2: int, root1: bytes, root2: bytes, path: Sequence[bytes]) -> bool:
-    """Return whether the tree of size1 is a prefix of that of size2 (section 2.1.4.2)."""
-    if not 0 < size1 <= size2 or any(len(each) != 32 for each in (root1, root2, *path)):
-        return False
-    if size1 == size2:
-        return not path and root1 == root2
-    hashes = list(path)
-    if size1 & (size1 - 1) == 0:
-        hashes.insert(0, root1)
-    if not hashes:
-        return False
-    fn, sn = size1 - 1, size2 - 1
-    while fn & 1:
-        fn, sn = fn >> 1, sn >> 1
-    fr = sr = hashes[0]
-    for each in hashes[1:]:
-        if sn == 0:
-            return False
-        if fn & 1 or fn == sn:
-            fr, sr = node_hash(each, fr), node_hash(each, sr)
-            while not fn & 1 and fn != 0:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            sr = node_hash(sr, each)
-        fn, sn = fn >> 1, sn >> 1
-    return sn == 0 and fr == root1 and sr == root2
-
-
 def tree_root(leaves: list[bytes]) -> bytes:
     """Return the root of a list of leaves (section 2.1.1)."""
     if len(leaves) == 1:
