@@ -27,7 +27,7 @@ def decision_digest(answer: Any) -> str:  # Any: the answer of an engine, parsed
 
 def _ordered(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _ordered(item) for name, item in value.items()}
+        return {name: item if type(item) is str else _ordered(item) for name, item in value.items()}
     if isinstance(value, list):
         if all(type(item) is str for item in value):
             # Canonical JSON puts a character before its escape in an order of its own.
