@@ -7,7 +7,17 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("query", "decision", "replay", "audit_log", "store", "lookup", "enforce", "ingest", "repair")
+NAMES = (
+    "query",
+    "decision",
+    "replay",
+    "audit_log",
+    "store",
+    "lookup",
+    "enforce",
+    "ingest",
+    "repair",
+)
 
 
 def main() -> int:

@@ -13,7 +13,6 @@ verifying, parsing strictly or comparing. The OPA server runs beside on the same
 import argparse
 import asyncio
 import json
-import sqlite3
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.replay import Replayed, replay_one
 from audit.sequence import read_bodies
+from audit.store import Reader
 from bench.machine import machine
 from gateway.decision.bundle import Bundle, load
 from gateway.decision.decider import Decider
@@ -120,7 +120,7 @@ async def record(state: State, bundle: Bundle, count: int) -> int:
     return len(distinct)
 
 
-def read(connection: sqlite3.Connection, count: int) -> Iterator[tuple[int, bytes]]:
+def read(connection: Reader, count: int) -> Iterator[tuple[int, bytes]]:
     """Yield the entries."""
     for first in range(0, count, CHUNK):
         for index, _, body in read_bodies(connection, first, min(first + CHUNK, count)):
@@ -128,7 +128,7 @@ def read(connection: sqlite3.Connection, count: int) -> Iterator[tuple[int, byte
 
 
 async def replayed(
-    connection: sqlite3.Connection, compiled: str, count: int, opa: Path | None
+    connection: Reader, compiled: str, count: int, opa: Path | None
 ) -> tuple[Replayed, float, float]:
     """Replay the first entries; return what came of it, its seconds and its processor seconds."""
     found = Replayed()
@@ -153,7 +153,7 @@ async def replayed(
     return found, spent, used
 
 
-async def bare(connection: sqlite3.Connection, bundle: Bundle, count: int) -> float:
+async def bare(connection: Reader, bundle: Bundle, count: int) -> float:
     """Return evaluations per second of the engine alone."""
     documents = [
         (bytes(row[0]), json.loads(body)["time"])

@@ -1,7 +1,6 @@
 """`xinguan audit chain`: who answers for each step that led to an entry."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Annotated
@@ -12,7 +11,7 @@ from audit.chain import Chain, Landmarks, chain_of, followers
 from audit.commitment import Opening
 from audit.errors import LogCorruptError
 from audit.openings import OpeningStore
-from audit.sequence import next_index
+from audit.store import Reader
 from gateway.cli.audit_reading import log_reading
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, session, show
 from gateway.cli.log_range import bodies
@@ -36,7 +35,7 @@ def chain_command(
     if open_person and not reason.strip():
         raise typer.BadParameter("opening a person needs a --reason")
     with session(home) as opened, closing(opened.state.connect()) as connection:
-        end = next_index(connection)
+        end = connection.next_index()
         if index >= end:
             raise NotFoundError("NOT_FOUND", f"the log has the entries 0 to {end - 1}")
         what = "chain with persons" if open_person else "chain"
@@ -66,7 +65,7 @@ def chain_command(
 
 
 def _chain(
-    opened: Session, connection: sqlite3.Connection, index: int, end: int, *, open_person: bool
+    opened: Session, connection: Reader, index: int, end: int, *, open_person: bool
 ) -> Chain:
     deployment = opened.deployment
     store = OpeningStore(deployment.secrets().opening_key)

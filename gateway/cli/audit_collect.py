@@ -1,7 +1,6 @@
 """Collects what one evidence pack holds, from the published log and from the state beside it."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from audit.openings import OpeningStore, who
 from audit.pack import Content, Promise
 from audit.promise import sign_promise
 from audit.reader import LogReader
+from audit.store import Reader
 from gateway.cli.audit_materials import add_materials
 from gateway.cli.console import Session, read_bytes
 from gateway.cli.log_range import parse_range
@@ -39,7 +39,7 @@ class Collector:
         UnavailableError: `CHECKPOINT_PENDING`: nothing is published yet.
     """
 
-    def __init__(self, opened: Session, connection: sqlite3.Connection) -> None:
+    def __init__(self, opened: Session, connection: Reader) -> None:
         deployment = opened.deployment
         self.opened = opened
         self.connection = connection

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from audit.entry_form import raw_digest
 from audit.pack import Content
+from audit.store import Reader
 from gateway.cli.console import Session
 from gateway.decision.history import input_of
 from gateway.decision.keeping import kept
@@ -21,7 +21,7 @@ _DOCUMENTS = {
 }
 
 
-def add_materials(opened: Session, connection: sqlite3.Connection, content: Content) -> None:
+def add_materials(opened: Session, connection: Reader, content: Content) -> None:
     """Add whatever the entries of a pack name by digest; what is not there is told.
 
     Args:
@@ -66,9 +66,7 @@ def _add(
         content.missing.append(f"entry {index}: {error.code}: {error.message}")
 
 
-def _add_document(
-    connection: sqlite3.Connection, content: Content, index: int, entry: dict[str, Any]
-) -> None:
+def _add_document(connection: Reader, content: Content, index: int, entry: dict[str, Any]) -> None:
     row = connection.execute(_DOCUMENTS[entry["kind"]], (index,)).fetchone()
     if row is None:
         content.missing.append(f"entry {index}: its signed document is not kept")

@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from audit.errors import AuditError
 from audit.pack import open_pack
 from audit.replay import NOT_CHECKED, Finding, Recorded, Replayed, replay_one
-from audit.sequence import next_index
 from gateway.cli.audit_reading import log_reading
 from gateway.cli.console import HERE, AsJson, Home, read_bytes, session, show
 from gateway.cli.log_range import bodies, parse_range
@@ -66,7 +65,7 @@ def replay_command(
 
 def _of_deployment(home: Path, span: str, binary: Path | None) -> Replayed:
     with session(home) as opened, closing(opened.state.connect()) as connection:
-        start, end = parse_range(span, next_index(connection))
+        start, end = parse_range(span, connection.next_index())
         log_reading(opened, "replay", start, end - start)
         remaker = Remaker(
             inputs=lambda digest: input_of(connection, digest),

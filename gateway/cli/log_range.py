@@ -1,12 +1,12 @@
 """Entries of the deployment's own log, published or only committed, and how ranges are written."""
 
 import re
-import sqlite3
 from collections.abc import Iterator
 
 from audit.errors import AuditError, NoteError
 from audit.reader import LogReader
 from audit.sequence import read_bodies
+from audit.store import Reader
 from gateway.decision.history import check_leaf
 from gateway.deployment import Deployment
 from gateway.domain.errors import InvalidRequestError, UnavailableError
@@ -35,7 +35,7 @@ def parse_range(text: str, size: int) -> tuple[int, int]:
 
 
 def bodies(
-    deployment: Deployment, connection: sqlite3.Connection, start: int, end: int
+    deployment: Deployment, connection: Reader, start: int, end: int
 ) -> Iterator[tuple[int, bytes]]:
     """Yield entries: published ones from the log's files, newer ones from the sequencer's table.
 

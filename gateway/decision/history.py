@@ -91,7 +91,7 @@ def kept_input(connection: Reader, logged: Logged) -> bytes:
     return input_of(connection, logged.input)
 
 
-def input_of(connection: sqlite3.Connection, digest: str) -> bytes:
+def input_of(connection: Reader, digest: str) -> bytes:
     """Return the canonical input of this digest (hex); raises as `kept_input`."""
     query = "SELECT body FROM decision_inputs WHERE digest = ?"
     row = connection.execute(query, (digest,)).fetchone()

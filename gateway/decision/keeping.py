@@ -9,12 +9,12 @@ import gzip
 import hashlib
 import io
 import json
-import sqlite3
 import tarfile
 import zlib
 from typing import Final
 
 from audit.journal import Transaction
+from audit.store import Reader
 from gateway.decision.bundle import Bundle
 from gateway.domain.errors import ConflictError, NotFoundError
 
@@ -54,7 +54,7 @@ def keep(tx: Transaction, bundle: Bundle) -> None:
         )
 
 
-def kept(connection: sqlite3.Connection, digest: str) -> bytes:
+def kept(connection: Reader, digest: str) -> bytes:
     """Return a kept bundle or compiled policy.
 
     Raises:
@@ -72,7 +72,7 @@ def kept(connection: sqlite3.Connection, digest: str) -> bytes:
     return body
 
 
-def compiled_of(connection: sqlite3.Connection, bundle: str, policy: int | None) -> str:
+def compiled_of(connection: Reader, bundle: str, policy: int | None) -> str:
     """Return the digest of the compiled form that an activation tells of.
 
     Args:
