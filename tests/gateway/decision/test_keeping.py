@@ -1,6 +1,5 @@
 """Policies kept for ever: written with their activation, verified when read."""
 
-import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
@@ -83,9 +82,7 @@ def test_what_is_missing_or_changed_is_named(state):
     with closing(state.connect()) as connection, pytest.raises(NotFoundError) as caught:
         kept(connection, "00" * 32)
     assert caught.value.code == "BUNDLE_MISSING"
-    with closing(sqlite3.connect(state.path)) as other:
-        other.execute("UPDATE policy_artefacts SET body = x'00'")
-        other.commit()
+    state.run(lambda tx: tx.execute("UPDATE policy_artefacts SET body = ?", (b"0",)))
     with closing(state.connect()) as connection, pytest.raises(ConflictError) as wrong:
         kept(connection, BUNDLE.digest)
     assert wrong.value.code == "BUNDLE_TAMPERED"
