@@ -5,7 +5,7 @@ Later entries refer to these by index; together they are the chain of responsibi
 
 from collections.abc import Sequence
 
-from audit.entry_form import Digest, Entry, digest_text, make_entry
+from audit.entry_form import Digest, Entry, digest_text, make_entry, optional
 
 
 def log_opened(*, time: int, node: str, origin: str, vkey: str) -> Entry:
@@ -29,6 +29,7 @@ def node_started(
     bundle: Digest,
     config: Digest,
     trust: Digest | None = None,
+    registration: int | None = None,
 ) -> Entry:
     """Say that a node began to serve.
 
@@ -41,16 +42,19 @@ def node_started(
         config: Digest of its settings, without secrets.
         trust: Digest of the trust policy that names its log's witnesses; None for an
             unwitnessed log.
+        registration: Index of the entry that registered the operator.
     """
-    members: Entry = {
-        "operator": operator,
-        "version": version,
-        "bundle": digest_text(bundle),
-        "config": digest_text(config),
-    }
-    if trust is not None:
-        members["trust"] = digest_text(trust)
-    return make_entry("node_started", time, node, **members)
+    return make_entry(
+        "node_started",
+        time,
+        node,
+        operator=operator,
+        version=version,
+        bundle=digest_text(bundle),
+        config=digest_text(config),
+        **({} if trust is None else {"trust": digest_text(trust)}),
+        **optional(registration=registration),
+    )
 
 
 def node_stopped(*, time: int, node: str, reason: str) -> Entry:
@@ -84,7 +88,15 @@ def key_changed(
 
 
 def policy_activated(
-    *, time: int, node: str, actor: str, bundle: Digest, sources: Digest, revision: str
+    *,
+    time: int,
+    node: str,
+    actor: str,
+    bundle: Digest,
+    sources: Digest,
+    revision: str,
+    wasm: Digest | None = None,
+    approvals: Sequence[int] = (),
 ) -> Entry:
     """Say that a policy bundle decides from now on.
 
@@ -95,6 +107,8 @@ def policy_activated(
         bundle: Digest of the bundle.
         sources: Digest of its sources.
         revision: Its revision, for people.
+        wasm: Digest of the compiled policy that the embedded engine runs.
+        approvals: Indexes of the approvals of this bundle.
     """
     return make_entry(
         "policy_activated",
@@ -104,6 +118,34 @@ def policy_activated(
         bundle=digest_text(bundle),
         sources=digest_text(sources),
         revision=revision,
+        **({} if wasm is None else {"wasm": digest_text(wasm)}),
+        **({"approvals": list(approvals)} if approvals else {}),
+    )
+
+
+def policy_approved(
+    *, time: int, node: str, actor: str, role: str, bundle: Digest, signer: str, document: Digest
+) -> Entry:
+    """Say that somebody approved a policy bundle, by a signed document.
+
+    Args:
+        time: Unix seconds.
+        node: Name of the node that writes it.
+        actor: Organisation that approved it.
+        role: Role in which it was approved.
+        bundle: Digest of the bundle.
+        signer: Key id of the approver's key.
+        document: Digest of the signed approval.
+    """
+    return make_entry(
+        "policy_approved",
+        time,
+        node,
+        actor=actor,
+        role=role,
+        bundle=digest_text(bundle),
+        signer=signer,
+        document=digest_text(document),
     )
 
 

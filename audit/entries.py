@@ -21,6 +21,7 @@ from audit.acts import (
     node_started,
     node_stopped,
     policy_activated,
+    policy_approved,
     snapshot_admitted,
     stop_lifted,
     stop_ordered,
@@ -64,7 +65,7 @@ __all__ = [
     "denial", "digest_text", "endpoint_declared", "hold_lifted", "hold_placed", "index_root",
     "intent", "intents_open", "key_changed", "licence_activated", "licence_status", "log_opened",
     "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
-    "policy_activated", "publicity_reconciled", "recall", "recall_acknowledged",
+    "policy_activated", "policy_approved", "publicity_reconciled", "recall", "recall_acknowledged",
     "recall_escalated", "recall_probed", "repair", "snapshot_admitted", "stop_lifted",
     "stop_ordered", "suspension_closed", "suspension_proposed", "whitelist_approved",
     "whitelist_proposed", "whitelist_withdrawn",
@@ -82,7 +83,7 @@ class Use:
         product: Product asked about.
         managers: Providing units (who manages), party ids.
         party: Organisation that asks (who uses), party id.
-        certificate: Fingerprint of its certificate, a digest.
+        certificate: Fingerprint of its certificate, a digest; of an intent, `pinned` leads to it.
         operator: Commitment to the human behind the call.
         case: Commitment to the case behind the call.
         purpose: Purpose code.
@@ -90,9 +91,15 @@ class Use:
         destination: ISO 3166 code of where the data will be used.
         licence: Index of the entry that activated the licence.
         consent: Index of the entry that registered the consent.
-        contract: Digest of the product's contract.
+        contract: Digest of the product's contract, where no `publication` leads to it.
         bundle: Digest of the policy bundle that decided.
         input: Digest of the decision's canonical input.
+        decision: Digest of the decision in normal form.
+        policy: Index of the entry that activated the policy bundle.
+        run: Index of the entry with which the node started.
+        publication: Index of the entry that published the contract.
+        pinned: Index of the entry that pinned the certificate.
+        whitelist: Index of the approval that completed the whitelist of fields (R68).
         subject_count: Number of subjects asked about; 0 for the whole product.
         subjects: Commitment to the subjects.
         idempotency: Commitment to the idempotency key.
@@ -114,6 +121,12 @@ class Use:
     contract: Digest | None = None
     bundle: Digest | None = None
     input: Digest | None = None
+    decision: Digest | None = None
+    policy: int | None = None
+    run: int | None = None
+    publication: int | None = None
+    pinned: int | None = None
+    whitelist: int | None = None
     subject_count: int | None = None
     subjects: Digest | None = None
     idempotency: Digest | None = None
@@ -121,11 +134,13 @@ class Use:
 
 
 _USE_DIGESTS: Final = (
-    "certificate", "operator", "case", "contract", "bundle", "input", "subjects",
-    "idempotency", "signature",
+    "certificate", "operator", "case", "contract", "bundle", "input", "decision",
+    "subjects", "idempotency", "signature",
 )  # fmt: skip
 _USE_PLAIN: Final = ("product", "party", "purpose", "scenario", "destination")
-_USE_NUMBERS: Final = ("licence", "consent", "subject_count")
+_USE_NUMBERS: Final = (
+    "licence", "consent", "policy", "run", "publication", "pinned", "whitelist", "subject_count",
+)  # fmt: skip
 
 
 def _use(use: Use) -> Entry:

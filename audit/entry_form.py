@@ -1,6 +1,6 @@
 """The form that all entries share, and how digests stand in them."""
 
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from functools import lru_cache
 from typing import Final
 
@@ -14,6 +14,7 @@ VERSION: Final = 1
 _DIGEST_BYTES: Final = 32
 _REMEMBERED: Final = 4_096
 _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def make_entry(kind: str, time: int, node: str, **members: object) -> Entry:
@@ -26,6 +27,11 @@ def make_entry(kind: str, time: int, node: str, **members: object) -> Entry:
         members: What the kind adds.
     """
     return {"v": VERSION, "kind": kind, "time": time, "node": node, **members}
+
+
+def optional(**members: int | None) -> Entry:
+    """Return the members that have something to say."""
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def digest_text(value: Digest) -> str:
@@ -41,6 +47,21 @@ def digest_text(value: Digest) -> str:
         EntryError: It is not 32 bytes.
     """
     return _of_hex(value) if isinstance(value, str) else _of_bytes(value)
+
+
+def raw_digest(text: str) -> bytes:
+    """Read a digest as entries hold it.
+
+    Raises:
+        EntryError: It is not 43 characters of base64url, as an encoder writes them.
+    """
+    try:
+        raw = a2b_base64(text.encode("ascii").translate(_STANDARD) + b"=", strict_mode=True)
+    except ValueError as error:
+        raise EntryError("a digest must be 32 bytes") from error
+    if _of_bytes(raw) != text:
+        raise EntryError("a digest must be 32 bytes")
+    return raw
 
 
 @lru_cache(_REMEMBERED)

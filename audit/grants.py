@@ -5,7 +5,7 @@ Later entries refer to these by index; together they are the chain of responsibi
 
 from collections.abc import Sequence
 
-from audit.entry_form import Entry, make_entry
+from audit.entry_form import Entry, make_entry, optional
 
 
 def party_registered(
@@ -53,6 +53,7 @@ def certificate_pinned(
     fingerprint: str,
     not_before: int,
     not_after: int,
+    registration: int | None = None,
 ) -> Entry:
     """Say that a certificate stands for a party.
 
@@ -64,6 +65,7 @@ def certificate_pinned(
         fingerprint: Fingerprint of the certificate.
         not_before: Start of validity, unix seconds.
         not_after: End of validity, unix seconds.
+        registration: Index of the entry that registered the party.
     """
     return make_entry(
         "certificate_pinned",
@@ -74,6 +76,7 @@ def certificate_pinned(
         fingerprint=fingerprint,
         not_before=not_before,
         not_after=not_after,
+        **optional(registration=registration),
     )
 
 
@@ -105,6 +108,7 @@ def licence_activated(
     document: str,
     not_before: int,
     not_after: int,
+    registration: int | None = None,
 ) -> Entry:
     """Say that a licence signed by the authority is in force.
 
@@ -120,6 +124,7 @@ def licence_activated(
         document: SHA-256 of the signed document, hex.
         not_before: Start, unix seconds.
         not_after: End, unix seconds.
+        registration: Index of the entry that registered the organisation.
     """
     return make_entry(
         "licence_activated",
@@ -134,6 +139,7 @@ def licence_activated(
         document=document,
         not_before=not_before,
         not_after=not_after,
+        **optional(registration=registration),
     )
 
 
@@ -283,6 +289,7 @@ def whitelist_approved(
     version: int,
     role: str,
     proposal: int,
+    earlier: Sequence[int] = (),
 ) -> Entry:
     """Say that a proposed whitelist was approved by one role (R68).
 
@@ -295,6 +302,7 @@ def whitelist_approved(
         version: Version number.
         role: Role in which it was approved.
         proposal: Index of the proposal.
+        earlier: Indexes of the approvals that were there before.
     """
     return make_entry(
         "whitelist_approved",
@@ -306,6 +314,7 @@ def whitelist_approved(
         version=version,
         role=role,
         proposal=proposal,
+        **({"earlier": list(earlier)} if earlier else {}),
     )
 
 

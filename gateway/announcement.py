@@ -13,8 +13,10 @@ from audit import acts
 from audit.journal import Transaction
 from gateway.config import Settings
 from gateway.decision.bundle import Bundle
+from gateway.decision.keeping import is_kept, keep, wasm_digest
 from gateway.domain.facts import Hop
 from gateway.domain.product import Product
+from gateway.registry import policy_approvals
 from gateway.store.state import State
 
 
@@ -25,10 +27,12 @@ class Announced:
     Args:
         transmitter: Who runs this node, since which entry; None when the settings name nobody.
         managers: Product name to who manages it, since which entry.
+        policy: Index of the entry that activated the policy in force.
     """
 
     transmitter: Hop | None
     managers: Mapping[str, Hop]
+    policy: int
 
 
 async def announce_start(
@@ -53,14 +57,14 @@ async def announce_start(
 
     def job(tx: Transaction) -> Announced:
         index = _start(tx, settings, bundle, now, trust)
-        _activate_policy(tx, settings, bundle, now)
+        policy = _activate_policy(tx, settings, bundle, now)
         managers = {
             name: Hop(product.manager_uscc, settings.node, *_publish(tx, settings, product, now))
             for name, product in products.items()
         }
         operator = settings.operator
         transmitter = Hop(operator, settings.node, now, index) if operator else None
-        return Announced(transmitter, managers)
+        return Announced(transmitter, managers, policy)
 
     return await state.submit(job)
 
@@ -83,17 +87,28 @@ def _start(
         bundle=bundle.digest,
         config=hashlib.sha256(settings.model_dump_json().encode()).hexdigest(),
         trust=trust,
+        registration=_registration(tx, settings.operator),
     )
     return tx.append(entry).index
 
 
-def _activate_policy(tx: Transaction, settings: Settings, bundle: Bundle, now: int) -> None:
-    """Log a bundle once; the newest activation is the policy in force."""
+def _registration(tx: Transaction, party_id: str) -> int | None:
+    row = tx.execute("SELECT log_index FROM parties WHERE party_id = ?", (party_id,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _activate_policy(tx: Transaction, settings: Settings, bundle: Bundle, now: int) -> int:
+    """Keep a bundle and log it once; return where. The newest activation is in force.
+
+    A compiled form that was never told of is told by a new activation, also of the same bundle.
+    """
     newest = tx.execute(
-        "SELECT digest FROM policy_activations ORDER BY log_index DESC LIMIT 1"
+        "SELECT digest, log_index FROM policy_activations ORDER BY log_index DESC LIMIT 1"
     ).fetchone()
-    if newest is not None and newest[0] == bundle.digest:
-        return
+    told = is_kept(tx, wasm_digest(bundle))
+    keep(tx, bundle)
+    if newest is not None and newest[0] == bundle.digest and told:
+        return int(newest[1])
     entry = acts.policy_activated(
         time=now,
         node=settings.node,
@@ -101,9 +116,16 @@ def _activate_policy(tx: Transaction, settings: Settings, bundle: Bundle, now: i
         bundle=bundle.digest,
         sources=bundle.revision,
         revision=bundle.revision[:16],
+        wasm=wasm_digest(bundle),
+        approvals=policy_approvals.given(tx, bundle.digest),
     )
     index = tx.append(entry).index
     tx.execute("INSERT INTO policy_activations VALUES (?, ?)", (index, bundle.digest))
+    tx.execute(
+        "INSERT INTO policy_compiled (log_index, bundle, compiled) VALUES (?, ?, ?)",
+        (index, bundle.digest, wasm_digest(bundle)),
+    )
+    return index
 
 
 def _publish(tx: Transaction, settings: Settings, product: Product, now: int) -> tuple[int, int]:

@@ -322,6 +322,7 @@ class Gateway:
             idempotency_window_s=limits.idempotency_window_s,
             count_row=quotas.count_row,
             inputs=decider.input_for,
+            policy=announced.policy,
         )
         return World(
             clock_ms=self._clock_ms,

@@ -175,5 +175,6 @@ def make_decision(actions: Mapping[str, str], **words: Any) -> Decision:
         "valid_until": NOW + 100,
         "input_digest": "cd" * 32,
         "bundle_digest": "ef" * 32,
+        "digest": "ab" * 32,
     }
     return Decision(**(values | words))

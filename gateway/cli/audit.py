@@ -12,9 +12,13 @@ from audit.errors import AuditError
 from audit.reader import LogReader
 from audit.verify import check_proof, prove, verify_log
 from gateway.cli import log_http, witness
+from gateway.cli.audit_chain import chain_command
 from gateway.cli.audit_destroy import approve_destruction, destroy, hold_app
 from gateway.cli.audit_doctor import doctor
+from gateway.cli.audit_evidence import evidence_command
 from gateway.cli.audit_index import app as index_app
+from gateway.cli.audit_replay import replay_command
+from gateway.cli.audit_samples import samples_command
 from gateway.cli.audit_who import who, who_check
 from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, session, show
 from gateway.cli.trust import Policy, TsaCertificates, trusted
@@ -33,6 +37,10 @@ app.add_typer(index_app, name="index")
 app.add_typer(witness.app, name="witness")
 app.command("serve")(log_http.serve)
 app.command("stamp")(log_http.stamp)
+app.command("replay")(replay_command)
+app.command("chain")(chain_command)
+app.command("evidence")(evidence_command)
+app.command("samples")(samples_command)
 LogDirectory = Annotated[
     Path | None, typer.Option("--log", help="A copy of the log instead of the deployment's.")
 ]

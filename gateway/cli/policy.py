@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.policy_approve import approve_command
 from gateway.cli.policy_diff import diff_command
 from gateway.decision import explain as explaining
 from gateway.decision.bundle import DEFAULT_POLICIES, BuildError, Bundle, build, load
@@ -20,6 +21,7 @@ from gateway.decision.wasm import WasmEngine
 from gateway.domain.errors import XinguanError
 
 app = typer.Typer(help="The law as policy: explain, diff, rules, coverage, build, check, sign.")
+app.command("approve")(approve_command)
 app.command("diff")(diff_command)
 
 Policies = Annotated[Path, typer.Option(help="The policies directory.")]

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -13,15 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from audit import entries as entry_kinds
-from audit.errors import AuditError, NoteError
-from audit.reader import LogReader
-from audit.sequence import next_index, read_bodies
-from audit.store import Reader
+from audit.sequence import next_index
 from gateway.cli.console import HERE, AsJson, Home, Session, session
+from gateway.cli.log_range import AT_ONCE, bodies
 from gateway.cli.policy_diff_text import as_document, as_lines
 from gateway.decision.bundle import DEFAULT_POLICIES
 from gateway.decision.explain import LANGUAGES
-from gateway.decision.history import Logged, check_leaf, kept_input, read_logged
+from gateway.decision.history import Logged, kept_input, read_logged
 from gateway.decision.redecide import Findings, Redecision, Side
 from gateway.domain.errors import (
     InvalidRequestError,
@@ -29,7 +26,6 @@ from gateway.domain.errors import (
 )
 
 _RANGE = re.compile(r"(\d{1,15})-(\d{1,15})?")
-_AT_ONCE = 1_024
 _LONG = 5_000
 _CURRENT = "current"
 
@@ -113,11 +109,11 @@ async def _redecide(opened: Session, old: Side, new: Side, start: int, end: int)
         work = Redecision(old, new, lambda logged: kept_input(connection, logged))
         with bar if end - start > _LONG else nullcontext():
             task = bar.add_task("entries", total=end - start)
-            for index, body in _bodies(opened, connection, start, end):
+            for index, body in bodies(opened.deployment, connection, start, end):
                 logged = _read(index, body)
                 if logged is not None:
                     await work.take(logged)
-                if index % _AT_ONCE == 0:
+                if index % AT_ONCE == 0:
                     bar.update(task, completed=index - start)
     return work.findings
 
@@ -147,44 +143,3 @@ def _read(index: int, body: bytes) -> Logged | None:
         raise UnavailableError(
             "ENTRY_UNREADABLE", f"entry {index} is not of this version's schema"
         ) from None
-
-
-def _bodies(
-    opened: Session, connection: Reader, start: int, end: int
-) -> Iterator[tuple[int, bytes]]:
-    """Yield entries: published ones from the log's files, newer ones from the sequencer's table.
-
-    Raises:
-        UnavailableError: `ENTRY_MISSING`: one is in neither; `ENTRY_TAMPERED`.
-    """
-    deployment = opened.deployment
-    reader = LogReader(deployment.log_directory, deployment.log_vkey)
-    for first in range(start, end, _AT_ONCE):
-        last = min(first + _AT_ONCE, end)
-        rows = read_bodies(connection, first, last)
-        if len(rows) == last - first:
-            for index, leaf_hash, body in rows:
-                check_leaf(leaf_hash, body)
-                yield index, body
-        else:
-            yield from enumerate(_published(reader, rows, first, last), first)
-
-
-def _published(
-    reader: LogReader, rows: list[tuple[int, bytes, bytes]], first: int, last: int
-) -> list[bytes]:
-    """Return entries of which some have left the table: these are in the published log."""
-    kept = {index: body for index, _, body in rows}
-    try:
-        size = min(last, reader.checkpoint().size)
-        found = list(reader.entries(first, size)) if first < size else []
-    except NoteError:
-        found = []
-    except AuditError:
-        raise UnavailableError("ENTRY_TAMPERED", "the published log can't be read") from None
-    bodies = found + [kept[i] for i in range(first + len(found), last) if i in kept]
-    if len(bodies) != last - first:
-        raise UnavailableError(
-            "ENTRY_MISSING", f"the entries {first} to {last - 1} aren't all here"
-        )
-    return bodies

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from gateway.decision.normal import decision_digest
 from gateway.domain.decision import Decision
 from gateway.domain.errors import Reason, UnavailableError
 from gateway.domain.request import Condition
@@ -71,6 +72,7 @@ def parse_answer(
         valid_until=end,
         input_digest=input_digest,
         bundle_digest=bundle_digest,
+        digest=decision_digest(answer),
     )
 
 

@@ -88,12 +88,17 @@ def kept_input(connection: Reader, logged: Logged) -> bytes:
         NotFoundError: `INPUT_MISSING`: none is cited, or it is not in the state.
         ConflictError: `INPUT_TAMPERED`: what is kept there has another digest.
     """
+    return input_of(connection, logged.input)
+
+
+def input_of(connection: Reader, digest: str) -> bytes:
+    """Return the canonical input of this digest (hex); raises as `kept_input`."""
     query = "SELECT body FROM decision_inputs WHERE digest = ?"
-    row = connection.execute(query, (logged.input,)).fetchone()
+    row = connection.execute(query, (digest,)).fetchone()
     if row is None:
         raise NotFoundError("INPUT_MISSING", "the input of this decision is not kept")
     document = bytes(row[0])
-    if digest_of(document) != logged.input:
+    if digest_of(document) != digest:
         raise ConflictError("INPUT_TAMPERED", "the kept input has another digest than the log says")
     return document
 

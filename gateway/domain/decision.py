@@ -23,6 +23,7 @@ class Decision:
         valid_until: Unix seconds, exclusive.
         input_digest: SHA-256 of the canonical input, hex.
         bundle_digest: SHA-256 of the policy bundle, hex.
+        digest: Digest of the answer in normal form (`gateway.decision.normal`), hex.
     """
 
     allow: bool
@@ -35,3 +36,4 @@ class Decision:
     valid_until: int
     input_digest: str
     bundle_digest: str
+    digest: str

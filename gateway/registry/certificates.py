@@ -118,6 +118,7 @@ def _pin(tx: Transaction, peer: PeerCertificate, act: Act) -> Certificate:
             fingerprint=peer.fingerprint,
             not_before=peer.not_before,
             not_after=peer.not_after,
+            registration=parties.find(tx, peer.party_id).index,
         )
     )
     certificate = Certificate(

@@ -266,6 +266,7 @@ def _write_document(
             document=verified.digest,
             not_before=claims.not_before,
             not_after=claims.not_after,
+            registration=parties.find(tx, claims.party_id).index,
         )
     )
     tx.execute(

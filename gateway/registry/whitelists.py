@@ -174,6 +174,7 @@ def approve(tx: Transaction, content: WhitelistClaims, approver: Party, act: Act
             version=content.version,
             role=approver.role.value,
             proposal=proposal.index,
+            earlier=sorted(index for _, index in proposal.approvals.values()),
         )
     )
     given = (approver.party_id, appended.index)

@@ -112,6 +112,7 @@ class Evidence:
         idempotency_window_s: int,
         count_row: Callable[[str, int, int], Row],
         inputs: Callable[[str], bytes],
+        policy: int | None = None,
     ) -> None:
         """Take the journal and what goes into entries.
 
@@ -122,6 +123,7 @@ class Evidence:
             idempotency_window_s: How long a key is remembered.
             count_row: Released rows of a licence as a row of the outcome's transaction.
             inputs: Input digest to the canonical input of a recent decision.
+            policy: Index of the entry that activated the policy in force.
         """
         self._journal = journal
         self._keys = keys
@@ -130,7 +132,8 @@ class Evidence:
         self._count_row = count_row
         self._inputs = inputs
         self._kept_inputs: set[str] = set()
-        self._intents = IntentEntries(node)
+        self._policy = policy
+        self._intents = IntentEntries(node, policy)
         self._subject_labels = SubjectLabels(keys.index_key)
 
     async def intent(
@@ -277,7 +280,7 @@ class Evidence:
         Returns:
             The index, or -1 when the log itself is what fails: nothing leaves either way.
         """
-        use, openings = use_known(trail)
+        use, openings = use_known(trail, self._policy)
         entry = entries.denial(
             time=trail.now,
             node=self._node,

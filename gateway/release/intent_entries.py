@@ -1,6 +1,7 @@
 """The bytes of intents: requests of one kind share a template, since two of them differ little."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from audit import entries
 from audit.entry_form import digest_text
@@ -8,7 +9,7 @@ from audit.entry_template import EntryTemplate
 from gateway.domain.decision import Decision
 from gateway.domain.facts import Facts
 from gateway.release.trail import Trail
-from gateway.release.use import use_of
+from gateway.release.use import links_of, use_of
 
 _REMEMBERED = 4_096
 _HOLES = ("request", "time", "subject_count")
@@ -17,13 +18,15 @@ _HOLES = ("request", "time", "subject_count")
 class IntentEntries:
     """Encodes the intents of one node. Owner of the templates: the event loop."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, policy: int | None = None) -> None:
         """Remember nothing yet.
 
         Args:
             node: Name of the node in the entries.
+            policy: Index of the entry that activated the policy in force.
         """
         self._node = node
+        self._policy = policy
         self._templates: dict[object, EntryTemplate] = {}
 
     def encode(
@@ -70,7 +73,7 @@ class IntentEntries:
         entry = entries.intent(
             time=trail.now,
             node=self._node,
-            use=use_of(trail, facts, decision, blinds),
+            use=replace(use_of(trail, facts, decision, blinds), policy=self._policy),
             snapshot=snapshot_id,
             fields={name: action.value for name, action in decision.actions.items()},
         )
@@ -83,6 +86,8 @@ def _kind(
     """Return everything that an intent says apart from what is filled in."""
     request, caller = facts.request, facts.caller
     return (
+        # Not the input's: one input may be decided otherwise at another hour.
+        decision.digest,
         decision.input_digest,
         decision.bundle_digest,
         snapshot_id,
@@ -92,6 +97,7 @@ def _kind(
         facts.product.name,
         None if facts.licence is None else facts.licence.index,
         None if facts.consent is None else facts.consent.index,
+        *links_of(facts).values(),
         request.purpose,
         request.scenario,
         request.destination,

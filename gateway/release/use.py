@@ -43,20 +43,27 @@ def blinded(request: ExchangeRequest) -> tuple[Openings, dict[str, bytes]]:
 def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, bytes]) -> Use:
     """Return the common part of an intent."""
     request, caller, product = facts.request, facts.caller, facts.product
+    links = links_of(facts)
+    # What an index leads to is not said twice: the entry stays small.
+    contract = product.digest if links["publication"] is None else None
     return Use(
         request=trail.request_id,
         product=product.name,
         managers=(product.manager_uscc,),
         party=caller.party.party_id,
-        certificate=caller.certificate.fingerprint,
         purpose=request.purpose,
         scenario=request.scenario,
         destination=request.destination,
         licence=None if facts.licence is None else facts.licence.index,
         consent=None if facts.consent is None else facts.consent.index,
-        contract=product.digest,
+        contract=contract,
         bundle=decision.bundle_digest,
         input=decision.input_digest,
+        decision=decision.digest,
+        run=links["run"],
+        publication=links["publication"],
+        pinned=links["pinned"],
+        whitelist=links["whitelist"],
         subject_count=len(request.subjects),
         operator=blinds["operator"],
         case=blinds["case"],
@@ -66,8 +73,25 @@ def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, 
     )
 
 
-def use_known(trail: Trail) -> tuple[Use, Openings]:
-    """Return the common part of a denial: what was known when it was refused."""
+def links_of(facts: Facts) -> dict[str, int | None]:
+    """Return the entries that a release rests on by index: run, publication, pin, whitelist."""
+    chain, border = facts.responsibility, facts.border
+    whitelist = None if border is None else border.whitelist
+    return {
+        "run": None if chain.transmitter is None else chain.transmitter.index,
+        "publication": None if chain.manager is None else chain.manager.index,
+        "pinned": facts.caller.certificate.index,
+        "whitelist": None if whitelist is None else whitelist.index,
+    }
+
+
+def use_known(trail: Trail, policy: int | None = None) -> tuple[Use, Openings]:
+    """Return the common part of a denial: what was known when it was refused.
+
+    Args:
+        trail: The request, as far as it came.
+        policy: Index of the entry that activated the policy in force.
+    """
     request, caller = trail.request, trail.caller
     if caller is None:
         # An unknown caller is logged by the digest of what it showed.
@@ -77,6 +101,7 @@ def use_known(trail: Trail) -> tuple[Use, Openings]:
             request=trail.request_id,
             party=caller.party.party_id,
             certificate=caller.certificate.fingerprint,
+            pinned=caller.certificate.index,
         )
     if request is None:
         return known, Openings()
@@ -91,6 +116,8 @@ def use_known(trail: Trail) -> tuple[Use, Openings]:
         # A decided request can be decided again, whatever became of it.
         bundle=None if decision is None else decision.bundle_digest,
         input=None if decision is None else decision.input_digest,
+        decision=None if decision is None else decision.digest,
+        policy=None if decision is None else policy,
         subject_count=len(request.subjects),
         operator=blinds["operator"],
         case=blinds["case"],

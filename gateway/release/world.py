@@ -215,7 +215,8 @@ class World:
         request = facts.request
         party_id = facts.caller.party.party_id
         key = (
-            decision.input_digest, party_id, request.fields, request.conditions, request.limit
+            decision.digest, decision.input_digest, party_id, request.fields,
+            request.conditions, request.limit,
         )  # fmt: skip
         found = self._prepared.get(key)
         if found is None:

@@ -28,6 +28,7 @@ KINDS = [
     "whitelist_approved",
     "whitelist_withdrawn",
     "policy_activated",
+    "policy_approved",
     "contract_published",
     "snapshot_admitted",
     "node_started",
@@ -71,6 +72,12 @@ USE = Use(
     contract=DIGEST,
     bundle=DIGEST,
     input=DIGEST,
+    decision=DIGEST,
+    policy=1_000_002,
+    run=1_000_003,
+    publication=1_000_004,
+    pinned=1_000_005,
+    whitelist=1_000_006,
     subject_count=1,
     subjects=DIGEST,
     idempotency=DIGEST,
@@ -178,7 +185,10 @@ def test_an_early_denial_says_only_what_was_known():
 def test_the_two_entries_of_an_ordinary_query_stay_under_1500_bytes():
     # Names of the catalogue's average length; an ordinary query needs no consent.
     fields = {f"field_name_{i:02d}": ("allow", "allow", "mask")[i % 3] for i in range(20)}
-    use = replace(USE, consent=None, signature=None)
+    # The pin and the publication lead to certificate and contract; nothing crosses a border.
+    use = replace(
+        USE, consent=None, signature=None, certificate=None, contract=None, whitelist=None
+    )
     intent = entries.intent(
         time=1_800_000_000, node="node-1", use=use, snapshot=DIGEST, fields=fields
     )

@@ -40,6 +40,7 @@ def decision(actions, reasons=(), rows=(), rules=()) -> Decision:
         valid_until=1,
         input_digest="",
         bundle_digest="",
+        digest="",
     )
 
 

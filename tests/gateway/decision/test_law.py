@@ -26,7 +26,8 @@ GATE_CODES = frozenset(
 )  # fmt: skip
 # Commands of the operator's own machine: their errors never reach a caller.
 LOCAL_ROOMS = ("cli", "ingest")
-LOCAL_MODULES = ("history.py", "redecide.py")  # of `gateway.decision`, for `policy diff` alone
+# Of `gateway.decision`, for commands alone, and what a start refuses.
+LOCAL_MODULES = ("history.py", "redecide.py", "keeping.py", "replaying.py", "opa_process.py")
 
 
 def test_every_code_of_the_gateway_has_a_text():

@@ -137,7 +137,7 @@ def test_anchors_keep_every_identity_of_the_key_alive():
 def kept(start, end):
     from gateway.domain.decision import Decision
 
-    decision = Decision(True, (), {}, (), frozenset(), (), start, end, "", "")
+    decision = Decision(True, (), {}, (), frozenset(), (), start, end, "", "", "")
     return Kept(decision, b"", ())
 
 

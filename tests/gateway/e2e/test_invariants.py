@@ -163,7 +163,7 @@ async def test_the_same_question_leaves_no_common_mark_in_the_log(site, agency):
     ]
     for member in ("subjects", "operator", "case", "idempotency"):
         assert first[member] != second[member]
-    assert first["certificate"] == second["certificate"]
+    assert first["pinned"] == second["pinned"]
 
 
 # --- 2: log before release ------------------------------------------------------------------
