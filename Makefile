@@ -8,7 +8,7 @@ GRPCURL_VERSION := 1.9.3
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench proto policies opa regal grpcurl check lock clean setup
+.PHONY: demo test fault bench proto policies opa regal grpcurl check lock clean setup
 
 setup: $(READY)
 
@@ -26,6 +26,10 @@ demo: $(READY)
 
 test: $(READY) opa grpcurl check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+# Faults at every system call, kills under load: minutes, not seconds.
+fault: $(READY)
+	@bash tools/fault.sh
 
 bench: $(READY) opa
 	@$(BIN)/python -m bench $(BENCH_ARGS)

@@ -83,6 +83,10 @@ def open_writer(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
         # 32 MiB of log before it is copied back: copying stops every writer, and a tenth of
         # all calls waited for it at the default of 4 MiB.
         connection.execute("PRAGMA wal_autocheckpoint=8000")
+        # After a failed fsync the kernel holds pages for clean that never reached the disk, and
+        # recovery reads them as if they had. Copied into the database they are written and
+        # synced anew, and the log begins again before anything else is acknowledged behind them.
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         connection.execute("PRAGMA foreign_keys=ON")
         _migrate(connection)
     except sqlite3.Error as error:
@@ -181,17 +185,29 @@ def read_bodies(
 
     Returns:
         (index, leaf hash, body) in order of the index.
+
+    Raises:
+        AuditUnavailableError: The database cannot be read.
     """
-    rows = connection.execute(
+    query = (
         "SELECT position - 1, leaf_hash, body FROM audit_entry"
-        " WHERE position > ? AND position <= ? ORDER BY position",
-        (start, end),
+        " WHERE position > ? AND position <= ? ORDER BY position"
     )
-    return rows.fetchall()
+    try:
+        return connection.execute(query, (start, end)).fetchall()
+    except sqlite3.Error as error:
+        raise AuditUnavailableError("the state database cannot be read") from error
 
 
 def next_index(connection: sqlite3.Connection) -> int:
-    """Give the index that the next entry will have: the number of entries ever committed."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit_entry'")
-    found = row.fetchone()
+    """Give the index that the next entry will have: the number of entries ever committed.
+
+    Raises:
+        AuditUnavailableError: The database cannot be read.
+    """
+    query = "SELECT seq FROM sqlite_sequence WHERE name = 'audit_entry'"
+    try:
+        found = connection.execute(query).fetchone()
+    except sqlite3.Error as error:
+        raise AuditUnavailableError("the state database cannot be read") from error
     return 0 if found is None else int(found[0])
