@@ -7,7 +7,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("query", "decision", "audit_log", "lookup", "enforce", "ingest")
+NAMES = ("query", "decision", "audit_log", "audit_size", "lookup", "enforce", "ingest")
 
 
 def main() -> int:

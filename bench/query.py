@@ -36,7 +36,7 @@ FIELDS = (
     "reg_authority_uscc", "lei", "contact_phone",
 )  # fmt: skip
 CALLERS = 32
-_QUERY = {
+QUERY = {
     "purpose": "CREDIT_REPORT",
     "scenario": "ENTERPRISE_REPORT",
     "operator": "bench-1",
@@ -105,7 +105,7 @@ async def run(stage: Stage, gateway: str, echo: str, seconds: float) -> dict[str
     requests = iter(
         [
             client.build_query(
-                "legal_entity_base", FIELDS, subjects=[subjects[number % len(subjects)]], **_QUERY
+                "legal_entity_base", FIELDS, subjects=[subjects[number % len(subjects)]], **QUERY
             ).SerializeToString()
             for number in range(int(5_000 * (1 + seconds)))
         ]

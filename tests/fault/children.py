@@ -17,6 +17,7 @@ from audit.errors import AuditUnavailableError
 from audit.journal import Journal
 from tests.audit.log_home import body
 from tests.fault import seccomp
+from tests.fault.copying import copy_often
 from tests.fault.ledger import Ledger
 
 
@@ -59,8 +60,8 @@ def open_on_a_broken_disk(ledger: Ledger, path: Path, error: int, calls: list[st
 
 def append_while_copying_fails(ledger: Ledger, path: Path, error: int, calls: list[str]) -> None:
     """Append while only the database file itself can't be written."""
+    copy_often(2)
     journal = Journal(path)
-    journal.run(lambda _: journal._connection.execute("PRAGMA wal_autocheckpoint=2"))
     append(ledger, journal, 0)
     seccomp.refuse(error, *calls, descriptor=_descriptor_of(path))
     append(ledger, journal, *range(1, 20))

@@ -110,8 +110,7 @@ def _check_call(log: LogOfGateway, seen: Seen, verdict: Verdict) -> None:
         if message.HasField("outcome"):
             _check_outcome(log, message.outcome, batches, intent)
             verdict.promises += 1
-        elif message.HasField("batch") and seen.ending == "cut":
-            verdict.cut_with_data += 1
+    verdict.cut_with_data += bool(batches) and seen.ending == "cut"
     if seen.ending == "answered" and not (seen.messages and seen.messages[-1].HasField("outcome")):
         raise ProofError("an answer ended well without its outcome")
 

@@ -3,11 +3,10 @@
     python -m tests.fault.log_matrix [--json] [--every N] [--only CALL]
 
 A writer appends, integrates and publishes, first on an empty directory, then on a log whose
-next entries complete a tile. It runs
-once undisturbed, to count its system calls; then once per call, occurrence and kind of fault,
-each on a fresh copy: the call fails with EIO, the disk is full from that call on (ENOSPC), or
-the process is killed there (KILL). After each, `log_check` holds what lies on the disk against
-what the writer had been told.
+next entries complete a tile. It runs once undisturbed, to count its system calls; then once
+per call, occurrence and kind of fault, each on a fresh copy: the call fails with EIO, the disk
+is full from that call on (ENOSPC), or the process is killed there (KILL). After each,
+`log_check` holds what lies on the disk against what the writer had been told.
 """
 
 import argparse
@@ -168,8 +167,8 @@ def _table(total: dict[str, Any], results: list[dict[str, Any]]) -> str:
         lines.append(f"    {'  '.join(by_call)}")
         lines += [f"    ! {what}" for kind in _FINDINGS for what in each[kind]]
     lines.append(
-        "points {points} (kills {killed}, not reached {missed}), corruptions {corruptions}, losses {losses}, "
-        "defects {defects}, {seconds} s".format(**total)
+        "points {points} (kills {killed}, not reached {missed}), corruptions {corruptions}, "
+        "losses {losses}, defects {defects}, {seconds} s".format(**total)
     )
     return "\n".join(lines)
 

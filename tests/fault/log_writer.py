@@ -15,6 +15,7 @@ from audit.errors import AuditError
 from audit.integrator import Integrator
 from audit.journal import Journal
 from tests.audit.log_home import ORIGIN, SIGNER, body
+from tests.fault.copying import copy_often
 from tests.fault.ledger import Ledger
 
 ROUNDS = 3
@@ -33,15 +34,14 @@ def run(root: Path, ledger: Ledger, thread: str, first: int) -> None:
             `journal`: they come after the opening, in the thread that commits.
         first: Number of the first entry, so that bodies differ from those already there.
     """
+    if thread == "journal":
+        copy_often(_COPY_AFTER_PAGES)
     if thread == "main":
         _stop(ledger, threading.get_native_id())
     journal = _attempt(ledger, "open", lambda: Journal(root / "state.sqlite3"))
     if journal is None:
         return
     if thread == "journal":
-        journal.run(
-            lambda _: journal._connection.execute(f"PRAGMA wal_autocheckpoint={_COPY_AFTER_PAGES}")
-        )
         _stop(ledger, journal._thread.native_id)
     integrator = _attempt(
         ledger, "integrator", lambda: Integrator(journal, root / "log", ORIGIN, SIGNER, lambda: NOW)
