@@ -272,45 +272,26 @@ def show(got: dict[str, Any]) -> None:
     """Print the results for people."""
     print(f"audit log of {got['entries']:,} entries beside one of {SMALL:,} ({machine()['text']})")
 
-    def ratio(name: str, relation: str = "<=") -> Row:
+    def ratio(name: str, wanted: str = "<= 1.2") -> Row:
         each = got[name]
         beside = f"{each['large_ms']:.3f} ms, on the small log {each['small_ms']:.3f} ms"
-        return Row(f"{name.replace('_', ' ')}, ratio", each["ratio"], relation, 1.2, "", beside)
+        return Row(f"{name.replace('_', ' ')}, ratio", each["ratio"], "", wanted, beside)
 
     alone = f"SHA-256 alone {got['raw_million_s']:.2f} s a million"
     hashing = f"{got['verify_s']:.1f} s for all ({got['verify_cpu_s']:.1f} s CPU); {alone}"
     print_rows(
         [
-            Row(
-                "appended and integrated",
-                got["grown_per_s"],
-                "",
-                0,
-                "/s",
-                f"{got['disk_mib']:,.0f} MiB",
-            ),
+            Row("append and integrate", got["grown_per_s"], "/s"),
             ratio("append"),
             ratio("proof"),
             ratio("proof_cold", ""),
-            Row("publish", got["publish"]["large_ms"] / 1e3, "<", 1.5, "s", ""),
-            Row(
-                "hash tiles",
-                got["tile_bytes_per_entry"],
-                "<=",
-                34,
-                "B/entry",
-                "the hash alone: 32 B",
-            ),
-            Row("verify all, a million", got["verify_million_s"], "<", 30, "s", hashing),
-            Row(
-                "check a receipt",
-                got["receipt_check_ms"],
-                "<",
-                5,
-                "ms",
-                f"{got['receipt_bytes']:,} B",
-            ),
-            Row("peak memory", got["peak_memory_mib"], "", 0, "MiB", "of the whole benchmark"),
+            Row("publish one entry", got["publish"]["large_ms"] / 1e3, "s", "< 1.5"),
+            Row("hash tiles", got["tile_bytes_per_entry"], "B/entry", "<= 34", "the hash: 32 B"),
+            Row("verify all, a million", got["verify_million_s"], "s", "< 30", hashing),
+            Row("check a receipt", got["receipt_check_ms"], "ms", "< 5"),
+            Row("receipt", got["receipt_bytes"], "B"),
+            Row("on the disk", got["disk_mib"], "MiB", "", "entries, table and tiles"),
+            Row("peak memory", got["peak_memory_mib"], "MiB", "", "of the whole benchmark"),
         ]
     )
 

@@ -11,38 +11,36 @@ class Row:
     Args:
         name: What was measured.
         value: How much.
-        relation: `<`, `<=` or `>=`; empty where there is no target.
-        target: The target.
-        unit: Unit of both.
+        unit: Its unit.
+        wanted: The target: `<`, `<=` or `>=` and a number; empty without one.
         beside: Baselines of the same run, and details.
     """
 
     name: str
     value: float
-    relation: str
-    target: float
     unit: str
-    beside: str
+    wanted: str = ""
+    beside: str = ""
 
     @property
     def verdict(self) -> str:
         """`met` or `MISSED`; empty without a target."""
+        if not self.wanted:
+            return ""
+        relation, number = self.wanted.split()
+        target = float(number.replace(",", ""))
         met = {
-            "": None,
-            "<": self.value < self.target,
-            "<=": self.value <= self.target,
-            ">=": self.value >= self.target,
-        }[self.relation]
-        return "" if met is None else "met" if met else "MISSED"
+            "<": self.value < target, "<=": self.value <= target, ">=": self.value >= target,
+        }[relation]  # fmt: skip
+        return "met" if met else "MISSED"
 
 
 def print_rows(rows: Sequence[Row]) -> None:
     """Print rows in columns."""
     for row in rows:
-        wanted = f"{row.relation} {row.target:,g}" if row.relation else ""
         print(
-            f"  {row.name:26} {_number(row.value):>10} {row.unit:8} {wanted:10} {row.verdict:7}"
-            f" {row.beside}".rstrip()
+            f"  {row.name:26} {_number(row.value):>10} {row.unit:8} {row.wanted:10}"
+            f" {row.verdict:7} {row.beside}".rstrip()
         )
 
 
