@@ -28,9 +28,10 @@ demo: $(READY)
 test: $(READY) opa grpcurl tessera-fsck check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
-# Long runs that look for what must never happen; their short forms are part of `make test`.
+# Faults at every system call, kills and pauses under load: minutes, not seconds. Their short
+# forms are part of `make test`.
 fault: $(READY)
-	@$(BIN)/python -m tests.fault.stress $(FAULT_ARGS)
+	@FAULT_ARGS="$(FAULT_ARGS)" bash tools/fault.sh
 
 bench: $(READY) opa
 	@$(BIN)/python -m bench $(BENCH_ARGS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audit.checkpoint import Checkpoint, open_checkpoint, parse_text
 from audit.errors import LogCorruptError, NoteError, ProofError
-from audit.merkle import NodeSource, consistency_proof, inclusion_proof, root_of
+from audit.merkle import NodeSource, consistency_proof, inclusion_proof, node_hash
 from audit.note import Verifier
 from audit.proof import Receipt, format_receipt
 from audit.tiles import (
@@ -23,6 +23,9 @@ CHECKPOINT = "checkpoint"
 # The newest checkpoint that the quorum of this node's policy has cosigned; not served.
 WITNESSED = ".state/witnessed"
 _CACHED_TILES = 1024
+# A tile with all nodes above its hashes takes 30 KiB: these are 8 MiB, enough for every tile
+# above the lowest level of a log of 16 million entries.
+_CACHED_TREES = 256
 
 
 class LogReader:
@@ -38,6 +41,7 @@ class LogReader:
         self._directory = directory
         self._verifier = None if vkey is None else Verifier.parse(vkey)
         self._full_tile = lru_cache(_CACHED_TILES)(self._read_full_tile)
+        self._kept_tree = lru_cache(_CACHED_TREES)(self._tree)
 
     def checkpoint(self) -> Checkpoint:
         """Read the newest checkpoint.
@@ -73,15 +77,7 @@ class LogReader:
         Raises:
             LogCorruptError: It is missing or has a wrong length.
         """
-        width = tile_width(size, level, number)
-        if width == TILE_WIDTH:
-            return self._full_tile(level, number)
-        try:
-            data = (self._directory / tile_path(level, number, width)).read_bytes()
-        except FileNotFoundError:
-            # A partial tile may be deleted once the full one is there.
-            return self._full_tile(level, number)[:width]
-        return split_hashes(data, width)
+        return self._tile(level, number, tile_width(size, level, number))
 
     def bundle(self, number: int, size: int) -> list[bytes]:
         """Read the entries of a bundle as a tree of this size has it.
@@ -138,12 +134,23 @@ class LogReader:
             yield from bundle[max(start - first, 0) : end - first]
 
     def nodes(self, size: int) -> NodeSource:
-        """Give the perfect subtrees of a tree of this size, from its tiles."""
+        """Give the perfect subtrees of a tree of this size, from its tiles.
+
+        A proof crosses one tile a level and the tiles of the right edge. Those above the lowest
+        level serve every proof, so their inner nodes are kept; with them a proof costs nearly the
+        same whatever the size of the log.
+        """
+        crossed: dict[tuple[int, int], list[list[bytes]]] = {}
 
         def node(height: int, offset: int) -> bytes:
             level, rest = divmod(height, TILE_HEIGHT)
             number, position = divmod(offset << rest, TILE_WIDTH)
-            return root_of(self.tile(level, number, size)[position : position + (1 << rest)])
+            tree = crossed.get((level, number))
+            if tree is None:
+                width = tile_width(size, level, number)
+                find = self._tree if level == 0 and width == TILE_WIDTH else self._kept_tree
+                tree = crossed[level, number] = find(level, number, width)
+            return tree[rest][position >> rest]
 
         return node
 
@@ -180,6 +187,25 @@ class LogReader:
         checkpoint = witnessed if witnessed is not None and covered else self.checkpoint()
         path = self.inclusion_proof(index, checkpoint.size)
         return format_receipt(Receipt(index, tuple(path), checkpoint.note))
+
+    def _tree(self, level: int, number: int, width: int) -> list[list[bytes]]:
+        """Hash a tile upwards: row h holds its perfect subtrees of height h, from the left."""
+        rows = [self._tile(level, number, width)]
+        while len(rows[-1]) > 1:
+            row = rows[-1]
+            pairs = zip(row[::2], row[1::2], strict=False)
+            rows.append([node_hash(left, right) for left, right in pairs])
+        return rows
+
+    def _tile(self, level: int, number: int, width: int) -> list[bytes]:
+        if width == TILE_WIDTH:
+            return self._full_tile(level, number)
+        try:
+            data = (self._directory / tile_path(level, number, width)).read_bytes()
+        except FileNotFoundError:
+            # A partial tile may be deleted once the full one is there.
+            return self._full_tile(level, number)[:width]
+        return split_hashes(data, width)
 
     def _read_full_tile(self, level: int, number: int) -> list[bytes]:
         try:

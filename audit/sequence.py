@@ -21,6 +21,9 @@ def read_bodies(connection: Reader, start: int, end: int) -> list[tuple[int, byt
 
     Returns:
         (index, leaf hash, body) in order of the index.
+
+    Raises:
+        AuditUnavailableError: The database cannot be read.
     """
     rows = connection.execute(
         "SELECT position - 1, leaf_hash, body FROM audit_entry"

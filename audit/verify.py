@@ -146,7 +146,8 @@ class _Walk:
         self._reader = reader
         self._signed = signed
         self._known = known
-        self._from_tiles = CompactRange()
+        # The tree that the tiles make; None as long as it is that of the entries.
+        self._from_tiles: CompactRange | None = None
         self._suspects: list[int] = []
         self._wrong_tiles: list[Problem] = []
         self.problems: list[Problem] = []
@@ -168,15 +169,19 @@ class _Walk:
             self.problems.append(Problem("the entry cannot be read", bad))
         if tile and leaves and leaves != tile:
             self._suspects.append(first + _first_bad(data, tile))
-        for leaf in tile or leaves:
-            self._from_tiles.push(leaf)
+        if tile != leaves and self._from_tiles is None:
+            self._from_tiles = self.edge.range()
+        if self._from_tiles is not None:
+            for leaf in tile or leaves:
+                self._from_tiles.push(leaf)
         self._grow(leaves or tile)
 
     def finish(self) -> None:
         """Compare the trees with what was signed."""
         signed = (self._signed.size, self._signed.root)
         entries_hold = (self.edge.size, self.edge.root()) == signed
-        tiles_hold = (self._from_tiles.size, self._from_tiles.root()) == signed
+        from_tiles = self._from_tiles or self.edge.range()
+        tiles_hold = (from_tiles.size, from_tiles.root()) == signed
         for suspect in self._suspects:
             if entries_hold:
                 said = "the hash tile of level 0 does not hold the hash of this entry"

@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 NAMES = (
-    "query", "decision", "replay", "audit_log", "witnessing", "store", "index", "lookup",
-    "enforce", "ingest", "repair", "recall", "sealed", "reconcile",
+    "query", "decision", "replay", "audit_log", "audit_size", "witnessing", "store", "index",
+    "lookup", "enforce", "ingest", "repair", "recall", "sealed", "reconcile",
 )  # fmt: skip
 
 

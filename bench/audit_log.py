@@ -1,12 +1,13 @@
-"""The audit log: what a durable entry costs beside a bare database commit.
+"""The audit log: what a durable entry costs beside a bare database commit and a bare fsync.
 
     python -m bench.audit_log [--json] [--directory DIR]
 
-Baseline `bare`: one SQLite connection (WAL, `synchronous=FULL`) that commits one row of the
-same bytes per transaction, as fast as one thread can: one fsync an entry. Ours:
-`append` (64 asyncio callers, each waiting until its entry is durable), `job` (the same through
-a transaction with an opening and a label, as a request does it), `paced` (1,000 a second, for
-latency), `publish` (from a durable entry to a signed checkpoint), and the whole log verified.
+Baselines of the same run: `fdatasync` (one file, one write and one `fdatasync` an entry: what the
+disk gives one caller) and `bare` (one SQLite connection, WAL, `synchronous=FULL`, one row a
+transaction). Ours: `append` (64 asyncio callers, each waiting until its entry is durable), `job`
+(the same through a transaction with an opening and a label), `paced` (1,000 a second, for
+latency), `publish` (from a durable entry to a signed checkpoint), the whole log verified, and
+the two entries of one ordinary query, asked of a real gateway. Large logs: `bench.audit_size`.
 """
 
 import argparse
@@ -33,6 +34,13 @@ from audit.openings import OpeningStore
 from audit.reader import LogReader
 from audit.verify import check_proof, prove, verify_log
 from bench.machine import machine
+from bench.query import FIELDS, QUERY
+from bench.table import Row, print_rows
+from gateway.demo.cast import AGENCY
+from gateway.demo.stage import set_stage
+from gateway.server import Gateway
+from gateway.telemetry import configure_logging
+from xinguan.client import Client
 
 CALLERS = 64
 APPENDS = 40_000
@@ -68,6 +76,19 @@ def entry(number: int) -> Entry:
     return intent(time=1_800_000_000, node="node-1", use=use, snapshot=DIGEST, fields=fields)
 
 
+def fdatasync(directory: Path) -> float:
+    """Return appends per second of a bare file, each made durable by itself."""
+    body = encode_entry(entry(0))
+    descriptor = os.open(directory / "bare.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    began = time.perf_counter()
+    for _ in range(BARE):
+        os.write(descriptor, body)
+        os.fdatasync(descriptor)
+    rate = BARE / (time.perf_counter() - began)
+    os.close(descriptor)
+    return rate
+
+
 def bare(directory: Path) -> float:
     """Return commits per second of the baseline."""
     connection = sqlite3.connect(directory / "bare.sqlite3", isolation_level=None)
@@ -99,13 +120,13 @@ async def flood(call: Callable[[int], Awaitable[Any]]) -> dict[str, float]:
     return {"per_s": APPENDS / spent, "cpu_us": used / APPENDS * 1e6, **quantiles(waits)}
 
 
-async def paced(journal: Journal) -> dict[str, float]:
-    """Return the latency of appends that arrive at a steady pace."""
+async def paced(journal: Journal, made: list[Entry]) -> dict[str, float]:
+    """Return the latency of appends that arrive at a steady pace, whoever still waits."""
     waits: list[float] = []
 
     async def one(number: int) -> None:
         began = time.perf_counter()
-        await journal.append(entry(number))
+        await journal.append(made[number % len(made)])
         waits.append(time.perf_counter() - began)
 
     start = time.perf_counter()
@@ -134,6 +155,32 @@ def published(journal: Journal, integrator: Integrator) -> float:
     return statistics.median(rounds)
 
 
+async def ask(root: Path) -> tuple[int, float]:
+    """Return what ten signed queries of 20 fields leave and wait for.
+
+    Returns:
+        Bytes of the two entries of one, and the longest time in seconds from an answer to its
+        receipt under a published checkpoint.
+    """
+    stage = set_stage(root, int(time.time()))
+    waits = []
+    async with (
+        Gateway(stage.deployment) as gateway,
+        Client(gateway.address, stage.identity(AGENCY)) as client,
+    ):
+        for _ in range(10):
+            answer = await client.query(
+                "legal_entity_base", FIELDS, subjects=[stage.population.sample[3]], **QUERY
+            )
+            began = time.perf_counter()
+            await client.receipt(answer.decision.request_id)
+            waits.append(time.perf_counter() - began)
+    assert answer.outcome is not None
+    indexes = (answer.decision.intent.index, answer.outcome.entry.index)
+    log = LogReader(stage.deployment.log_directory)
+    return sum(len(log.entry(each)) for each in indexes), max(waits)
+
+
 def sizes(log: Path) -> tuple[int, int]:
     """Return bytes of hash tiles and of entry bundles."""
     files = [path for path in (log / "tile").rglob("*") if path.is_file()]
@@ -143,22 +190,24 @@ def sizes(log: Path) -> tuple[int, int]:
 
 def measure(directory: Path) -> dict[str, Any]:
     """Run everything once."""
-    baseline = bare(directory)
+    synced, baseline = fdatasync(directory), bare(directory)
+    # Made before the clock runs: what is measured is the append, its encoding included.
+    made = [entry(number) for number in range(256)]
     journal = Journal(directory / "state.sqlite3")
     store = OpeningStore(os.urandom(32))
     openings = {name: Opening(name, b"value", DIGEST) for name in ("operator", "case", "subjects")}
 
     def job(number: int) -> Callable[[Transaction], int]:
         def run(tx: Transaction) -> int:
-            index = tx.append(entry(number)).index
+            index = tx.append(made[number % 256]).index
             store.record(tx, index, openings, [number.to_bytes(32, "big")])
             return index
 
         return run
 
-    append = asyncio.run(flood(lambda number: journal.append(entry(number))))
+    append = asyncio.run(flood(lambda number: journal.append(made[number % 256])))
     jobs = asyncio.run(flood(lambda number: journal.submit(job(number))))
-    steady = asyncio.run(paced(journal))
+    steady = asyncio.run(paced(journal, made))
     signer = Ed25519Signer(ORIGIN, Ed25519PrivateKey.generate())
     log = directory / "log"
     integrator = Integrator(journal, log, ORIGIN, signer, lambda: int(time.time()))
@@ -178,7 +227,9 @@ def measure(directory: Path) -> dict[str, Any]:
     check_ms = (time.perf_counter() - began) * 10
     integrator.close()
     journal.close()
+    entry_bytes, receipt_s = asyncio.run(ask(directory / "home"))
     return {
+        "fdatasync_per_s": synced,
         "bare_per_s": baseline,
         "append": append,
         "append_ratio": append["per_s"] / baseline,
@@ -193,36 +244,41 @@ def measure(directory: Path) -> dict[str, Any]:
         "verify_million_s": 1e6 / verify,
         "receipt_bytes": len(receipt),
         "receipt_check_ms": check_ms,
+        "query_entries_bytes": entry_bytes,
+        "answer_to_receipt_s": receipt_s,
     }
+
+
+def rows(got: dict[str, Any]) -> list[Row]:
+    """Return what was measured beside its target."""
+    append, job, steady = got["append"], got["job"], got["paced"]
+    bare_is = f"{got['bare_per_s']:,.0f}/s one row a commit"
+    synced = f"{got['fdatasync_per_s']:,.0f}/s bare fdatasync, {bare_is}"
+    size = f"{got['receipt_bytes']:,} B"
+
+    def detail(each: dict[str, float]) -> str:
+        waits = f"p50 {each['p50_ms']:.1f} ms, p99 {each['p99_ms']:.1f} ms"
+        return f"{waits}, {each['cpu_us']:.0f} us CPU"
+
+    callers = f"{CALLERS} callers"
+    return [
+        Row(f"append, {callers}", append["per_s"], "/s", ">= 5,000", f"{synced}; {detail(append)}"),
+        Row(f"job, {callers}", job["per_s"], "/s", "", f"{bare_is}; {detail(job)}"),
+        Row(f"p99 at {PACE_PER_S:,}/s", steady["p99_ms"], "ms", "< 300"),
+        Row("integrate", got["integrate_per_s"], "/s"),
+        Row("publish one entry", got["publish_s"], "s", "< 1.5", "one pass, median of 20"),
+        Row("answer to receipt", got["answer_to_receipt_s"], "s", "< 1.5", "gateway, worst of 10"),
+        Row("hash tiles", got["tile_bytes_per_entry"], "B/entry", "<= 34", "the hash alone: 32 B"),
+        Row("entries of a query", got["query_entries_bytes"], "B", "< 1,500", "intent and outcome"),
+        Row("verify a million", got["verify_million_s"], "s", "< 30", "scaled; see audit_size"),
+        Row("check a receipt", got["receipt_check_ms"], "ms", "< 5", size),
+    ]
 
 
 def show(results: dict[str, Any]) -> None:
     """Print the results for people."""
     print(f"audit log ({machine()['text']})")
-    print(f"bare: one row a commit      {results['bare_per_s']:>9,.0f} /s          1.00")
-    for name in ("append", "job"):
-        got = results[name]
-        print(
-            f"{name}: {CALLERS} callers, durable  {got['per_s']:>9,.0f} /s     "
-            f"{results[f'{name}_ratio']:>9.2f}   p50 {got['p50_ms']:.1f} ms, "
-            f"p99 {got['p99_ms']:.1f} ms, {got['cpu_us']:.0f} us CPU"
-        )
-    steady = results["paced"]
-    print(
-        f"paced: {PACE_PER_S:,}/s              p50 {steady['p50_ms']:.2f} ms, "
-        f"p99 {steady['p99_ms']:.2f} ms"
-    )
-    print(f"integrate                   {results['integrate_per_s']:>9,.0f} entries/s")
-    print(f"publish one entry           {results['publish_s'] * 1e3:>9.1f} ms")
-    print(f"hash tiles                  {results['tile_bytes_per_entry']:>9.2f} B/entry")
-    print(
-        f"verify                      {results['verify_per_s']:>9,.0f} entries/s, "
-        f"a million in {results['verify_million_s']:.1f} s"
-    )
-    print(
-        f"receipt                     {results['receipt_bytes']:>9,} B, "
-        f"checked in {results['receipt_check_ms']:.2f} ms"
-    )
+    print_rows(rows(results))
 
 
 def main() -> None:
@@ -231,6 +287,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--directory", type=Path, help="where to write (default: temporary)")
     chosen = parser.parse_args()
+    configure_logging(json_lines=chosen.json)  # the gateway's own words go to standard error
     with tempfile.TemporaryDirectory(dir=chosen.directory) as directory:
         results = measure(Path(directory))
     if chosen.json:

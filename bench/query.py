@@ -43,7 +43,7 @@ FIELDS = (
 CALLERS = 32
 CONNECTIONS = 8
 Call = Callable[[], Awaitable[None]]
-_QUERY = {
+QUERY = {
     "purpose": "CREDIT_REPORT",
     "scenario": "ENTERPRISE_REPORT",
     "operator": "bench-1",
@@ -132,7 +132,7 @@ async def run(
     requests = iter(
         [
             client.build_query(
-                "legal_entity_base", FIELDS, subjects=[subjects[number % len(subjects)]], **_QUERY
+                "legal_entity_base", FIELDS, subjects=[subjects[number % len(subjects)]], **QUERY
             ).SerializeToString()
             for number in range(int(6_000 * (1 + seconds)))
         ]

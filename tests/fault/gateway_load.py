@@ -1,0 +1,97 @@
+"""Callers over real mutual TLS that remember every message they got, however the call ended."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.demo.cast import AGENCY, COMPANY_FIELDS
+from gateway.demo.stage import Stage
+from xinguan.client import Client, RefusedError, TransportError
+from xinguan.v1 import exchange_pb2
+
+CALLERS = 12
+SUBJECTS = 120
+QUERY = {
+    "purpose": "CREDIT_REPORT",
+    "scenario": "ENTERPRISE_REPORT",
+    "operator": "fault-operator",
+    "case_reference": "fault-case",
+}
+
+
+@dataclass
+class Seen:
+    """One call as its caller saw it.
+
+    Attributes:
+        messages: Every message that arrived, in order.
+        ending: `answered`, `refused`, or `cut` when the gateway died under it.
+    """
+
+    messages: list[exchange_pb2.QueryResponse] = field(default_factory=list)
+    ending: str = "cut"
+
+
+class Load:
+    """Callers that ask until they are told to stop or the gateway is gone."""
+
+    def __init__(self, stage: Stage, address: str, dice: random.Random) -> None:
+        companies = stage.loaded["legal_entity_base"].snapshot.batch(0).rows.column("uscc")
+        self._subjects: Sequence[str] = companies.to_pylist()[:SUBJECTS]
+        self._client = Client(address, stage.identity(AGENCY))
+        self._dice = dice
+        self._stop = asyncio.Event()
+        self.seen: list[Seen] = []
+        self.first_answer = asyncio.Event()
+
+    async def run(self) -> None:
+        """Ask with all callers; returns when each has met the end."""
+        try:
+            await asyncio.gather(*(self._ask_on() for _ in range(CALLERS)))
+        finally:
+            await self._client.close()
+
+    def stop(self) -> None:
+        """Let each caller finish the call it is in."""
+        self._stop.set()
+
+    async def _ask_on(self) -> None:
+        while not self._stop.is_set():
+            seen = Seen()
+            self.seen.append(seen)
+            try:
+                async for message in self._client.stream(self._query()):
+                    seen.messages.append(message)
+                seen.ending = "answered"
+                self.first_answer.set()
+            except TransportError:
+                return
+            except RefusedError as error:
+                # A gateway that is going down may still tell that it can't log: that is no data.
+                seen.ending = "refused"
+                if error.status == "UNAVAILABLE":
+                    return
+
+    def _query(self) -> exchange_pb2.QueryRequest:
+        kind = self._dice.random()
+        words = QUERY | ({"purpose": "PRE_EMPLOYMENT"} if kind > 0.95 else {})
+        several = list(self._subjects) if kind < 0.25 else [self._dice.choice(self._subjects)]
+        return self._client.build_query(
+            "legal_entity_base",
+            COMPANY_FIELDS,
+            subjects=several,
+            encoding="ROWS" if 0.25 <= kind < 0.45 else "ARROW_IPC",
+            **words,
+        )
+
+
+async def load_until(load: Load, seconds: float, then: object) -> None:
+    """Run a load; some seconds after its first answer do what ends it, and wait for the end."""
+    running = asyncio.create_task(load.run())
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(load.first_answer.wait(), 30)
+    await asyncio.sleep(seconds)
+    then()  # type: ignore[operator]  # a plain callable
+    await asyncio.wait_for(running, 60)
