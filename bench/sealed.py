@@ -36,7 +36,7 @@ from gateway.domain.product import Field, Product
 from gateway.domain.vocabulary import BorderDefault, FieldAction, FieldClass, SubjectKind
 from gateway.release.enforce import Enforcer, compile_enforcer
 from gateway.release.pseudonym import ConsumerKeys
-from gateway.server import sealed_keys
+from gateway.serving.standing import sealed_keys
 from gateway.snapshot.admission import NEVER, admit
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot

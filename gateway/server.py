@@ -8,20 +8,16 @@ stop      the port first, then what is under way, then the log
 """
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
 import structlog
 
 from audit.errors import AuditError, AuditUnavailableError
 from audit.openings import OpeningStore
 from audit.reader import LogReader
-from audit.sequence import next_index, read_bodies
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.config import Profile, Settings
 from gateway.decision.bundle import Bundle
@@ -32,9 +28,7 @@ from gateway.decision.law import LawTable
 from gateway.decision.opa import OpaServerEngine
 from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
-from gateway.domain.errors import UnavailableError
-from gateway.doors.assembly import Doors, add_services
-from gateway.doors.product_health import ProductHealth
+from gateway.doors.assembly import Doors
 from gateway.doors.recall import RecallDesk
 from gateway.log_keeper import LogKeeper
 from gateway.registry.call_rate import CallRate
@@ -48,7 +42,6 @@ from gateway.release.pipeline import Exchange
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.steady_clock import SteadyClock, steady_clock_ms
 from gateway.release.world import World
-from gateway.repair.consequences import prepare
 from gateway.repair.delays import Delays
 from gateway.repair.effect import SnapshotEffect
 from gateway.repair.feed_assembly import FeedAssembly
@@ -56,16 +49,15 @@ from gateway.repair.publish import Cleared, Publisher
 from gateway.repair.recall.assembly import open_recall
 from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
+from gateway.serving.port import open_port
+from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
-from gateway.snapshot.snapshot import Snapshot
-from gateway.store.state import State
 from gateway.subjects.keeper import IndexKeeper
 from gateway.subjects.monitor import ReconciliationMonitor
 from gateway.subjects.reconciliation import MEMORY, limits_of, report_open_intents, warn_of
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
-_SEALED_PAGE = 1 << 16  # sealed records read at once; there may be millions
 
 
 def wall_clock_ms() -> int:
@@ -228,7 +220,9 @@ class Gateway:
             monitor,
             self.keeper.policy,
         )
-        self._server, self.health = await self._open_port(doors)
+        self._server, self.health, self.address = await open_port(
+            deployment, self._listen, doors, shares_port=self._shares_port
+        )
         await self._server.start()
         self._closing.append(self._recall.stop)
         self._recall.start()
@@ -351,36 +345,6 @@ class Gateway:
             witnesses=self.keeper.vouching,
         )
 
-    async def _open_port(self, doors: Doors) -> tuple[grpc.aio.Server, ProductHealth]:
-        limits = self._settings.limits
-        server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", limits.max_request_bytes),
-                ("grpc.max_metadata_size", 16 << 10),
-                # A second gateway on the same port must fail, not share it unseen; workers of
-                # one node share it on purpose, and their parent made sure that it was free.
-                ("grpc.so_reuseport", int(self._shares_port)),
-            ]
-        )
-        health = await add_services(server, doors)
-        tls = self._deployment.tls()
-        credentials = grpc.ssl_server_credentials(
-            [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=True
-        )
-        host = self._listen.rpartition(":")[0]
-        try:
-            port = server.add_secure_port(self._listen, credentials)
-        except RuntimeError:
-            port = 0
-        if port == 0:
-            raise UnavailableError(
-                "PORT_IN_USE",
-                f"can't listen on {self._listen}",
-                hints=("another program listens there, or the address is not this machine's",),
-            )
-        self.address = f"{host}:{port}"
-        return server, health
-
     def _clock_s(self) -> int:
         return self._clock_ms() // 1000
 
@@ -393,42 +357,3 @@ class Gateway:
             except AuditUnavailableError:
                 # The integrator's lease runs out by itself; the rest must be closed all the same.
                 _log.error("close_not_logged")
-
-
-def prepare_snapshot(state: State, snapshot: Snapshot) -> None:
-    """Label and withhold in a snapshot what durable state says, before it serves (R14, R27)."""
-    connection = state.connect()
-    try:
-        prepare(connection, snapshot)
-    finally:
-        connection.close()
-
-
-def sealed_keys(state: State, product: str) -> Iterable[str]:
-    """Return the records of a product that may never leave again (R27), read as they are used."""
-    return chain.from_iterable(_sealed_pages(state, product))
-
-
-def _sealed_pages(state: State, product: str) -> Iterator[list[str]]:
-    connection = state.connect()
-    try:
-        rows = iter(
-            connection.execute(
-                "SELECT record_key FROM sealed_records WHERE product = ?", (product,)
-            )
-        )
-        while page := list(islice(rows, _SEALED_PAGE)):
-            yield [row[0] for row in page]
-    finally:
-        connection.close()
-
-
-def newest_time(state: State) -> int:
-    """Return the newest time that the log has recorded, in unix seconds; 0 in an empty log."""
-    connection = state.connect()
-    try:
-        count = next_index(connection)
-        newest = read_bodies(connection, count - 1, count)
-    finally:
-        connection.close()
-    return int(json.loads(newest[0][2])["time"]) if newest else 0

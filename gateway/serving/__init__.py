@@ -1,0 +1,1 @@
+"""What a serving process is put together from; see `gateway.server`."""

@@ -1,0 +1,50 @@
+"""The one port: every service behind mutual TLS."""
+
+import grpc
+
+from gateway.deployment import Deployment
+from gateway.domain.errors import UnavailableError
+from gateway.doors.assembly import Doors, add_services
+from gateway.doors.product_health import ProductHealth
+
+
+async def open_port(
+    deployment: Deployment, listen: str, doors: Doors, *, shares_port: bool
+) -> tuple[grpc.aio.Server, ProductHealth, str]:
+    """Return a server that is bound and not started, what keeps its health, and its address.
+
+    Args:
+        deployment: Whose certificate it shows and whose limits it keeps.
+        listen: HOST:PORT; port 0 takes a free one.
+        doors: What stands behind the services.
+        shares_port: Other workers of the node listen on the same port.
+
+    Raises:
+        UnavailableError: `PORT_IN_USE`.
+    """
+    limits = deployment.settings.limits
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", limits.max_request_bytes),
+            ("grpc.max_metadata_size", 16 << 10),
+            # A second gateway on the same port must fail, not share it unseen; workers of
+            # one node share it on purpose, and their parent made sure that it was free.
+            ("grpc.so_reuseport", int(shares_port)),
+        ]
+    )
+    health = await add_services(server, doors)
+    tls = deployment.tls()
+    credentials = grpc.ssl_server_credentials(
+        [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=True
+    )
+    try:
+        port = server.add_secure_port(listen, credentials)
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise UnavailableError(
+            "PORT_IN_USE",
+            f"can't listen on {listen}",
+            hints=("another program listens there, or the address is not this machine's",),
+        )
+    return server, health, f"{listen.rpartition(':')[0]}:{port}"

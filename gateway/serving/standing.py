@@ -1,0 +1,51 @@
+"""What durable state says of records and of time, read before a snapshot or a process serves."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+
+from audit.sequence import next_index, read_bodies
+from gateway.repair.consequences import prepare
+from gateway.snapshot.snapshot import Snapshot
+from gateway.store.state import State
+
+_SEALED_PAGE = 1 << 16  # sealed records read at once; there may be millions
+
+
+def prepare_snapshot(state: State, snapshot: Snapshot) -> None:
+    """Label and withhold in a snapshot what durable state says, before it serves (R14, R27)."""
+    connection = state.connect()
+    try:
+        prepare(connection, snapshot)
+    finally:
+        connection.close()
+
+
+def sealed_keys(state: State, product: str) -> Iterable[str]:
+    """Return the records of a product that may never leave again (R27), read as they are used."""
+    return chain.from_iterable(_sealed_pages(state, product))
+
+
+def _sealed_pages(state: State, product: str) -> Iterator[list[str]]:
+    connection = state.connect()
+    try:
+        rows = iter(
+            connection.execute(
+                "SELECT record_key FROM sealed_records WHERE product = ?", (product,)
+            )
+        )
+        while page := list(islice(rows, _SEALED_PAGE)):
+            yield [row[0] for row in page]
+    finally:
+        connection.close()
+
+
+def newest_time(state: State) -> int:
+    """Return the newest time that the log has recorded, in unix seconds; 0 in an empty log."""
+    connection = state.connect()
+    try:
+        count = next_index(connection)
+        newest = read_bodies(connection, count - 1, count)
+    finally:
+        connection.close()
+    return int(json.loads(newest[0][2])["time"]) if newest else 0
