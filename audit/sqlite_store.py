@@ -82,6 +82,9 @@ class _Cursor(sqlite3.Cursor):
             raise _told(error) from error
 
 
+_execute = sqlite3.Cursor.execute  # past the one above: this is the hot path
+
+
 class SqliteConnection(sqlite3.Connection):
     """A connection that raises the errors of the port; a `Reader`, and what a writer uses."""
 
@@ -89,9 +92,10 @@ class SqliteConnection(sqlite3.Connection):
         """Run one statement; see the port."""
         try:
             cursor = _Cursor(self)
+            _execute(cursor, sql, params)
         except sqlite3.Error as error:
             raise _told(error) from error
-        return cursor.execute(sql, params)
+        return cursor
 
     @contextmanager
     def moment(self) -> Iterator[None]:

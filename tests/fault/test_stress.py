@@ -8,7 +8,7 @@ from tests.fault.checker import IN_FLIGHT_S, Repair, check
 from tests.fault.nodes import GRADE, PENALTY, Delivery, Record, make_site
 from tests.fault.stress import parse, stress
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ONE = Record("n1", "r1", "s1")
 REPAIR = Repair(ONE, sent_at=10.0, index=100, acked_at=11.0)
 LATER = Repair(Record("n2", "r2", "s2"), sent_at=12.0, index=200, acked_at=12.5)
@@ -43,7 +43,7 @@ def test_bytes_of_a_stopped_process_are_in_flight_for_as_long_as_it_is_stopped()
 def run(tmp_path, *words: str):
     site = make_site(tmp_path / "home", companies=200, batch_rows=16)
     try:
-        return asyncio.run(stress(site, parse(["--longest-s", "90", *words])))
+        return asyncio.run(stress(site, parse(["--longest-s", "120", *words])))
     finally:
         site.desk.close()
 
