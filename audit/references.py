@@ -36,6 +36,8 @@ REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "recall_probed": {"recall": "recall"},
     "suspension_proposed": {"recalls": "recall"},
     "suspension_closed": {"proposal": "suspension_proposed"},
+    "hold_lifted": {"placed": "hold_placed"},
+    "index_root": {"destruction": "openings_destroyed"},
 }
 
 

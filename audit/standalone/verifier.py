@@ -525,7 +525,7 @@ USE = (
 )
 SCHEMA = {
     "log_opened": "origin:s vkey:s",
-    "node_started": "operator:s version:s bundle:d config:d registration:i?",
+    "node_started": "operator:s version:s bundle:d config:d registration:i? trust:d?",
     "node_stopped": "reason:s",
     "key_changed": "actor:s party:s purpose:s key:s status:s",
     "policy_activated": "actor:s bundle:d sources:d revision:s wasm:d? approvals:I?",
@@ -555,6 +555,26 @@ SCHEMA = {
     "denial": USE + " reasons:P",
     "batch": "intent:i number:i rows:i content:d delivered:d",
     "outcome": "intent:i status:s rows:i bytes:i content:d? field_root:d? delivered:d?",
+    "repair": (
+        "actor:s product:s record:d authority:s sequence:i verdict:s signer:s document:d state:s? "
+        "delay:i? consequences:S?"
+    ),
+    "alarm": "actor:s rule:s code:s product:s? records:i? cause:i? document:d?",
+    "recall": "repair:i party:s deliveries:i first:i last:i notice:d due:i",
+    "recall_acknowledged": "recall:i party:s answer:s signature:d?",
+    "recall_escalated": "recall:i party:s",
+    "recall_probed": "actor:s recall:i party:s result:s",
+    "endpoint_declared": "actor:s party:s endpoint:s",
+    "suspension_proposed": "party:s recalls:I",
+    "suspension_closed": "actor:s proposal:i party:s decision:s document:d?",
+    "publicity_reconciled": (
+        "actor:s product:s authority:s snapshot:d as_of:i records:i differences:i applied:i"
+    ),
+    "index_root": "first:i past:i leaves:i root:d destruction:i?",
+    "openings_destroyed": "actor:s basis:s until:i count:i entries:d approvals:P",
+    "hold_placed": "actor:s hold:s reason:s subject:d?",
+    "hold_lifted": "actor:s hold:s reason:s placed:i",
+    "intents_open": "count:i intents:I",
     "audit_read": "actor:s what:s start:i? count:i? subject:d? reason:s?",
 }
 # Where an index leads: kind, and pairs of members that must say the same (theirs, ours).
@@ -586,6 +606,18 @@ LINKS: dict[str, Links] = {
         "earlier": ("whitelist_approved", SAME_LIST),
     },
     "whitelist_withdrawn": {"proposal": ("whitelist_proposed", SAME_LIST)},
+    "recall": {
+        "repair": ("repair", ()),
+        "first": ("intent", (("party", "party"),)),
+        "last": ("intent", (("party", "party"),)),
+    },
+    "recall_acknowledged": {"recall": ("recall", (("party", "party"),))},
+    "recall_escalated": {"recall": ("recall", (("party", "party"),))},
+    "recall_probed": {"recall": ("recall", (("party", "party"),))},
+    "suspension_proposed": {"recalls": ("recall", (("party", "party"),))},
+    "suspension_closed": {"proposal": ("suspension_proposed", (("party", "party"),))},
+    "hold_lifted": {"placed": ("hold_placed", (("hold", "hold"),))},
+    "index_root": {"destruction": ("openings_destroyed", ())},
 }
 
 

@@ -424,13 +424,16 @@ def test_fields_are_opened_alike(values, seed, data):
 
 
 def test_every_reference_of_requests_is_known_to_both():
+    assert REFERENCES.keys() == verifier.LINKS.keys()
     for kind, links in verifier.LINKS.items():
         ours = {name: wanted for name, (wanted, _) in links.items()}
         assert REFERENCES[kind] == ours
 
 
-def test_every_known_kind_has_the_members_of_its_builder():
-    from tests.audit.test_entries import build
+def test_every_kind_is_known_with_the_members_of_its_builder():
+    from tests.audit.test_entries import KINDS, build
+
+    assert set(KINDS) == set(verifier.SCHEMA)
 
     for kind in verifier.SCHEMA:
         report = Report()

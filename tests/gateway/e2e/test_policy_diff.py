@@ -13,7 +13,7 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from audit.reader import LogReader
-from gateway.cli import policy_diff
+from gateway.cli import log_range, policy_diff
 from gateway.cli.policy import app
 from gateway.decision.bundle import DEFAULT_POLICIES, build
 from gateway.decision.history import read_logged
@@ -215,9 +215,9 @@ async def test_entries_that_left_the_table_are_read_from_the_published_log(
 async def test_entries_that_are_nowhere_are_named(tmp_path):
     reader = LogReader(tmp_path)
     with pytest.raises(UnavailableError) as caught:
-        policy_diff._published(reader, [(4, b"", b"{}")], 4, 6)
+        log_range._published(reader, [(4, b"", b"{}")], 4, 6)
     assert caught.value.code == "ENTRY_MISSING"
-    assert policy_diff._published(reader, [(4, b"", b"{}")], 4, 5) == [b"{}"]
+    assert log_range._published(reader, [(4, b"", b"{}")], 4, 5) == [b"{}"]
 
 
 async def published(site: Site, index: int) -> int:
