@@ -5,7 +5,7 @@
 The snapshot is admitted by the real rules from synthetic penalties; the publicity file differs in
 one record of a hundred. Measured are reading and digesting the file, comparing, and, as the
 baseline, what the same comparison costs when each record is looked at in Python (on a hundredth,
-scaled).
+scaled). The budget is held against processor time, so that other work on the machine doesn't count.
 """
 
 import argparse
@@ -80,12 +80,13 @@ def measure(rows: int) -> dict[str, Any]:
         snapshot = build(home, rows, now)
         file = home / "shown.parquet"
         changed = publicity_of(snapshot, file)
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         read = read_publicity(file)
         read_s = time.perf_counter() - began
         began = time.perf_counter()
         found = compare(snapshot, read.table, precedences()[PRODUCT], "CREDIT_CHINA", now)
         compare_s = time.perf_counter() - began
+        cpu_s = time.process_time() - began_cpu
         small = build(home / "small", max(rows // 100, 10), now)
         publicity_of(small, home / "small.parquet")
         shown = read_publicity(home / "small.parquet").table
@@ -101,11 +102,11 @@ def measure(rows: int) -> dict[str, Any]:
         "other_hash": other,
         "read_s": round(read_s, 3),
         "compare_s": round(compare_s, 3),
+        "cpu_s": round(cpu_s, 3),
         "records_per_s": round(rows / (read_s + compare_s)),
         "by_row_s_scaled": round(row_s, 2),
         "ratio": round(row_s / compare_s, 1),
-        "within_budget": read_s + compare_s < BUDGET_S * max(rows / 1e6, 1)
-        and 0 < other <= changed,
+        "within_budget": cpu_s < BUDGET_S * max(rows / 1e6, 1) and 0 < other <= changed,
     }
 
 
