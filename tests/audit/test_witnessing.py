@@ -145,7 +145,6 @@ def files(home, tmp_path):
     files = LogHome(tmp_path / "files", now=home.now)
     yield files
     files.close()
-    files.journal.close()
 
 
 def test_a_state_restored_from_before_the_last_witnessed_checkpoint_is_refused(files, one):
