@@ -54,17 +54,19 @@ def who(
         library = SnapshotLibrary(opened.deployment.snapshots_directory)
         connection = opened.state.connect()
         try:
-            connection.execute("BEGIN")  # one state for the list and its proof
-            found = AccessFinder(reader, library, secrets.index_key).find(
-                connection, subject, window
-            )
-            told: dict[str, Any] = _told(found)
-            document = b""
-            if verify or proof is not None:
-                document = _prove(connection, reader, secrets.log_key, found, subject)
-            if verify:
-                keys = IndexKeys(OpeningStore(secrets.opening_key), secrets.index_key)
-                told["proof"] = _verified(opened, connection, reader, keys, document, found, window)
+            with connection.moment():  # one state for the list and its proof
+                found = AccessFinder(reader, library, secrets.index_key).find(
+                    connection, subject, window
+                )
+                told: dict[str, Any] = _told(found)
+                document = b""
+                if verify or proof is not None:
+                    document = _prove(connection, reader, secrets.log_key, found, subject)
+                if verify:
+                    keys = IndexKeys(OpeningStore(secrets.opening_key), secrets.index_key)
+                    told["proof"] = _verified(
+                        opened, connection, reader, keys, document, found, window
+                    )
         finally:
             connection.close()
     if proof is not None:

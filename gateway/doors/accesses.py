@@ -16,6 +16,7 @@ from audit.errors import NoteError
 from audit.indexer import covered
 from audit.reader import LogReader
 from audit.sequence import next_index
+from audit.store import Reader
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.party import Caller
 from gateway.doors.duties import Duty, includes
@@ -118,25 +119,29 @@ class AccessDesk:
         while True:
             connection = self._state.connect()
             try:
-                # One state for the list, the lookups and the roots.
-                connection.execute("BEGIN")
-                size = self._published()
-                segments, published = provable(connection, size)
-                if published or time.monotonic() >= deadline:
-                    found = self._finder.find(connection, request.subject, window)
-                    answer = _response(found, segments[-1].past if segments else 0)
-                    if request.with_proof:
-                        answer.proof = prove_accesses(
-                            connection,
-                            self._reader,
-                            self._keys.log_key,
-                            found.wanted(request.subject),
-                        )
-                    return answer
+                with connection.moment():  # one state for the list, the lookups and the roots
+                    segments, published = provable(connection, self._published())
+                    if published or time.monotonic() >= deadline:
+                        below = segments[-1].past if segments else 0
+                        return self._told(connection, request, window, below)
             finally:
                 connection.close()
             # A root was committed to and its checkpoint is under way.
             time.sleep(_POLL_S)
+
+    def _told(
+        self,
+        connection: Reader,
+        request: audit_pb2.ListAccessesRequest,
+        window: Window,
+        complete_below: int,
+    ) -> audit_pb2.ListAccessesResponse:
+        found = self._finder.find(connection, request.subject, window)
+        answer = _response(found, complete_below)
+        if request.with_proof:
+            wanted = found.wanted(request.subject)
+            answer.proof = prove_accesses(connection, self._reader, self._keys.log_key, wanted)
+        return answer
 
     def _status(self) -> audit_pb2.GetStatusResponse:
         connection = self._state.connect()

@@ -221,6 +221,8 @@ def _overlap(runs: bytes, rows: NDArray[np.int64]) -> int:
     pairs = np.frombuffer(runs, dtype="<u4").reshape(-1, _RUN_NUMBERS).astype(np.int64)
     if not len(pairs):
         return 0
+    # They stand in the order in which the rows left, which may be shuffled.
+    pairs = pairs[np.argsort(pairs[:, 0])]
     place = np.searchsorted(pairs[:, 0], rows, side="right") - 1
     start, length = pairs[place, 0], pairs[place, 1]
     inside = (place >= 0) & (rows >= start) & (rows < start + length)

@@ -18,7 +18,6 @@ from audit.index_audit import IndexKeys, verify_index
 from audit.indexer import Indexer
 from audit.openings import OpeningStore
 from audit.reader import LogReader
-from audit.sequence import open_reader
 from gateway.store.migration import load, migrate
 from tests.audit.log_home import VKEY, LogHome
 
@@ -108,8 +107,11 @@ class IndexHome(LogHome):
 
     @contextlib.contextmanager
     def connect(self):
-        with contextlib.closing(open_reader(self.journal.path)) as connection:
+        connection = self.journal.connect()
+        try:
             yield connection
+        finally:
+            connection.close()
 
     def verify(self):
         with self.connect() as connection:

@@ -20,10 +20,10 @@ FORGOTTEN, KEPT, THIRD = "91460000MA00000001", "91460000MA00000002", "91460000MA
 
 
 @pytest.fixture
-def world(tmp_path):
-    home = IndexHome(tmp_path / "home")
+def world(tmp_path, place):
+    home = IndexHome(tmp_path / "home", place=place)
     yield home
-    home.journal.close()
+    home.close()
 
 
 @pytest.fixture
@@ -98,8 +98,10 @@ def test_the_others_of_an_entry_stay_open(world, asked):
         assert who(connection, world.labels.of(FORGOTTEN)) == []
 
 
-def test_nothing_of_it_is_left_in_the_files(world, asked):
+def test_nothing_of_it_is_left_in_the_files(tmp_path):
     """Every byte that sealed it, taken before, is searched for in the files afterwards."""
+    world = IndexHome(tmp_path / "files")
+    asked = [world.ask(FORGOTTEN), world.ask(FORGOTTEN), world.ask(KEPT, FORGOTTEN, THIRD)]
     label = world.labels.of(FORGOTTEN)
     world.seal()
     with world.connect() as connection:
@@ -118,7 +120,7 @@ def test_nothing_of_it_is_left_in_the_files(world, asked):
         salts = [row.salt for row in every_segment(connection)]
     assert (len(sealed), len(salts)) == (3, 1)
     forget(world, asked[:3])
-    with sqlite3.connect(world.journal.path) as plain:
+    with sqlite3.connect(world.root / "state.sqlite3") as plain:
         assert plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     plain.close()
     files = b"".join(path.read_bytes() for path in world.root.glob("state.sqlite3*"))
@@ -126,6 +128,7 @@ def test_nothing_of_it_is_left_in_the_files(world, asked):
         assert secret not in files
     # The destructions table knows the label, so that `who` can say so; no index row does.
     assert world.execute("DELETE FROM destructions") == 1
+    world.close()
 
 
 def test_an_order_for_nothing_is_refused(world, asked):
@@ -136,7 +139,7 @@ def test_an_order_for_nothing_is_refused(world, asked):
 
 def test_a_wrong_key_destroys_nothing(world, asked):
     before = world.journal.run(lambda tx: tx.execute("SELECT * FROM audit_opening").fetchall())
-    world.execute("UPDATE audit_opening SET sealed = zeroblob(99) WHERE entry = ?", asked[1])
+    world.execute("UPDATE audit_opening SET sealed = ? WHERE entry = ?", bytes(99), asked[1])
     with pytest.raises(ProofError):
         forget(world, asked[:3])
     after = world.journal.run(lambda tx: tx.execute("SELECT * FROM audit_opening").fetchall())

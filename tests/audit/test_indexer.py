@@ -22,10 +22,10 @@ COMPANIES = [f"91460000MA{number:08d}" for number in range(40)]
 
 
 @pytest.fixture
-def world(tmp_path):
-    home = IndexHome(tmp_path / "home")
+def world(tmp_path, place):
+    home = IndexHome(tmp_path / "home", place=place)
     yield home
-    home.journal.close()
+    home.close()
 
 
 def busy(world, rounds=12):
@@ -46,10 +46,9 @@ def prove(world, subject, entries=(), told=None, snapshots=()):
     labels = {SUBJECT: world.labels.of(subject)}
     labels |= {each: snapshot_label(INDEX_KEY, each) for each in snapshots}
     with world.connect() as connection:
-        connection.execute("BEGIN")
-        return prove_accesses(
-            connection, world.reader, SIGNER.key, Wanted(subject, labels, entries, told or {})
-        )
+        wanted = Wanted(subject, labels, entries, told or {})
+        with connection.moment():
+            return prove_accesses(connection, world.reader, SIGNER.key, wanted)
 
 
 def entries_of(world, subject):
@@ -151,16 +150,16 @@ def test_a_label_that_is_left_out_is_found(world):
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "values"),
     [
-        "UPDATE audit_label SET entry = entry + 1 WHERE entry = 4",
-        "INSERT INTO audit_label (label, entry) VALUES (zeroblob(32), 4)",
-        "UPDATE audit_label SET label = zeroblob(32) WHERE entry = 6",
+        ("UPDATE audit_label SET entry = entry + 1 WHERE entry = 4", ()),
+        ("INSERT INTO audit_label (label, entry) VALUES (?, 4)", (bytes(32),)),
+        ("UPDATE audit_label SET label = ? WHERE entry = 6", (bytes(32),)),
     ],
 )
-def test_a_label_that_is_moved_added_or_replaced_is_found(world, statement):
+def test_a_label_that_is_moved_added_or_replaced_is_found(world, statement, values):
     busy(world)
-    assert world.execute(statement)
+    assert world.execute(statement, *values)
     world.seal(**SMALL)
     problem(world, "is not that of the subjects")
 
