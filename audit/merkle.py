@@ -32,6 +32,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def node_of_pair(pair: bytes) -> bytes:
+    """Hash two subtrees that stand side by side, as tiles hold them; as `node_hash`."""
+    return sha256(b"\x01" + pair).digest()
+
+
 class CompactRange:
     """The perfect subtrees that cover the first `size` leaves, largest first.
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from audit.checkpoint import Checkpoint, open_checkpoint, parse_text
 from audit.errors import LogCorruptError, NoteError, ProofError
-from audit.merkle import NodeSource, consistency_proof, inclusion_proof, node_hash
+from audit.merkle import (
+    HASH_BYTES,
+    NodeSource,
+    consistency_proof,
+    inclusion_proof,
+    node_of_pair,
+)
 from audit.note import Verifier
 from audit.proof import Receipt, format_receipt
 from audit.tiles import (
@@ -23,7 +29,7 @@ CHECKPOINT = "checkpoint"
 # The newest checkpoint that the quorum of this node's policy has cosigned; not served.
 WITNESSED = ".state/witnessed"
 _CACHED_TILES = 1024
-# A tile with all nodes above its hashes takes 30 KiB: these are 8 MiB, enough for every tile
+# A tile with all nodes above its hashes takes 16 KiB: these are 4 MiB, enough for every tile
 # above the lowest level of a log of 16 million entries.
 _CACHED_TREES = 256
 
@@ -77,7 +83,10 @@ class LogReader:
         Raises:
             LogCorruptError: It is missing or has a wrong length.
         """
-        return self._tile(level, number, tile_width(size, level, number))
+        width = tile_width(size, level, number)
+        if width == TILE_WIDTH:
+            return self._full_tile(level, number)
+        return split_hashes(self._tile_bytes(level, number, width), width)
 
     def bundle(self, number: int, size: int) -> list[bytes]:
         """Read the entries of a bundle as a tree of this size has it.
@@ -140,7 +149,7 @@ class LogReader:
         level serve every proof, so their inner nodes are kept; with them a proof costs nearly the
         same whatever the size of the log.
         """
-        crossed: dict[tuple[int, int], list[list[bytes]]] = {}
+        crossed: dict[tuple[int, int], list[bytes]] = {}
 
         def node(height: int, offset: int) -> bytes:
             level, rest = divmod(height, TILE_HEIGHT)
@@ -150,7 +159,8 @@ class LogReader:
                 width = tile_width(size, level, number)
                 find = self._tree if level == 0 and width == TILE_WIDTH else self._kept_tree
                 tree = crossed[level, number] = find(level, number, width)
-            return tree[rest][position >> rest]
+            at = (position >> rest) * HASH_BYTES
+            return tree[rest][at : at + HASH_BYTES]
 
         return node
 
@@ -188,31 +198,36 @@ class LogReader:
         path = self.inclusion_proof(index, checkpoint.size)
         return format_receipt(Receipt(index, tuple(path), checkpoint.note))
 
-    def _tree(self, level: int, number: int, width: int) -> list[list[bytes]]:
-        """Hash a tile upwards: row h holds its perfect subtrees of height h, from the left."""
-        rows = [self._tile(level, number, width)]
-        while len(rows[-1]) > 1:
+    def _tree(self, level: int, number: int, width: int) -> list[bytes]:
+        """Hash a tile upwards: row h joins its perfect subtrees of height h, from the left."""
+        rows = [self._tile_bytes(level, number, width)]
+        while len(rows[-1]) > HASH_BYTES:
             row = rows[-1]
-            pairs = zip(row[::2], row[1::2], strict=False)
-            rows.append([node_hash(left, right) for left, right in pairs])
+            rows.append(b"".join(map(node_of_pair, _pairs(row))))
         return rows
 
-    def _tile(self, level: int, number: int, width: int) -> list[bytes]:
-        if width == TILE_WIDTH:
-            return self._full_tile(level, number)
-        try:
-            data = (self._directory / tile_path(level, number, width)).read_bytes()
-        except FileNotFoundError:
+    def _tile_bytes(self, level: int, number: int, width: int) -> bytes:
+        for held in dict.fromkeys((width, TILE_WIDTH)):
             # A partial tile may be deleted once the full one is there.
-            return self._full_tile(level, number)[:width]
-        return split_hashes(data, width)
+            path = f"{self._directory}/{tile_path(level, number, held)}"
+            try:
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - twice as quick
+                    data = file.read()
+            except FileNotFoundError:
+                continue
+            if len(data) != held * HASH_BYTES:
+                raise LogCorruptError("a tile has a wrong length")
+            return data[: width * HASH_BYTES]
+        raise LogCorruptError("a tile is missing")
 
     def _read_full_tile(self, level: int, number: int) -> list[bytes]:
-        try:
-            data = (self._directory / tile_path(level, number)).read_bytes()
-        except FileNotFoundError as error:
-            raise LogCorruptError("a tile is missing") from error
-        return split_hashes(data, TILE_WIDTH)
+        return split_hashes(self._tile_bytes(level, number, TILE_WIDTH), TILE_WIDTH)
+
+
+def _pairs(row: bytes) -> list[bytes]:
+    """Cut joined hashes into pairs; an odd one at the end has no partner yet."""
+    width = 2 * HASH_BYTES
+    return [row[at : at + width] for at in range(0, len(row) - HASH_BYTES, width)]
 
 
 def unverified_checkpoint(note: bytes) -> Checkpoint:

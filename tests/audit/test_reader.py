@@ -41,13 +41,13 @@ def test_upper_tiles_are_read_once_however_many_proofs_are_made(home, monkeypatc
     home.integrator().integrate_all()
     reader = LogReader(home.directory, VKEY)
     read = []
-    original = reader._tile
+    original = reader._tile_bytes
 
     def counted(level, number, width):
         read.append((level, number))
         return original(level, number, width)
 
-    monkeypatch.setattr(reader, "_tile", counted)
+    monkeypatch.setattr(reader, "_tile_bytes", counted)
     for index in range(0, 70_000, 1_009):
         reader.receipt(index)
     upper = [each for each in read if each[0] > 0]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sqlite3
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -13,7 +12,7 @@ from audit.errors import ProofError
 from audit.merkle import leaf_hash
 from audit.openings import OpeningStore
 from audit.promise import verify_promise
-from audit.sequence import read_bodies
+from audit.sequence import open_reader, read_bodies
 from gateway.deployment import Deployment
 from tests.fault.gateway_load import Seen
 from xinguan.v1 import types_pb2
@@ -41,7 +40,7 @@ class LogOfGateway:
 
     def __init__(self, deployment: Deployment) -> None:
         secrets = deployment.secrets()
-        self._connection = sqlite3.connect(f"file:{deployment.state_path}?mode=ro", uri=True)
+        self._connection = open_reader(deployment.state_path)
         self._openings = OpeningStore(secrets.opening_key)
         self._origin = deployment.settings.log.origin
         self._key: Ed25519PublicKey = secrets.log_key.public_key()

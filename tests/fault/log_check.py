@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.checkpoint import Checkpoint, open_checkpoint
-from audit.errors import AuditError, NoteError
+from audit.errors import AuditError
 from audit.integrator import LEASE_S, Integrator
 from audit.journal import Journal
 from audit.merkle import CompactRange, leaf_hash
@@ -112,6 +112,3 @@ def _check_roots(published: list[Checkpoint], leaves: list[bytes], found: Findin
             found.losses.append(f"the log is shorter than its checkpoint of {each.size}")
         elif roots[each.size] != each.root:
             found.corruptions.append(f"the log does not extend its checkpoint of {each.size}")
-
-
-__all__ = ["Findings", "NoteError", "check_log"]
