@@ -1,10 +1,13 @@
 """Each example runs against a real gateway, as the user that it is written for."""
 
+import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from gateway.demo.cast import AGENCY, AUDITOR, BANK, PARTNER, Player
+from gateway.demo.cast import AGENCY, AUDITOR, AUTHORITY, BANK, PARTNER, Player
+from gateway.founding import AUTHORITY_KEY
 from tests.conftest import ROOT
 from tests.docs.running import Ran, Served, run_python
 
@@ -114,3 +117,34 @@ async def test_an_auditor_checks_a_receipt_and_refuses_a_changed_one(
     ran = await run_example("auditor_receipt.py", served, AUDITOR, folder, *words)
     assert ran.code == 1, ran.text
     assert "the receipt does not hold" in ran.text
+
+
+async def test_a_receiver_purges_what_the_authority_repairs(served: Served, tmp_path: Path) -> None:
+    snapshot = served.stage.loaded["admin_penalty"].snapshot
+    rows = snapshot.locate([served.stage.population.penalised])
+    rows = rows[snapshot.shareable(rows, int(time.time()))]
+    (record,) = snapshot.take(rows[:1], ["record_id"]).column(0).to_pylist()
+    store = ("--store", "received.parquet")
+    subject = ("--subject", served.stage.population.penalised)
+    folder = tmp_path / "agency"
+    ran = await run_example(
+        "recipient_recall.py", served, AGENCY, folder, *store, "--fetch", *subject
+    )
+    assert ran.code == 0, ran.text
+    assert f"received {len(rows)} row(s)" in ran.text
+    decide = (
+        *("--signing-key", str(served.stage.deployment.dev_authority / AUTHORITY_KEY)),
+        *("--product", "admin_penalty", "--unit", "11460099000000043A", "--record", record),
+    )
+    words = (*decide, "--sequence", "1")
+    ran = await run_example("authority_repair.py", served, AUTHORITY, tmp_path, *words)
+    assert ran.code == 0, ran.text
+    assert "REPAIRED in entry" in ran.text
+    ran = await run_example("recipient_recall.py", served, AGENCY, folder, *store, "--once")
+    assert ran.code == 0, ran.text
+    assert "purged 1 row(s); acknowledged in entry" in ran.text
+    assert pq.read_table(folder / "received.parquet").num_rows == len(rows) - 1
+    words = (*decide, "--sequence", "1", "--verdict", "WITHDRAWN")
+    ran = await run_example("authority_repair.py", served, AUTHORITY, tmp_path, *words)
+    assert ran.code == 1, ran.text
+    assert "refused: " in ran.text

@@ -40,11 +40,12 @@ class Simulated:
 
     root: Path
     now: int = NOW
+    opened: State | None = None
     state: State = field(init=False)
     library: SnapshotLibrary = field(init=False)
 
     def __post_init__(self) -> None:
-        self.state = State.open(self.root / "state.sqlite3")
+        self.state = self.opened or State.open(self.root / "state.sqlite3")
         self.library = SnapshotLibrary(self.root / "snapshots")
         self.signing = new_document_key()
 
