@@ -98,7 +98,8 @@ class Case:
 
     def doctor(self, **words):
         words.setdefault("limits", Limits(index_lag_s=10**6))
-        connection = sqlite3.connect(self.deployment.state_path)
+        state = self.deployment.open_state()
+        connection = state.connect()
         try:
             return reconcile(
                 LogReader(self.deployment.log_directory, self.deployment.log_vkey),
@@ -111,6 +112,7 @@ class Case:
             )
         finally:
             connection.close()
+            state.close()
 
 
 @pytest.fixture
@@ -165,7 +167,10 @@ async def test_an_intent_without_an_outcome_is_found_and_stays_found(case):
 
     def reopen(tx):
         index = tx.append(entry).index
-        tx.execute("INSERT INTO requests VALUES ('R', 'uscc:x', ?)", (index,))
+        tx.execute(
+            "INSERT INTO requests (request_id, party_id, intent) VALUES ('R', 'uscc:x', ?)",
+            (index,),
+        )
         return index
 
     index = state.run(reopen)
