@@ -299,6 +299,27 @@ def _open_writer(path: Path, timeout_s: float) -> SqliteConnection:
     return connection
 
 
+def empty_write_ahead_log(path: Path, timeout_s: float) -> bool:
+    """Copy the write-ahead log back into the database and cut it to nothing.
+
+    Args:
+        path: The database file.
+        timeout_s: How long other processes are waited for.
+
+    Returns:
+        False while a reader holds part of it, or when it can't be done.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=timeout_s)
+        try:
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return False
+    return not busy
+
+
 def _use_wal(connection: SqliteConnection, timeout_s: float) -> None:
     """Turn write-ahead logging on, trying again while another opener of a new database does so.
 

@@ -1,6 +1,5 @@
 """`xinguan audit destroy` and `hold`: forget a subject after its retention, or keep it."""
 
-import sqlite3
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,6 +10,7 @@ from audit.errors import AuditUnavailableError, LeaseHeldError
 from audit.indexer import Indexer
 from audit.openings import OpeningStore
 from audit.reader import LogReader
+from audit.sqlite_store import empty_write_ahead_log
 from gateway.cli.console import (
     HERE,
     AsJson,
@@ -190,12 +190,4 @@ def _wipe(opened: Session) -> bool:
     """
     if opened.deployment.settings.state.url:
         return False
-    try:
-        connection = sqlite3.connect(opened.deployment.state_path, timeout=_LEASE_WAIT_S)
-        try:
-            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return False
-    return not busy
+    return empty_write_ahead_log(opened.deployment.state_path, _LEASE_WAIT_S)
