@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from gateway.demo import auditing, steps
+from gateway.demo import auditing, steps, withdrawal
 from gateway.demo.scene import Scene, Step, Told, UnexpectedError, seconds
 from gateway.demo.stage import Stage, set_stage
 from gateway.domain.errors import XinguanError
@@ -18,12 +18,15 @@ from gateway.server import Gateway
 from xinguan.client import RefusedError, TransportError
 
 _PORTFOLIO = 50
+_SMALL_BATCH = 8  # rows, so that a stream of a small demonstration has several batches
 STEPS: tuple[Step, ...] = (
     steps.agency_asks,
     steps.agency_goes_too_far,
     steps.bank_pulls_portfolio,
     steps.partner_asks,
     steps.penalty_is_repaired,
+    withdrawal.stream_loses_a_record,
+    withdrawal.receiver_is_recalled,
     auditing.auditor_verifies,
     auditing.auditor_sees_who_asked,
     auditing.one_byte_is_flipped,
@@ -66,7 +69,7 @@ async def play(root: Path, data: Path | None, tell: Callable[[Played], None]) ->
         True when every step came out as promised.
     """
     began = time.monotonic()
-    stage = set_stage(root, seconds(), published=data)
+    stage = set_stage(root, seconds(), published=data, penalty_batch_rows=_SMALL_BATCH)
     tell(Played(_founded(stage), True, time.monotonic() - began))
     tell(Played(_loaded(stage), True, 0.0))
     async with Gateway(stage.deployment) as gateway:

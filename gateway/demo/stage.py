@@ -39,6 +39,7 @@ from xinguan.client import Identity
 _DAY_S = 86_400
 _PARTY_DAYS = 90
 _NODE = "demo-1"
+PENALTIES = "admin_penalty"
 COMPANIES = "legal_entity_base"
 
 
@@ -180,6 +181,7 @@ def set_stage(
     seed: int = 1,
     published: Path | None = None,
     state_url: str = "",
+    penalty_batch_rows: int = 32_768,
 ) -> Stage:
     """Make everything that the demonstration, the end-to-end tests and the benchmarks need.
 
@@ -191,6 +193,7 @@ def set_stage(
         published: A published register of enterprises; its records are served instead of the
             synthetic companies. Adverse records stay synthetic, whatever it is.
         state_url: A PostgreSQL database for the state, empty for a SQLite file.
+        penalty_batch_rows: Rows of a batch of penalties, a multiple of 8.
     """
     deployment = make_deployment(root, now, state_url=state_url)
     population = synthesise(root / "synthetic", companies=companies, seed=seed, as_of=now)
@@ -202,7 +205,14 @@ def set_stage(
         approve_whitelist(state, now)
         act = Act(now, _NODE)
         loaded = {
-            name: load_product(state, library, catalogue.product(name), file.path, act)
+            name: load_product(
+                state,
+                library,
+                catalogue.product(name),
+                file.path,
+                act,
+                batch_rows=penalty_batch_rows if name == PENALTIES else 32_768,
+            )
             for name, file in population.files.items()
             if published is None or name != COMPANIES
         }

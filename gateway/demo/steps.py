@@ -188,7 +188,7 @@ async def penalty_is_repaired(scene: Scene) -> Told:
         before = (await agency.query("admin_penalty", fields, **ask)).rows()
         expect(before, "the penalty is public before its repair")
         for number, record_id in enumerate(_shared_penalties(scene, company), start=1):
-            document = _repair(scene, record_id, number)
+            document = repair_document(scene, record_id, number)
             acknowledged = await authority.publish_repair(document)
         after = (await agency.query("admin_penalty", fields, **ask)).rows()
     expect(not after, "the penalty is gone from the very next answer")
@@ -211,7 +211,8 @@ def _shared_penalties(scene: Scene, company: str) -> list[str]:
     return [str(key) for key in snapshot.take(shareable, ["record_id"]).column(0).to_pylist()]
 
 
-def _repair(scene: Scene, record_id: str, sequence: int) -> str:
+def repair_document(scene: Scene, record_id: str, sequence: int) -> str:
+    """Return a repair of a penalty, signed by the development authority."""
     dev = scene.stage.deployment.dev_authority
     key: Ed25519PrivateKey = read_document_key(dev / AUTHORITY_KEY)
     claims = RepairClaims(
