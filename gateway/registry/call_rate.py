@@ -19,6 +19,7 @@ _SLOTS = 16_384  # licences that are remembered; beyond, the one longest at rest
 _PROBES = 16
 _WIDTH = 16
 _SECOND = 1.0
+_HAIR_S = 1e-6  # what adding fractions of a second may err by
 
 
 class CallRate:
@@ -67,8 +68,10 @@ class CallRate:
             place = self._place(licence_id)
             # A time further ahead than a full bucket's was written by a clock since set back.
             longest = now_s + max(_SECOND, 1.0 / calls_per_second)
-            full_at = min(max(self._full_at[place], now_s), longest) + 1.0 / calls_per_second
-            allowed = full_at <= longest + 1e-9
+            # It is written down as a second's calls, or it would refuse until time caught up.
+            self._full_at[place] = min(self._full_at[place], longest)
+            full_at = max(self._full_at[place], now_s) + 1.0 / calls_per_second
+            allowed = full_at <= longest + _HAIR_S
             if allowed:
                 self._full_at[place] = full_at
         if not allowed:

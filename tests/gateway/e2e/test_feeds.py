@@ -183,6 +183,7 @@ async def test_two_processes_never_read_a_feed_at_once(fed):
     assembly = FeedAssembly(site.deployment, site.desk.state, site.gateway.publisher,
                             world.library, world.products, world.clock_ms)  # fmt: skip
     second = assembly.runner()
+    await until(lambda: query(site, "SELECT holder FROM feed_leases WHERE feed = 'province'"))
     with pytest.raises(Exception, match="another process"):
         await second.run_once("province")
     holder = query(site, "SELECT holder FROM feed_leases WHERE feed = 'province'")

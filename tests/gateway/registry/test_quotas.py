@@ -175,3 +175,13 @@ def test_places_that_share_no_memory_divide_a_limit(world) -> None:
     with pytest.raises(ExhaustedError):
         quotas.check(licence(), NOW_MS)
     connection.close()
+
+
+def test_a_clock_that_was_set_back_costs_a_second_and_not_the_hour_it_went() -> None:
+    rate = CallRate()
+    rate.take("L", 5, 3_700.0)
+    with pytest.raises(ExhaustedError):  # nothing was refilled by going back
+        rate.take("L", 5, 100.0)
+    rate.take("L", 5, 100.3)
+    for _ in range(5):
+        rate.take("L", 5, 102.0)
