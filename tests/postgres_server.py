@@ -28,6 +28,10 @@ class PostgresServer:
         self.home = Path(tempfile.mkdtemp(prefix="xinguan-pg-", dir="/tmp"))
         self.server = get_server(self.home, cleanup_mode=None)
         self.socket = self.server.get_postmaster_info().socket_dir
+        with self.admin() as admin:
+            # After a crash it would sync every file of every test before it answers again.
+            admin.execute("ALTER SYSTEM SET recovery_init_sync_method = 'syncfs'")
+            admin.execute("SELECT pg_reload_conf()")
 
     def admin(self, database="postgres"):
         address = f"postgresql://postgres@/{database}?host={self.socket}"

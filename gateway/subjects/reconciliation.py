@@ -30,12 +30,12 @@ _PRIVATE: Final = 0o600
 _INTERVALS: Final = 3  # a root may be late by so many of its intervals
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(limits: Settings) -> Limits:
     """Return how late something may be in a deployment with these limits."""
     return Limits(
-        open_intent_s=settings.open_intent_grace_s,
-        index_lag_s=_INTERVALS * settings.index_interval_s,
-        clock_back_s=max(1, settings.clock_skew_s),
+        open_intent_s=limits.open_intent_grace_s,
+        index_lag_s=_INTERVALS * limits.index_interval_s,
+        clock_back_s=max(1, limits.clock_skew_s),
     )
 
 

@@ -15,7 +15,15 @@ from audit.postgres_address import Address
 from audit.postgres_connection import Connection, connect
 from audit.postgres_store import PostgresReader, PostgresStore
 from audit.sequence import next_index, read_bodies
-from tests.postgres_server import user_of
+from tests.postgres_server import PostgresServer, user_of
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """A server of this module's own: it is killed and stopped, and others must not notice."""
+    server = PostgresServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture

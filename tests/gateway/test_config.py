@@ -20,7 +20,7 @@ from gateway.config import (
 )
 from tests.conftest import ROOT
 
-UNITS = ("_bytes", "_ms", "_s", "_rows", "_subjects", "_entries", "_per_second", "_per_day")
+UNITS = ("_bytes", "_ms", "_s", "_rows", "_subjects", "_entries", "_per_second", "_per_day", "_ppm")
 
 
 def refused(text: str) -> ConfigError:

@@ -25,8 +25,8 @@ def bundle() -> Bundle:
 def both(bundle):
     """A function that decides a batch of facts in both engines."""
     with opa_server(bundle.archive) as url, asyncio.Runner() as runner:
-        embedded = decider_of(WasmEngine(bundle), bundle)
-        server = decider_of(OpaServerEngine(url, deadline_ms=5000), bundle)
+        embedded = decider_of(WasmEngine(bundle), bundle, deadline_ms=60_000)
+        server = decider_of(OpaServerEngine(url, deadline_ms=60_000), bundle, deadline_ms=60_000)
 
         async def ask(batch):
             ours = [await embedded.decide(facts) for facts in batch]

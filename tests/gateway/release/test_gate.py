@@ -313,7 +313,7 @@ async def test_under_load_there_is_still_no_leak():
         )
         for n in range(32)
     ]
-    await asyncio.gather(*(world.repair(record, record % 97) for record in range(400)))
+    await asyncio.gather(*(world.repair(record, record % 97) for record in range(600)))
     for task in streams:
         task.cancel()
     await asyncio.gather(*streams)
