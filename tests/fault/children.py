@@ -17,7 +17,7 @@ from audit.errors import AuditUnavailableError
 from audit.journal import Journal
 from tests.audit.log_home import body
 from tests.fault import seccomp
-from tests.fault.copying import copy_often
+from tests.fault.copying import Copying, copy_often
 from tests.fault.ledger import Ledger
 
 
@@ -62,6 +62,7 @@ def append_while_copying_fails(ledger: Ledger, path: Path, error: int, calls: li
     """Append while only the database file itself can't be written."""
     copy_often(2)
     journal = Journal(path)
+    assert Copying.changed
     append(ledger, journal, 0)
     seccomp.refuse(error, *calls, descriptor=_descriptor_of(path))
     append(ledger, journal, *range(1, 20))

@@ -15,7 +15,7 @@ from audit.errors import AuditError
 from audit.integrator import Integrator
 from audit.journal import Journal
 from tests.audit.log_home import ORIGIN, SIGNER, body
-from tests.fault.copying import copy_often
+from tests.fault.copying import Copying, copy_often
 from tests.fault.ledger import Ledger
 
 ROUNDS = 3
@@ -42,6 +42,8 @@ def run(root: Path, ledger: Ledger, thread: str, first: int) -> None:
     if journal is None:
         return
     if thread == "journal":
+        if not Copying.changed:
+            ledger.write("defect", what="open", error="nothing would be copied", cause="")
         _stop(ledger, journal._thread.native_id)
     integrator = _attempt(
         ledger, "integrator", lambda: Integrator(journal, root / "log", ORIGIN, SIGNER, lambda: NOW)
