@@ -17,7 +17,7 @@ from pyarrow import csv, fs
 from adapters.errors import SourceError
 from adapters.locations import S3Options, resolve
 from adapters.predicate import Predicate, to_arrow
-from adapters.schema_drift import difference
+from adapters.schema_drift import drift
 from adapters.source import GuardedSource
 
 FORMATS = {"parquet": "parquet", "csv": "csv", "arrow": "ipc", "ipc": "ipc", "feather": "ipc"}
@@ -193,7 +193,7 @@ def _require_schema(actual: pa.Schema, expected: pa.Schema, *, is_csv: bool) -> 
         problems = [f"column {name} is missing or doubled" for name in missing]
         if surplus > 0:
             problems.append(f"{surplus} columns are not in the schema")
-    else:
-        problems = difference(actual, expected)
-    if problems:
-        raise SourceError("SCHEMA_DRIFT", "the file's schema differs: " + "; ".join(problems))
+        if problems:
+            raise SourceError("SCHEMA_DRIFT", "the file's schema differs: " + "; ".join(problems))
+    elif (error := drift("file", actual, expected)) is not None:
+        raise error

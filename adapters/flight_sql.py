@@ -6,7 +6,7 @@ records are read once, into a nameless private file, whose digest is the version
 all later scans read. Admission asks for the version first and reads the upstream once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -89,6 +89,7 @@ class FlightSqlSource(GuardedSource):
         self._running: set[Any] = set()
         self._closed = False
         self._lock = Lock()
+        self._spooling = Lock()  # apart, so that `close` need not wait for it
 
     def close(self) -> None:
         """Cancel what runs, in whatever thread, and remove the spool."""
@@ -111,16 +112,16 @@ class FlightSqlSource(GuardedSource):
         return self._expected
 
     def _version(self) -> str:
-        if self._spool is None:
-            self._schema()
-            with closing(self._upstream(self._expected.names, None)) as batches:
-                spool = Spool.of(batches, self._expected)
-            with self._lock:
-                # Another thread may have been quicker; one state is kept.
-                kept = self._spool = self._spool or spool
-            if kept is not spool:
-                spool.close()
-        return self._spool.digest
+        with self._spooling:
+            if self._spool is None:
+                self._schema()
+                with closing(self._upstream(self._expected.names, None)) as batches:
+                    spool = Spool.of(batches, self._expected)
+                with self._lock:
+                    self._spool = spool
+                if self._closed:
+                    spool.close()
+            return self._spool.digest
 
     def _batches(
         self, columns: Sequence[str], predicate: Predicate | None
@@ -132,7 +133,7 @@ class FlightSqlSource(GuardedSource):
 
     def _upstream(
         self, columns: Sequence[str], predicate: Predicate | None
-    ) -> "Iterator[pa.RecordBatch]":
+    ) -> Generator[pa.RecordBatch, None, None]:
         statement = select(FLIGHT_SQL, self._table, columns, predicate, self._expected)
         wanted = pa.schema([self._expected.field(name) for name in columns])
         with self._cursor() as cursor:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.errors import SourceError
-from adapters.schema_drift import difference, readable_as
+from adapters.schema_drift import drift, readable_as
 
 # Calendars of clients know the years 1 to 9999; "infinity" of PostgreSQL lies far outside.
 _FIRST_DAY: Final = dt.date.min
@@ -27,9 +27,9 @@ def require_schema(actual: pa.Schema, expected: pa.Schema) -> None:
     Raises:
         SourceError: `SCHEMA_DRIFT`, with every difference.
     """
-    problems = difference(in_zones_of(actual, expected), expected)
-    if problems:
-        raise SourceError("SCHEMA_DRIFT", "the table's schema differs: " + "; ".join(problems))
+    error = drift("table", in_zones_of(actual, expected), expected)
+    if error is not None:
+        raise error
 
 
 def in_zones_of(actual: pa.Schema, expected: pa.Schema) -> pa.Schema:
@@ -71,7 +71,9 @@ def normalised(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=open_schema)
 
 
-def _column(column: Any, field: pa.Field, name: str) -> Any:  # Any: Arrow's arrays, untyped here
+def _column(
+    column: Any, field: "pa.Field[Any]", name: str
+) -> Any:  # Any: Arrow's arrays, untyped here
     if isinstance(column.type, pa.BaseExtensionType):
         opaque = column.type
         column = column.storage
@@ -93,7 +95,7 @@ def _column(column: Any, field: pa.Field, name: str) -> Any:  # Any: Arrow's arr
     return _cast(column, field)
 
 
-def _cast(column: Any, field: pa.Field) -> Any:
+def _cast(column: Any, field: "pa.Field[Any]") -> Any:
     try:
         return column.cast(field.type)
     except pa.ArrowInvalid:
@@ -102,7 +104,7 @@ def _cast(column: Any, field: pa.Field) -> Any:
         ) from None
 
 
-def _require_calendar(column: Any, field: pa.Field) -> None:
+def _require_calendar(column: Any, field: "pa.Field[Any]") -> None:
     """Refuse times that no calendar of a client knows; Arrow would pass them on."""
     first, last = _FIRST_DAY.toordinal() - _EPOCH, _LAST_DAY.toordinal() - _EPOCH
     if pa.types.is_date32(column.type):
@@ -112,6 +114,6 @@ def _require_calendar(column: Any, field: pa.Field) -> None:
         numbers, first, last = column.cast(pa.int64()), first * scale, last * scale
     else:
         return
-    bounds = pc.min_max(numbers).as_py()
+    bounds: Any = pc.min_max(numbers).as_py()
     if bounds["min"] is not None and not (first <= bounds["min"] and bounds["max"] <= last):
         raise SourceError("SOURCE_FAILED", f"a value of column {field.name} is in no calendar year")

@@ -140,8 +140,6 @@ class PostgresSource(GuardedSource):
                 self._hold(cursor)
                 cursor.execute(_DESCRIBE, pa.record_batch({"0": [relation(self._table)]}))
                 found = cursor.fetchall()
-            if not found:
-                raise SourceError("NOT_FOUND", "the database has no such table or view")
             _require(found, self._expected)
         except BaseException:
             _close(connection)
@@ -197,6 +195,8 @@ class PostgresSource(GuardedSource):
 
 
 def _require(found: list[tuple[Any, ...]], expected: pa.Schema) -> None:
+    if not found:
+        raise SourceError("NOT_FOUND", "the database has no such table or view")
     fields = []
     for row in found:
         name, kind, modifier, deterministic = row[4], row[5], int(row[6]), row[8]
@@ -229,14 +229,12 @@ def _checked(dsn: str, connect_timeout_s: int) -> str:
     if given.get("sslmode") not in _VERIFIED and not all(
         is_local(host) for host in hosts.split(",")
     ):
-        raise SourceError(
-            "BAD_LOCATION", "a database on another machine needs sslmode=verify-full"
-        )
+        raise SourceError("BAD_LOCATION", "a database on another machine needs sslmode=verify-full")
     return make_conninfo(dsn, connect_timeout=connect_timeout_s, application_name="xinguan source")
 
 
 def _connect(conninfo: str) -> Any:
-    from adbc_driver_postgresql import dbapi
+    from adbc_driver_postgresql import dbapi  # type: ignore[import-untyped]  # has no types
 
     return dbapi.connect(conninfo)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ class Spool:
         # The caller owns what this returns, and closes it.
         file = tempfile.TemporaryFile(prefix="xinguan-spool-")  # noqa: SIM115
         try:
-            sink = _Hashing(file)
+            sink: Any = _Hashing(file)  # Any: Arrow takes whatever writes
             with ipc.new_stream(pa.PythonFile(sink, mode="w"), schema) as writer:
                 for batch in _recut(batches, schema):
                     writer.write_batch(batch)
@@ -48,7 +48,7 @@ class Spool:
 
     def batches(
         self, columns: Sequence[str], predicate: Predicate | None
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Generator[pa.RecordBatch, None, None]:
         """Yield the records that meet the predicate, projected, in their order."""
         # A second description of the open file has a position of its own.
         own = Path(f"/proc/self/fd/{self._file.fileno()}")

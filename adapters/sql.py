@@ -180,6 +180,6 @@ class _SqlVisitor:
         cast = self._dialect.casts.get(name)
         if cast is None:
             return mark
-        if name == "decimal":
+        if pa.types.is_decimal(kind):
             cast = cast.format(p=kind.precision, s=kind.scale)
         return f"CAST({mark} AS {cast})"
