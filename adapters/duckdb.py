@@ -67,7 +67,9 @@ class DuckDbSource(GuardedSource):
                 with suppress(duckdb.Error):
                     cursor.interrupt()
             opened, self._opened = self._opened, None
-        if opened is not None:
+            # An engine that is at work refuses to be closed; the last scan does it then.
+            idle = not self._running
+        if opened is not None and idle:
             opened[0].close()
 
     def _schema(self) -> pa.Schema:
@@ -97,9 +99,12 @@ class DuckDbSource(GuardedSource):
             for batch in reader:
                 yield normalised(batch, wanted)
         finally:
+            cursor.close()
             with self._lock:
                 self._running.discard(cursor)
-            cursor.close()
+                last = self._closed and not self._running
+            if last:
+                connection.close()
         self._require_unchanged(pin)
 
     def _open(self) -> tuple[duckdb.DuckDBPyConnection, _Pin]:

@@ -167,6 +167,8 @@ class _SqlVisitor:
 
     def _bound(self, value: object, kind: pa.DataType) -> str:
         """Keep the value as a parameter and return what stands for it in the text."""
+        if isinstance(value, str) and "\0" in value:
+            raise SourceError("BAD_PREDICATE", "a value holds a zero character")
         scalar = typed_value(value, kind)
         name = ""
         if pa.types.is_timestamp(kind) and kind.tz is not None:
