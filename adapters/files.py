@@ -17,6 +17,7 @@ from pyarrow import csv, fs
 from adapters.errors import SourceError
 from adapters.locations import S3Options, resolve
 from adapters.predicate import Predicate, to_arrow
+from adapters.row_groups import with_row_groups
 from adapters.schema_drift import drift
 from adapters.source import GuardedSource
 
@@ -82,7 +83,10 @@ class FileSource(GuardedSource):
     ) -> Iterator[pa.RecordBatch]:
         dataset, filesystem, pins = self._open()
         _require_unchanged(filesystem, pins)
-        scanner = dataset.scanner(
+        chosen = dataset
+        if predicate is not None and self._format == "parquet":
+            chosen = with_row_groups(dataset, predicate)
+        scanner = chosen.scanner(
             columns=list(columns),
             filter=None if predicate is None else to_arrow(predicate, dataset.schema),
             batch_size=_DECODE_ROWS,

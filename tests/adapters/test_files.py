@@ -1,5 +1,6 @@
 """What is particular to files: formats, directories, drift, broken files, locations."""
 
+from datetime import date
 from decimal import Decimal
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from pyarrow import fs
 
 from adapters.files import FileSource
 from adapters.locations import S3Options
-from adapters.predicate import Compare, Operator
+from adapters.predicate import Compare, In, IsNull, Not, Operator, Or
 from adapters.source import SourceError
 from tests.adapters.conftest import SCHEMA, records, write
 
@@ -271,11 +272,29 @@ def test_a_condition_skips_row_groups_without_reading_them(tmp_path):
     content[begin : begin + size] = b"\xff" * size
     path.write_bytes(content)
     source = FileSource(str(path), expected=SCHEMA)
-    # The fifth group can't be read, and nothing that its statistics exclude tries to. Arrow
-    # does not exclude by a column that is null somewhere in the group.
-    for value in ("r00500", "r00999"):
-        assert list(source.scan(None, Compare("record_id", Operator.GE, value), WHOLE))
-    assert list(source.scan(None, Compare("record_id", Operator.EQ, "r00123"), WHOLE))
+    # The fifth group can't be read, and nothing that its statistics exclude tries to; columns
+    # that are null somewhere in it exclude it too.
+    for predicate in (
+        Compare("record_id", Operator.GE, "r00500"),
+        Compare("record_id", Operator.EQ, "r00123"),
+        Compare("rank", Operator.GT, 499),
+        Not(Compare("rank", Operator.GE, 400)),
+        In("rank", (12, 998)),
+        Compare("founded", Operator.LT, date(1981, 2, 1)),
+    ):
+        assert list(source.scan(None, predicate, WHOLE)), predicate
     assert code(lambda: rows(source)) == "SOURCE_FAILED"
-    within = Compare("record_id", Operator.GE, "r00450")
-    assert code(lambda: list(source.scan(None, within, WHOLE))) == "SOURCE_FAILED"
+    for predicate in (
+        Compare("record_id", Operator.GE, "r00450"),
+        Compare("rank", Operator.NE, 3),
+        IsNull("rank"),
+        Or((Compare("rank", Operator.GT, 600), Compare("rank", Operator.LT, 401))),
+    ):
+        assert code(lambda p=predicate: list(source.scan(None, p, WHOLE))) == "SOURCE_FAILED"
+
+
+def test_a_condition_that_no_row_group_can_meet_reads_nothing(tmp_path):
+    path = tmp_path / "records.parquet"
+    write(records(300), path, "parquet")
+    source = FileSource(str(path), expected=SCHEMA)
+    assert list(source.scan(["name"], Compare("rank", Operator.GT, 5_000), WHOLE)) == []

@@ -127,6 +127,7 @@ def test_every_kind_of_source_gives_the_same_snapshot_content(
 
 def test_differences_are_shown_as_a_table_and_refuse_the_load(xinguan, settings, private, credit):
     postgres_source(settings, private, credit)
+    credit.run("DROP VIEW sorted")
     credit.run("ALTER TABLE records DROP COLUMN authority, ADD COLUMN religion text")
     credit.run("ALTER TABLE records ALTER COLUMN determination_date TYPE text")
     ran = xinguan("source", "check", PRODUCT, "--json")
