@@ -17,7 +17,8 @@ from pyarrow import csv, fs
 from adapters.errors import SourceError
 from adapters.locations import S3Options, resolve
 from adapters.predicate import Predicate, to_arrow
-from adapters.schema_drift import difference
+from adapters.row_groups import with_row_groups
+from adapters.schema_drift import drift
 from adapters.source import GuardedSource
 
 FORMATS = {"parquet": "parquet", "csv": "csv", "arrow": "ipc", "ipc": "ipc", "feather": "ipc"}
@@ -82,7 +83,10 @@ class FileSource(GuardedSource):
     ) -> Iterator[pa.RecordBatch]:
         dataset, filesystem, pins = self._open()
         _require_unchanged(filesystem, pins)
-        scanner = dataset.scanner(
+        chosen = dataset
+        if predicate is not None and self._format == "parquet":
+            chosen = with_row_groups(dataset, predicate)
+        scanner = chosen.scanner(
             columns=list(columns),
             filter=None if predicate is None else to_arrow(predicate, dataset.schema),
             batch_size=_DECODE_ROWS,
@@ -193,7 +197,7 @@ def _require_schema(actual: pa.Schema, expected: pa.Schema, *, is_csv: bool) -> 
         problems = [f"column {name} is missing or doubled" for name in missing]
         if surplus > 0:
             problems.append(f"{surplus} columns are not in the schema")
-    else:
-        problems = difference(actual, expected)
-    if problems:
-        raise SourceError("SCHEMA_DRIFT", "the file's schema differs: " + "; ".join(problems))
+        if problems:
+            raise SourceError("SCHEMA_DRIFT", "the file's schema differs: " + "; ".join(problems))
+    elif (error := drift("file", actual, expected)) is not None:
+        raise error

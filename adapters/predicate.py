@@ -149,7 +149,7 @@ def check(predicate: Predicate, schema: pa.Schema, *, depth: int = 1) -> None:
         raise PredicateError("the condition is nested too deeply")
     match predicate:
         case Compare():
-            _scalar(predicate.value, _type(predicate.column, schema))
+            typed_value(predicate.value, _type(predicate.column, schema))
         case In():
             _check_values(predicate, _type(predicate.column, schema))
         case IsNull():
@@ -166,7 +166,7 @@ def _check_values(leaf: In, kind: pa.DataType) -> None:
     if not 1 <= len(leaf.values) <= MAX_VALUES:
         raise PredicateError("a list of values is empty or too long")
     for value in leaf.values:
-        _scalar(value, kind)
+        typed_value(value, kind)
 
 
 def _check_terms(terms: tuple[Predicate, ...], schema: pa.Schema, depth: int) -> None:
@@ -194,7 +194,7 @@ class _ArrowVisitor:
 
     def compare(self, leaf: Compare, *, negated: bool) -> pc.Expression:
         column = pc.field(leaf.column)
-        value = pc.scalar(_scalar(leaf.value, _type(leaf.column, self._schema)))  # type: ignore[arg-type]  # a typed scalar is taken too
+        value = pc.scalar(typed_value(leaf.value, _type(leaf.column, self._schema)))  # type: ignore[arg-type]  # a typed scalar is taken too
         result: pc.Expression = {
             Operator.EQ: column == value,
             Operator.NE: column != value,
@@ -208,7 +208,7 @@ class _ArrowVisitor:
 
     def one_of(self, leaf: In, *, negated: bool) -> pc.Expression:
         kind = _type(leaf.column, self._schema)
-        values = pa.array([_scalar(value, kind).as_py() for value in leaf.values], kind)
+        values = pa.array([typed_value(value, kind).as_py() for value in leaf.values], kind)
         column = pc.field(leaf.column)
         # Arrow's membership is false, not unknown, for a null.
         result: pc.Expression = (
@@ -236,8 +236,12 @@ def _type(column: str, schema: pa.Schema) -> pa.DataType:
     return kind
 
 
-def _scalar(value: object, kind: pa.DataType) -> "pa.Scalar[Any]":
-    """Return the value as a scalar of exactly the column's type."""
+def typed_value(value: object, kind: pa.DataType) -> "pa.Scalar[Any]":
+    """Return the value as a scalar of exactly the column's type.
+
+    Raises:
+        PredicateError: When it is none.
+    """
     if not _fits(value, kind):
         raise PredicateError(f"a value is not of its column's type {kind}")
     if isinstance(value, int) and pa.types.is_decimal(kind):

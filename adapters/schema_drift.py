@@ -5,30 +5,56 @@ from collections import Counter
 
 import pyarrow as pa
 
+from adapters.errors import Difference, SourceError
+
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
+def drift(what: str, actual: pa.Schema, expected: pa.Schema) -> SourceError | None:
+    """Return the error for a schema that differs, or None.
+
+    Args:
+        what: What has the schema: file, table.
+        actual: Its schema.
+        expected: The contract's.
+    """
+    found = differences(actual, expected)
+    if not found:
+        return None
+    sentences = "; ".join(entry.sentence for entry in found)
+    return SourceError("SCHEMA_DRIFT", f"the {what}'s schema differs: {sentences}", found)
+
+
 def difference(actual: pa.Schema, expected: pa.Schema) -> list[str]:
-    """Return a sentence for each difference; none when every record can be read losslessly.
+    """Return a sentence for each of `differences`."""
+    return [found.sentence for found in differences(actual, expected)]
+
+
+def differences(actual: pa.Schema, expected: pa.Schema) -> list[Difference]:
+    """Return each difference; none when every record can be read losslessly.
 
     Order plays no part, nullability neither: values are checked as they come.
     """
-    problems: list[str] = []
+    problems: list[Difference] = []
     names = Counter(actual.names)
     for field in expected:
         if names[field.name] != 1:
             word = "missing" if names[field.name] == 0 else "there more than once"
-            problems.append(f"column {field.name} is {word}")
+            sentence = f"column {field.name} is {word}"
+            problems.append(Difference(field.name, word, str(field.type), sentence))
             continue
         kind = actual.field(field.name).type
         if not readable_as(kind, field.type):
-            problems.append(f"column {field.name} is {kind} instead of {field.type}")
+            sentence = f"column {field.name} is {kind} instead of {field.type}"
+            problems.append(Difference(field.name, str(kind), str(field.type), sentence))
     known = set(expected.names)
-    for name in names:
-        if name not in known:
+    for field in actual:
+        if field.name not in known:
             # An odd name may be anything, a value too; only a plain one is repeated.
-            shown = name if _PLAIN_NAME.fullmatch(name) else "with an unusual name"
-            problems.append(f"column {shown} is not expected")
+            plain = _PLAIN_NAME.fullmatch(field.name)
+            shown = field.name if plain else "with an unusual name"
+            sentence = f"column {shown} is not expected"
+            problems.append(Difference(shown, str(field.type), "", sentence))
     return problems
 
 

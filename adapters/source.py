@@ -71,6 +71,9 @@ class GuardedSource(ABC):
         A generator; its `finally` frees what the scan holds.
         """
 
+    def close(self) -> None:  # noqa: B027 - most sources hold nothing between scans
+        """Free what the source holds between scans; scans that run end with an error."""
+
     def schema(self) -> pa.Schema:
         """Return the schema of the records.
 

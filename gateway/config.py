@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from gateway.domain.errors import XinguanError
+from gateway.source_settings import SourceName, SourceSettings
 
 CONFIG_NAME = "xinguan.toml"
 _SWITCH_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -267,6 +268,7 @@ class Settings(_Table):
     state: StateSettings = StateSettings()
     switches: dict[str, bool | int] = Field(default_factory=dict)
     feeds: dict[FeedName, Feed] = Field(default_factory=dict)
+    sources: dict[SourceName, SourceSettings] = Field(default_factory=dict)
 
     def refuse_unknown_switches(self, known: Collection[str]) -> None:
         """Refuse a deployment switch that no rule reads.

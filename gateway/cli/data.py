@@ -1,16 +1,19 @@
-"""`xinguan import`, `synth` and `load`: from a published file to a product that is served."""
+"""`xinguan import`, `synth` and `load`: from a file or a source to a product that is served."""
 
 import json
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from adapters.source import Source
 from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, session, show
 from gateway.domain.errors import InvalidRequestError
 from gateway.ingest.enterprises import ImportFileError, import_enterprises
 from gateway.ingest.loading import load_product
 from gateway.ingest.returns import write_returns
+from gateway.ingest.sources import open_source, source_for
 from gateway.ingest.synth import PRODUCTS, SynthError, synthesise
 from gateway.registry.catalogue import Catalogue, UnknownProductError
 from gateway.snapshot.library import SnapshotLibrary
@@ -74,7 +77,12 @@ def synth(
 
 def load(
     product: Annotated[str, typer.Argument(help="Name of the product.")],
-    file: Annotated[str, typer.Argument(help="Parquet, CSV or IPC; a path or s3://bucket/key.")],
+    file: Annotated[
+        str, typer.Argument(help="Parquet, CSV or IPC; path or s3://bucket/key. Else a source.")
+    ] = "",
+    source: Annotated[
+        str, typer.Option("--source", help="A source of the settings, in place of a file.")
+    ] = "",
     import_summary: Annotated[
         Path | None, typer.Option("--import-summary", help="The .import.json beside an import.")
     ] = None,
@@ -84,7 +92,12 @@ def load(
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Admit a file as what is served of a product; a running gateway serves it at once."""
+    """Admit records as what is served of a product; a running gateway serves them at once.
+
+    Without a file they are read from the source that the settings name for the product.
+    """
+    if file and source:
+        raise InvalidRequestError("BAD_REQUEST", "name a file or a source, not both")
     try:
         contract = Catalogue.load().product(product)
     except UnknownProductError:
@@ -94,10 +107,14 @@ def load(
             hints=("xinguan catalogue list",),
         ) from None
     held_back = _held_back(import_summary) if import_summary else 0
-    with session(home) as opened:
+    with session(home) as opened, ExitStack() as stack:
         library = SnapshotLibrary(opened.deployment.snapshots_directory)
+        origin: str | Source = file
+        if not file:
+            name = source_for(opened.deployment, product, source)
+            origin = stack.enter_context(closing(open_source(opened.deployment, name, contract)))
         loaded = load_product(
-            opened.state, library, contract, file, opened.act, quarantined=held_back
+            opened.state, library, contract, origin, opened.act, quarantined=held_back
         )
         late = loaded.returns.num_rows
         if late:

@@ -1,4 +1,4 @@
-"""Loading a product: a file becomes the snapshot that is served, and the log says so."""
+"""Loading a product: a source becomes the snapshot that is served, and the log says so."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from adapters.files import FileSource
-from adapters.source import SourceError
+from adapters.source import Source, SourceError
 from audit import acts
 from audit.journal import Transaction
 from gateway.domain.errors import InvalidRequestError
@@ -50,20 +50,20 @@ def load_product(
     state: State,
     library: SnapshotLibrary,
     product: Product,
-    path: Path | str,
+    origin: Path | str | Source,
     act: Act,
     *,
     quarantined: int = 0,
     as_of: int | None = None,
     batch_rows: int = 32_768,
 ) -> Loaded:
-    """Admit a file as the current snapshot of a product, and log it.
+    """Admit a source's records as the current snapshot of a product, and log it.
 
     Args:
         state: The open state; its log gets the admission.
         library: Where snapshots are kept.
-        product: The contract that the file must meet.
-        path: Parquet, CSV or IPC; local or S3.
+        product: The contract that the records must meet.
+        origin: A file (Parquet, CSV or IPC; local or S3), or an open source; it stays open.
         act: The circumstances.
         quarantined: Rows that were held back before, for the coverage statement.
         as_of: Unix seconds at which the records were right; by default now. For a product
@@ -71,8 +71,8 @@ def load_product(
         batch_rows: Rows of a batch of a stream.
 
     Raises:
-        InvalidRequestError: `SOURCE_FAILED` when the file can't be read or doesn't meet the
-            contract; what was served before is served still.
+        InvalidRequestError: `SOURCE_FAILED` when the source can't be read or doesn't meet
+            the contract; what was served before is served still.
     """
     moment = act.now if as_of is None else as_of
     schema = arrow_schema(product)
@@ -85,7 +85,9 @@ def load_product(
         admitted.append(state.run(lambda tx: _log(tx, manifest, product, act, moment, late)))
 
     try:
-        read = FileSource(str(path), expected=schema)
+        read = origin
+        if isinstance(read, str | Path):
+            read = FileSource(str(read), expected=schema)
         place = library.quarantine(product.name)
         source = ScreeningSource(read, product, place, library.current(product.name))
         snapshot = library.admit_and_activate(

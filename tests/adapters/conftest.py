@@ -1,8 +1,9 @@
-"""Records in every kind of place that `FileSource` reads, an S3 server included."""
+"""Records in every kind of place that a source reads: files, S3, databases, Flight SQL."""
 
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -15,6 +16,8 @@ from pyarrow import csv, fs, ipc
 
 from adapters.files import FileSource
 from adapters.locations import S3Options
+from adapters.source import GuardedSource
+from tests.adapters.live import DuckDbPlace, FlightSqlPlace, PostgresPlace
 
 ROW_GROUP = 100
 ROWS = 1000
@@ -75,11 +78,17 @@ def write(table: pa.Table, path: Path, kind: str) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """A kind of place: how to put a table there, and the bytes behind it."""
+    """A kind of place: how to put a table there, and how to break what is there.
+
+    `by_content`: equal records have equal versions, wherever and whenever they were put.
+    `keeps`: a source goes on giving the state it was opened in; otherwise it fails.
+    """
 
     kind: str
-    put: Callable[[pa.Table], FileSource]
-    damage: Callable[[FileSource], FileSource]
+    put: Callable[[pa.Table], GuardedSource]
+    damage: Callable[[GuardedSource], GuardedSource]
+    by_content: bool = True
+    keeps: bool = False
 
 
 @pytest.fixture(scope="session")
@@ -118,22 +127,48 @@ def s3_filesystem(s3_server: S3Options) -> fs.S3FileSystem:
     return filesystem
 
 
-@pytest.fixture(params=["parquet", "csv", "ipc", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    kind = request.param
-    if kind == "s3":
-        return _s3_place(
+FILES = ["parquet", "csv", "ipc", "s3"]
+LIVE = ["postgres", "duckdb", "flight_sql"]
+
+
+@pytest.fixture(params=[*FILES, *LIVE])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param in LIVE:
+        with live_place(request.param, request, tmp_path) as place:
+            yield place
+    elif request.param == "s3":
+        yield _s3_place(
             request.getfixturevalue("s3_server"),
             request.getfixturevalue("s3_filesystem"),
             tmp_path,
         )
+    else:
+        yield _file_place(request.param, tmp_path)
+
+
+@contextmanager
+def live_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Give a database or server with nothing in it, and close whatever was opened on it."""
+    if kind == "postgres":
+        live = PostgresPlace(request.getfixturevalue("postgres"), SCHEMA)
+    elif kind == "duckdb":
+        live = DuckDbPlace(tmp_path, SCHEMA)
+    else:
+        live = FlightSqlPlace(SCHEMA)
+    try:
+        yield Place(kind, live.put, live.damage, by_content=kind == "flight_sql", keeps=live.keeps)
+    finally:
+        live.close()
+
+
+def _file_place(kind: str, tmp_path: Path) -> Place:
     path = tmp_path / f"records.{'arrow' if kind == 'ipc' else kind}"
 
     def put(table: pa.Table) -> FileSource:
         write(table, path, kind)
         return FileSource(str(path), expected=SCHEMA)
 
-    def damage(_: FileSource) -> FileSource:
+    def damage(_: GuardedSource) -> FileSource:
         path.write_bytes(_broken(path.read_bytes(), kind))
         return FileSource(str(path), expected=SCHEMA)
 
@@ -153,7 +188,7 @@ def _s3_place(options: S3Options, filesystem: fs.S3FileSystem, tmp_path: Path) -
         write(table, local, "parquet")
         return upload()
 
-    def damage(_: FileSource) -> FileSource:
+    def damage(_: GuardedSource) -> FileSource:
         local.write_bytes(_broken(local.read_bytes(), "parquet"))
         return upload()
 

@@ -1,5 +1,6 @@
 """What is particular to files: formats, directories, drift, broken files, locations."""
 
+from datetime import date
 from decimal import Decimal
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from pyarrow import fs
 
 from adapters.files import FileSource
 from adapters.locations import S3Options
-from adapters.predicate import Compare, Operator
+from adapters.predicate import Compare, In, IsNull, Not, Operator, Or
 from adapters.source import SourceError
 from tests.adapters.conftest import SCHEMA, records, write
 
@@ -258,3 +259,42 @@ def test_an_unreachable_store_is_a_source_error_without_its_address(s3_server: S
         source.schema()
     assert caught.value.code == "SOURCE_FAILED"
     assert "127.0.0.1" not in caught.value.message
+
+
+def test_a_condition_skips_row_groups_without_reading_them(tmp_path):
+    path = tmp_path / "records.parquet"
+    write(records(1000), path, "parquet")
+    groups = pq.read_metadata(path)
+    columns = [groups.row_group(4).column(i) for i in range(groups.num_columns)]
+    begin = min(column.dictionary_page_offset or column.data_page_offset for column in columns)
+    size = sum(column.total_compressed_size for column in columns)
+    content = bytearray(path.read_bytes())
+    content[begin : begin + size] = b"\xff" * size
+    path.write_bytes(content)
+    source = FileSource(str(path), expected=SCHEMA)
+    # The fifth group can't be read, and nothing that its statistics exclude tries to; columns
+    # that are null somewhere in it exclude it too.
+    for predicate in (
+        Compare("record_id", Operator.GE, "r00500"),
+        Compare("record_id", Operator.EQ, "r00123"),
+        Compare("rank", Operator.GT, 499),
+        Not(Compare("rank", Operator.GE, 400)),
+        In("rank", (12, 998)),
+        Compare("founded", Operator.LT, date(1981, 2, 1)),
+    ):
+        assert list(source.scan(None, predicate, WHOLE)), predicate
+    assert code(lambda: rows(source)) == "SOURCE_FAILED"
+    for predicate in (
+        Compare("record_id", Operator.GE, "r00450"),
+        Compare("rank", Operator.NE, 3),
+        IsNull("rank"),
+        Or((Compare("rank", Operator.GT, 600), Compare("rank", Operator.LT, 401))),
+    ):
+        assert code(lambda p=predicate: list(source.scan(None, p, WHOLE))) == "SOURCE_FAILED"
+
+
+def test_a_condition_that_no_row_group_can_meet_reads_nothing(tmp_path):
+    path = tmp_path / "records.parquet"
+    write(records(300), path, "parquet")
+    source = FileSource(str(path), expected=SCHEMA)
+    assert list(source.scan(["name"], Compare("rank", Operator.GT, 5_000), WHOLE)) == []
