@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "import": Place("data", "import_app", "Map a published file into a product."),
     "synth": Place("data", "synth", "Make a population of synthetic companies and records."),
     "load": Place("data", "load", "Admit a file as the snapshot of a product."),
+    "features": Place("features", "app", "Features of portfolios: build, refresh, show."),
     "repair": Place("repair", "app", "Decisions that change what is shared: sign, publish, list."),
     "feed": Place("feed", "app", "Feeds that decisions and publicity come in by."),
     "reconcile": Place("reconcile", "reconcile", "Compare with a publicity authority (R11)."),
