@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from gateway.domain.product import Field
 from gateway.portfolio.definitions import Feature
 from gateway.portfolio.known import Flags, Known
 from gateway.registry.arrow_schema import arrow_type
-from gateway.domain.product import Field
 from gateway.snapshot.bitmap import Rows
 from gateway.snapshot.calendar_columns import NO_DAY, Days, days_of
 

@@ -122,7 +122,7 @@ class _Reader:
 
             def dated(known: Known) -> Flags:
                 days = known.days(name)
-                return compare(days, moment(known.observed)) & (days != NO_DAY)
+                return np.asarray(compare(days, moment(known.observed)) & (days != NO_DAY))
 
             return dated
         if kind == "string" or kind.startswith("enum("):

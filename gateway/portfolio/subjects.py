@@ -74,7 +74,7 @@ def read_portfolio(path: Path, today: int) -> Portfolio:
         today: Today as days since 1970: the default date, and the last one possible.
 
     Raises:
-        InvalidRequestError: `BAD_REQUEST` when it can't be read, `MALFORMED_SUBJECT` when codes
+        InvalidRequestError: `BAD_REQUEST` when it can't be read or when codes
             or dates in it are malformed; the rows are named, never their content.
     """
     try:
@@ -95,7 +95,7 @@ def checked(codes: Sequence[str | None], dates: Sequence[Any] | None, today: int
         today: Today as days since 1970.
 
     Raises:
-        InvalidRequestError: `MALFORMED_SUBJECT` naming the rows that are malformed.
+        InvalidRequestError: `BAD_REQUEST` naming the rows that are malformed.
     """
     column = pa.array(codes, pa.string())
     days = np.full(len(column), today) if dates is None else _days(dates, today)
@@ -103,7 +103,7 @@ def checked(codes: Sequence[str | None], dates: Sequence[Any] | None, today: int
     if not len(column) or bad.any():
         rows = (np.flatnonzero(bad)[:_MOST_NAMED] + 1).tolist()
         raise InvalidRequestError(
-            "MALFORMED_SUBJECT",
+            "BAD_REQUEST",
             f"{int(bad.sum())} row(s) of the portfolio have no valid code or date",
             hints=[f"row {row}" for row in rows] or ["the portfolio is empty"],
         )
