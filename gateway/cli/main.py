@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "synth": Place("data", "synth", "Make a population of synthetic companies and records."),
     "load": Place("data", "load", "Admit a file or a source as the snapshot of a product."),
     "source": Place("source", "app", "Where products are read from: list, check."),
+    "features": Place("features", "app", "Features of portfolios: build, refresh, show."),
     "repair": Place("repair", "app", "Decisions that change what is shared: sign, publish, list."),
     "feed": Place("feed", "app", "Feeds that decisions and publicity come in by."),
     "reconcile": Place("reconcile", "reconcile", "Compare with a publicity authority (R11)."),

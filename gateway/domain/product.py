@@ -22,6 +22,7 @@ class Field:
         measure: Currency or unit of measure, empty when it has none.
         identifying: True when the field alone or nearly alone names the subject.
         generalisation: Name of the transform for `generalise` (`band`, `city`, `year`), or empty.
+        basis: What a computed value rests on, told with every answer; empty for what isn't one.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Field:
     measure: str = ""
     identifying: bool = False
     generalisation: str = ""
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)

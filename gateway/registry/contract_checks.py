@@ -16,7 +16,17 @@ from gateway.registry.contract_document import ContractDocument, CustomProperty,
 FORMS = frozenset({"RECORD", "VERIFY", "SCORE", "REPORT", "INDEX", "SERVICE"})
 GENERALISATIONS = frozenset({"band", "city", "year", "presence"})
 FIELD_KEYS = frozenset(
-    {"unit", "border", "measure", "identifying", "generalisation", "values", "members", "note"}
+    {
+        "unit",
+        "border",
+        "measure",
+        "identifying",
+        "generalisation",
+        "values",
+        "members",
+        "note",
+        "basis",
+    }
 )
 PRODUCT_KEYS = frozenset(
     {
@@ -212,6 +222,7 @@ def _field(reader: _Reader, item: Property, known: frozenset[str]) -> Field | No
         measure=str(measure),
         identifying=identifying,
         generalisation=str(generalisation),
+        basis=str(values.get("basis", "")),
     )
 
 

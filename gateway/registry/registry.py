@@ -19,7 +19,15 @@ from gateway.domain.facts import Whitelist
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller, Certificate, Party
 from gateway.domain.vocabulary import Status
-from gateway.registry import certificates, consents, document_keys, licences, parties, whitelists
+from gateway.registry import (
+    certificates,
+    consents,
+    derived,
+    document_keys,
+    licences,
+    parties,
+    whitelists,
+)
 from gateway.registry.document_keys import DocumentKey
 from gateway.registry.whitelists import Proposal
 from gateway.store.state import State
@@ -46,6 +54,7 @@ class View:
         whitelists: Partner and product to approved versions, ascending.
         feeds: Product name to the time of its last reconciliation.
         by_party: Party id and product to the licences that grant it, the best first.
+        derived: Product that is computed from records to those of its sources that have feeds.
     """
 
     version: int
@@ -58,6 +67,7 @@ class View:
     whitelists: Mapping[tuple[str, str], tuple[Whitelist, ...]]
     feeds: Mapping[str, int]
     by_party: Mapping[tuple[str, str], tuple[Licence, ...]]
+    derived: Mapping[str, tuple[str, ...]]
 
     def caller(self, fingerprint: str) -> Caller | None:
         """Return the party and certificate behind a pin, whatever their status, or None."""
@@ -125,11 +135,16 @@ class View:
         return None
 
     def feed_as_of(self, product: str) -> int | None:
-        """Return when a product's publicity feed was last reconciled (R13), or None."""
-        return self.feeds.get(product)
+        """Return when a product's publicity feed was last reconciled (R13), or None.
+
+        The feed of a product that is computed from records is as old as the oldest of theirs.
+        """
+        times = [self.feeds.get(name) for name in self.derived.get(product, (product,))]
+        known = [time for time in times if time is not None]
+        return min(known) if len(known) == len(times) else None
 
 
-_EMPTY = View(-1, {}, {}, {}, {}, {}, {}, {}, {}, {})
+_EMPTY = View(-1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})
 
 
 class Registry:
@@ -205,6 +220,7 @@ def _refresh(connection: Reader, old: View, version: int) -> View:
         whitelists=_whitelists(connection, old),
         feeds=_feeds(connection, old),
         by_party=_by_party(old, renewed, every),
+        derived=derived.read_sources(connection),
     )
 
 

@@ -30,6 +30,7 @@ ACTION = b"xinguan.action"
 CLASSIFICATION = b"xinguan.class"
 TITLE = b"xinguan.title_zh"
 MEASURE = b"xinguan.measure"
+BASIS = b"xinguan.basis"
 MASK = "***"
 _FROM_SECOND = pc.ReplaceSliceOptions(1, (1 << 31) - 1, MASK)
 Kernel = Callable[[Any], Any]
@@ -197,5 +198,6 @@ def _metadata(field: Field, action: FieldAction) -> dict[bytes, bytes]:
         CLASSIFICATION: field.classification.value,
         TITLE: field.title_zh,
         MEASURE: field.measure,
+        BASIS: field.basis,
     }
     return {key: text.encode() for key, text in said.items() if text}

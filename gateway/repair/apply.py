@@ -149,7 +149,7 @@ def apply_decision(
         product=claims.product,
         record_key=claims.record_id,
         subject=record.subject,
-        ended=after.state in TERMINAL,
+        ended=after.state in TERMINAL or found.touches_derived,
     )
     return Published(appended, False, after.state, withheld, found, change=change)
 

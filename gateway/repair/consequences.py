@@ -7,7 +7,10 @@
   table says of a subject that it is restricted; whoever adds one lifts it here;
 - credentials are refreshed by the room that keeps them; it finds what it has to do in
   `consequences`, with its effective time;
-- features are tombstoned (R44): the feature engine recomputes without what is in `tombstones`;
+- features are tombstoned (R44): those rows of a feature product that rest on records of the subject
+  are withheld until they are recomputed (`gateway.portfolio`), which never reads what is sealed.
+  Masking a record (M33), and giving it back, does the same: the features were computed with it, or
+  without;
 - values derived from the record (grades, scores) were computed with it, so those that are older
   than the repair are withheld until a newer one is admitted. They are withheld and not flagged:
   a flag on a grade would tell everybody that its subject was repaired;
@@ -18,7 +21,7 @@
 - whoever received the record is told to stop using it: `recalls`, see `gateway.repair.recall`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,6 +38,7 @@ LIFT_RESTRICTIONS, REFRESH_CREDENTIALS = "LIFT_RESTRICTIONS", "REFRESH_CREDENTIA
 TOMBSTONE_FEATURES, RECOMPUTE, RECALL = "TOMBSTONE_FEATURES", "RECOMPUTE", "RECALL"
 STOP_USE, SUSPEND_USE, RESUME_USE = "STOP_USE", "SUSPEND_USE", "RESUME_USE"
 _UPDATED_AT = "source_updated_at"
+MASKED = "MASKED"
 _REASONS = {ShareState.REPAIRED: "REPAIRED", ShareState.WITHDRAWN: "WITHDRAWN"}
 
 
@@ -52,6 +56,11 @@ class Consequences:
     recall: str
     reason: str
 
+    @property
+    def touches_derived(self) -> bool:
+        """True when values that were computed with the record, or without it, are out of date."""
+        return self.ended or self.reason == MASKED
+
     def kinds(self) -> tuple[str, ...]:
         """Return what stands in the repair's entry."""
         ending = (LIFT_RESTRICTIONS, RECOMPUTE, REFRESH_CREDENTIALS, TOMBSTONE_FEATURES)
@@ -67,7 +76,7 @@ def consequences_of(before: Standing, after: Standing) -> Consequences:
     if ended and after.ended is not None:
         return Consequences(True, STOP_USE, _REASONS[after.ended])
     if after.ended is None and before.masked != after.masked:
-        return Consequences(False, SUSPEND_USE if after.masked else RESUME_USE, "MASKED")
+        return Consequences(False, SUSPEND_USE if after.masked else RESUME_USE, MASKED)
     return Consequences(False, "", "")
 
 
@@ -75,6 +84,31 @@ def consequences_of(before: Standing, after: Standing) -> Consequences:
 def derived_products() -> tuple[str, ...]:
     """Return the products whose values are computed from records, sorted."""
     return tuple(sorted(read_table(POLICIES / "data", "derived_products")))
+
+
+@lru_cache(maxsize=1)
+def feature_sources() -> Mapping[str, frozenset[str]]:
+    """Return those of the derived products that are features, with the products they rest on."""
+    directory = POLICIES / "data"
+    return {
+        product: frozenset(str(f["product"]) for f in read_table(directory, str(table)).values())
+        for product, entry in read_table(directory, "derived_products").items()
+        if (table := entry.get("table"))
+    }
+
+
+def _out_of_date(found: Consequences, product: str) -> tuple[str, ...]:
+    """Return the derived products whose values of the subject have to be computed anew.
+
+    Grades and scores are computed elsewhere, so any record that ended may stand behind them.
+    """
+    features = feature_sources()
+    return tuple(
+        derived
+        for derived in derived_products()
+        if (found.touches_derived and product in features.get(derived, ()))
+        or (found.ended and derived not in features)
+    )
 
 
 def write(
@@ -110,13 +144,13 @@ def write(
             " VALUES (?, ?, ?, ?) ON CONFLICT (product, record_key) DO NOTHING",
             (product, record_key, repair, now),
         )
-        for derived in derived_products():
-            tx.execute(
-                "INSERT INTO recomputations (product, subject, since, repair) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (product, subject)"
-                " DO UPDATE SET since = excluded.since, repair = excluded.repair",
-                (derived, subject, now, repair),
-            )
+    for derived in _out_of_date(found, product):
+        tx.execute(
+            "INSERT INTO recomputations (product, subject, since, repair) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (product, subject)"
+            " DO UPDATE SET since = excluded.since, repair = excluded.repair",
+            (derived, subject, now, repair),
+        )
     if found.recall:
         tx.execute(
             "INSERT INTO recalls (repair, product, record_key, kind, reason, effective_at,"

@@ -24,7 +24,7 @@ class Change:
         product: Product of the record.
         record_key: The record.
         subject: Its subject.
-        ended: Sharing ended for good, so values derived from it are withheld too.
+        ended: Sharing ended, or was masked or given back, so values derived from it are withheld.
     """
 
     number: int

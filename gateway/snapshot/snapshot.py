@@ -117,6 +117,14 @@ class Snapshot:
         """
         return self._subjects.locate(subjects)
 
+    def runs(self, subjects: Any) -> tuple[Rows, Rows]:
+        """Return first row and number of rows of each subject of an Arrow column, in its order."""
+        return self._subjects.runs(subjects)
+
+    def expiry_of(self, rows: Rows) -> Rows:
+        """Return the unix second at which each row stops being shareable, `NEVER` for no end."""
+        return np.asarray(self._expiry[rows])
+
     def shareable(self, rows: Rows, at: int) -> Flags:
         """Return for each row whether it may leave at `at`: its bit is set, it hasn't expired.
 

@@ -36,7 +36,8 @@ def made(tmp_path_factory):
 
 def test_every_schema_has_its_file_with_the_contracts_types(made):
     report, tables = made
-    assert set(tables) == set(PRODUCTS) == set(CATALOGUE.names())
+    # Features aren't made up: they are computed from the records.
+    assert set(tables) == set(PRODUCTS) == set(CATALOGUE.names()) - {"credit_loan_features"}
     for name, table in tables.items():
         schema = arrow_schema(CATALOGUE.product(name))
         assert table.schema.names == schema.names

@@ -31,6 +31,7 @@ PRODUCTS = {
     "credit_repair_decision",
     "self_declared_info",
     "port_clearance_credit",
+    "credit_loan_features",
 }
 ENVELOPE = {
     "record_id": "string",

@@ -1,0 +1,1 @@
+"""Portfolio features, point in time: defined as expressions, computed by whole-column kernels."""
