@@ -75,6 +75,7 @@ class Snapshot:
         self._batches: list[Any] = [None] * len(manifest.batches)
         self._narrow: dict[tuple[int, tuple[str, ...]], Any] = {}
         self._widths: dict[int, dict[str, int]] = {}
+        self._halvings: dict[tuple[tuple[str, ...], int], int] = {}
         self._batch_rows = manifest.batch_rows
         keys = _mapped(directory / SUBJECTS, f"S{manifest.subject_width}")
         self._subjects = SubjectIndex(keys, _mapped(directory / STARTS, "<i8"))
@@ -205,6 +206,50 @@ class Snapshot:
             raise IndexError("the snapshot has no such batch")
         first = number * self._batch_rows
         return np.arange(first, min(first + self._batch_rows, self.rows), dtype=np.int64)
+
+    def halvings(self, columns: Sequence[str], max_bytes: int) -> int:
+        """Return how often batches are halved so that none has more bytes of these columns.
+
+        It depends on what was admitted and on the columns alone, so that the numbers of the pieces
+        stay whatever is withheld.
+
+        Args:
+            columns: Column names.
+            max_bytes: Greatest size of a piece; one of few rows may be larger.
+        """
+        wanted = (tuple(columns), max_bytes)
+        found = self._halvings.get(wanted)
+        if found is None:
+            names = list(columns)
+            largest = max(
+                (self._mapped_batch(n).select(names).nbytes for n in range(self.batch_count)),
+                default=0,
+            )
+            found = 0
+            while largest >> found > max_bytes and self._batch_rows >> found > _FEW:
+                found += 1
+            if len(self._halvings) >= _REMEMBERED_SELECTIONS:
+                self._halvings.clear()
+            self._halvings[wanted] = found
+        return found
+
+    def piece_rows(self, number: int, halvings: int) -> Rows:
+        """Return the row numbers of one piece of batches that were halved so often."""
+        rows = self.batch_rows(number >> halvings)
+        size = -(-self._batch_rows >> halvings) if halvings else self._batch_rows
+        place = number & ((1 << halvings) - 1)
+        piece: Rows = rows[place * size : (place + 1) * size]
+        return piece
+
+    def untouched(self, rows: Rows, columns: Sequence[str]) -> SnapshotBatch | None:
+        """Return the admitted batch when these rows and columns are the whole of it, as it was."""
+        first = int(rows[0]) if len(rows) else -1
+        number, place = divmod(first, self._batch_rows)
+        if place or self._disputes or list(columns) != self.schema.names:
+            return None
+        batch = self.batch(number)
+        whole = len(rows) == batch.rows.num_rows and int(rows[-1]) - first == len(rows) - 1
+        return batch if whole else None
 
     @property
     def bits_nbytes(self) -> int:
