@@ -9,7 +9,7 @@ import sys
 
 NAMES = (
     "query", "decision", "replay", "audit_log", "audit_size", "witnessing", "store", "index",
-    "lookup", "enforce", "ingest", "repair", "recall", "sealed", "reconcile",
+    "lookup", "enforce", "ingest", "repair", "recall", "sealed", "reconcile", "flight",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from gateway.release.portfolio import PORTION_SUBJECTS
 from gateway.release.rows import matching
 from gateway.release.trail import Trail
 from gateway.release.world import Prepared, World
-from gateway.snapshot.snapshot import Snapshot
+from gateway.snapshot.snapshot import Snapshot, SnapshotBatch
 
 _NO_ROWS = np.empty(0, dtype=np.int64)
 
@@ -213,17 +213,25 @@ class Delivery:
         first_end = self.snapshot.first_end(rows)
         codec = self.facts.request.compression
         if not plan.shuffle and not codec and not self.prepared.enforcer.transforms:
-            whole = self.snapshot.untouched(rows, plan.columns)
-            if whole is not None:
-                # Nothing is withheld of it, so its padding holds nothing that may not leave,
-                # and its digest was computed when it was admitted.
-                message = memoryview(whole.rows.serialize())
-                digest = bytes.fromhex(whole.digest)
-                return ReleasedBatch(number, whole.rows, message, digest, rows, first_end)
+            whole = self.snapshot.whole_batch(rows, plan.columns)
+            if whole is not None and mask is None and len(plan.columns) == len(plan.released):
+                return self._untouched(number, whole, rows, first_end)
         released = self.prepared.enforcer.apply(batch)
         message = encode(released, codec)
         digest = hashlib.sha256(message).digest()
         return ReleasedBatch(number, released, message, digest, rows, first_end)
+
+    def _untouched(
+        self, number: int, whole: SnapshotBatch, rows: np.ndarray, first_end: int
+    ) -> ReleasedBatch:
+        """Return a batch that leaves as it was admitted; its digest is computed once."""
+        message = encode(whole.rows)
+        if whole.digest:
+            digest = bytes.fromhex(whole.digest)
+        else:
+            digest = hashlib.sha256(message).digest()
+            self.snapshot.remember_digest(whole.number, self.prepared.plan.columns, digest.hex())
+        return ReleasedBatch(number, whole.rows, message, digest, rows, first_end)
 
     def confirm_unexpired(self, batch: ReleasedBatch) -> None:
         """Check, right before the hand-over, that no row ended while its evidence was written.
