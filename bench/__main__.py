@@ -8,10 +8,24 @@ import subprocess
 import sys
 
 NAMES = (
-    "query", "decision", "replay", "audit_log", "audit_size", "witnessing", "store", "index",
-    "lookup", "enforce", "ingest", "repair", "recall", "sealed", "reconcile",
+    "query",
+    "decision",
+    "replay",
+    "audit_log",
+    "audit_size",
+    "witnessing",
+    "store",
+    "index",
+    "lookup",
+    "enforce",
+    "ingest",
+    "repair",
+    "recall",
+    "sealed",
+    "reconcile",
     "features",
-)  # fmt: skip
+    "flight",
+)
 
 
 def main() -> int:

@@ -39,6 +39,7 @@ from gateway.release.context import Node
 from gateway.release.evidence import Evidence, EvidenceKeys
 from gateway.release.gate import Gate
 from gateway.release.pipeline import Exchange
+from gateway.release.portfolio import Portfolios
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.steady_clock import SteadyClock, steady_clock_ms
 from gateway.release.world import World
@@ -207,17 +208,20 @@ class Gateway:
         index, monitor = self._subjects(secrets)
         self._run(index.run())
         self._run(monitor.run())
+        exchange = Exchange(world)
+        self._closing.append(exchange.close)
         doors = Doors(
             deployment,
             self._state,
             world,
-            Exchange(world),
+            exchange,
             publisher,
             self._recall_desk(),
             law,
             secrets,
             catalogue,
             monitor,
+            self._portfolios(secrets),
             self.keeper.policy,
         )
         self._server, self.health, self.address = await open_port(
@@ -239,6 +243,20 @@ class Gateway:
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the port until the gateway stops."""
         self._background.append(asyncio.create_task(work))
+
+    def _portfolios(self, secrets: Secrets) -> Portfolios:
+        reader, limits = self._state.connect(), self._settings.limits
+        self._closing.append(reader.close)
+        kept = Portfolios(
+            self._state.journal,
+            reader,
+            secrets.ticket_key,
+            life_s=limits.portfolio_lifetime_s,
+            per_party=limits.portfolios_per_party,
+            clock_s=self._clock_s,
+        )
+        self._run(kept.sweep_always())
+        return kept
 
     def _recall_desk(self) -> RecallDesk:
         reader = self._state.connect()
@@ -342,6 +360,7 @@ class Gateway:
             consumer_keys=lambda party: ConsumerKeys.derive(secrets.pseudonym_key, party),
             clock_skew_s=limits.clock_skew_s,
             batch_rows=_BATCH_ROWS,
+            batch_bytes=limits.batch_bytes,
             witnesses=self.keeper.vouching,
         )
 

@@ -54,6 +54,8 @@ class ExchangeRequest:
         measure: Restriction measure id for list checks (R74), or empty.
         loan: The loan that a subsidy is asked for, or None.
         signature: Detached JWS of the caller over the canonical request, or empty.
+        portfolio: True when the subjects came as a portfolio: looked at in portions.
+        compression: Codec of the buffers of batches, `lz4` or `zstd`; empty for none.
     """
 
     request_id: str
@@ -74,3 +76,5 @@ class ExchangeRequest:
     measure: str = ""
     loan: Loan | None = None
     signature: str = field(default="", repr=False)
+    portfolio: bool = False
+    compression: str = ""

@@ -11,6 +11,7 @@ from gateway.domain.product import Product
 from gateway.domain.request import Condition, ExchangeRequest, Loan
 from gateway.domain.vocabulary import SubjectKind
 from gateway.doors.peer import public_key_pem
+from gateway.release.portfolio import Portfolio
 from gateway.release.rows import parse_condition
 from gateway.release.ticket import Ticket
 from xinguan.signing import SignatureMismatchError, verify_request
@@ -24,6 +25,11 @@ _TOKEN = re.compile(r"(?!\d{17}[\dXx]$)[0-9A-Za-z_\-]{8,64}")
 _MAX_FIELDS = 512
 _MAX_CONDITIONS = 32
 _MAX_TEXT = 256
+_CODECS = {
+    exchange_pb2.COMPRESSION_UNSPECIFIED: "",
+    exchange_pb2.COMPRESSION_LZ4: "lz4",
+    exchange_pb2.COMPRESSION_ZSTD: "zstd",
+}
 _KINDS = {
     types_pb2.SUBJECT_KIND_LEGAL_ENTITY: SubjectKind.LEGAL_ENTITY,
     types_pb2.SUBJECT_KIND_SOLE_PROP: SubjectKind.SOLE_PROP,
@@ -44,12 +50,14 @@ class Ask:
         subjects_needed: True where a request without subjects is refused (`Query`).
         ticket: The plan that it continues, or None. A ticket is reusable until it expires,
             so its idempotency key is not claimed and its time is not compared with now.
+        portfolio: What the query's handle stands for, or what came with it; None without one.
     """
 
     query: exchange_pb2.QueryRequest
     max_subjects: int
     subjects_needed: bool = True
     ticket: Ticket | None = None
+    portfolio: Portfolio | None = None
 
     @property
     def product(self) -> str:
@@ -61,7 +69,10 @@ class Ask:
         """SHA-256 of the request as it came, or None for a ticket, which may be repeated."""
         if self.ticket is not None:
             return None
-        return hashlib.sha256(self.query.SerializeToString(deterministic=True)).digest()
+        digest = hashlib.sha256(self.query.SerializeToString(deterministic=True))
+        if self.portfolio is not None and not self.query.portfolio:
+            digest.update(self.portfolio.digest)  # it came with the query, not before it
+        return digest.digest()
 
     @property
     def pinned_snapshot(self) -> str | None:
@@ -119,30 +130,38 @@ class Ask:
         for text, what in ((context.operator, "operator"), (context.case_reference, "case")):
             if len(text) > _MAX_TEXT:
                 raise InvalidRequestError("BAD_REQUEST", f"the {what} is too long")
-        kind = _KINDS.get(query.subject_kind)
-        if kind is None:
-            raise InvalidRequestError("BAD_REQUEST", "the kind of the subjects is not stated")
+        kind = subject_kind(query.subject_kind)
         if query.limit < 0:
             raise InvalidRequestError("BAD_REQUEST", "the limit is negative")
+        codec = _CODECS.get(query.compression)
+        if codec is None or (codec and self.subjects_needed):
+            raise InvalidRequestError("BAD_REQUEST", "batches are compressed over Flight only")
+        portfolio = self.portfolio
+        if portfolio is not None:
+            _check_portfolio(query, portfolio, kind)
+        elif query.portfolio:
+            raise InvalidRequestError("BAD_REQUEST", "a portfolio is asked about over Flight only")
         return ExchangeRequest(
             request_id=request_id,
             idempotency_key=context.idempotency_key,
             asked_at=context.time.seconds,
             product=product.name,
             fields=_fields(query, product),
-            subjects=self._subjects(kind),
+            subjects=self._subjects(kind) if portfolio is None else portfolio.subjects,
             subject_kind=kind,
             purpose=context.purpose,
             scenario=context.scenario,
             destination=context.destination,
             operator=context.operator,
             case_reference=context.case_reference,
-            consent_id=query.consent_id,
+            consent_id=query.consent_id or ("" if portfolio is None else portfolio.consent),
             conditions=_conditions(query, product),
             limit=query.limit,
             measure=query.measure,
             loan=_loan(query),
             signature=context.signature,
+            portfolio=portfolio is not None,
+            compression=codec,
         )
 
     def _subjects(self, kind: SubjectKind) -> tuple[str, ...]:
@@ -162,6 +181,35 @@ class Ask:
                     error.code, f"subject {position + 1}: {error.message}"
                 ) from None
         return tuple(dict.fromkeys(parsed))
+
+
+def subject_kind(stated: types_pb2.SubjectKind.ValueType) -> SubjectKind:
+    """Return the kind of subjects that a message states.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST` when it states none.
+    """
+    kind = _KINDS.get(stated)
+    if kind is None:
+        raise InvalidRequestError("BAD_REQUEST", "the kind of the subjects is not stated")
+    return kind
+
+
+def _check_portfolio(
+    query: exchange_pb2.QueryRequest, portfolio: Portfolio, kind: SubjectKind
+) -> None:
+    """Compare a portfolio with the query that names it."""
+    if query.subjects:
+        raise InvalidRequestError("BAD_REQUEST", "a query has a portfolio or subjects, not both")
+    if portfolio.kind is not kind:
+        raise InvalidRequestError("BAD_PORTFOLIO", "the portfolio holds another kind of subject")
+    if portfolio.observed:
+        raise InvalidRequestError(
+            "BAD_PORTFOLIO", "records have no observation date; upload the subjects without"
+        )
+    consents = portfolio.consents | ({query.consent_id} if query.consent_id else set())
+    if len(consents) > 1:
+        raise InvalidRequestError("BAD_PORTFOLIO", "one request rests on one consent for every row")
 
 
 def _parse_subject(kind: SubjectKind, text: str) -> str:

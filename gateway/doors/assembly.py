@@ -17,12 +17,15 @@ from gateway.doors.audit import AuditDoor
 from gateway.doors.cosigned import LogWitnesses
 from gateway.doors.exchange import ExchangeDoor
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
-from gateway.doors.flight import FlightDoor, add_flight
+from gateway.doors.flight import FlightDoor, add_flight, readers
+from gateway.doors.flight_actions import FlightActions, actions
+from gateway.doors.flight_uploads import FlightUploads, UploadLimits, uploads
 from gateway.doors.product_health import ProductHealth
 from gateway.doors.recall import RecallDesk
 from gateway.doors.repair import RepairDoor
 from gateway.registry.catalogue import Catalogue
 from gateway.release.pipeline import Exchange
+from gateway.release.portfolio import Portfolios
 from gateway.release.world import World
 from gateway.repair.publish import Publisher
 from gateway.store.state import State
@@ -62,6 +65,7 @@ class Doors:
     secrets: Secrets
     catalogue: Catalogue
     monitor: ReconciliationMonitor
+    portfolios: Portfolios
     policy: TrustPolicy | None = None  # whose cosignatures count; None for an unwitnessed log
 
 
@@ -72,17 +76,20 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
     exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(
         ExchangeDoor(doors.exchange, world, law, max_subjects=limits.max_batch_subjects), server
     )
-    add_flight(
-        FlightDoor(
-            doors.exchange,
-            world,
-            law,
-            max_subjects=limits.max_batch_subjects,
-            ticket_key=doors.secrets.ticket_key,
-            ticket_life_s=limits.ticket_lifetime_s,
-        ),
-        server,
+    flight = FlightDoor(
+        doors.exchange,
+        world,
+        law,
+        max_subjects=limits.max_batch_subjects,
+        ticket_key=doors.secrets.ticket_key,
+        ticket_life_s=limits.ticket_lifetime_s,
+        portfolios=doors.portfolios,
     )
+    upload_limits = UploadLimits(
+        limits.portfolio_subjects, limits.portfolio_bytes, limits.upload_deadline_s
+    )
+    puts, acts = FlightUploads(flight, upload_limits), FlightActions(flight)
+    add_flight(readers(flight) | uploads(puts) | actions(acts), server)
     repair_pb2_grpc.add_RepairServiceServicer_to_server(
         RepairDoor(doors.publisher, world, law, authority.get, doors.recall), server
     )

@@ -144,7 +144,7 @@ def _batch(
         for values in zip(*columns, strict=True):
             message.typed_rows.append(exchange_pb2.Row(values=[_value(value) for value in values]))
     else:
-        message.arrow_ipc = batch.message
+        message.arrow_ipc = bytes(batch.message)
     return message
 
 

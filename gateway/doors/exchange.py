@@ -46,7 +46,7 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
             caller = self._caller(context)
             granted = granted_products(self._world, caller)
             return exchange_pb2.ListProductsResponse(
-                products=[self._summary(product) for product, _ in granted]
+                products=[_summary(self._world, product) for product, _ in granted]
             )
         except Exception as error:
             await refuse(context, error, self._world, self._law)
@@ -61,7 +61,7 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
             }
             if request.product not in granted:
                 raise NotFoundError("UNKNOWN_PRODUCT", "no licence of yours names this product")
-            return self._description(*granted[request.product])
+            return describe(self._world, *granted[request.product])
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
@@ -110,41 +110,44 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
         now = self._world.clock_ms() // 1000
         return identify(peer_certificate(context), self._world.registry.view(), now)
 
-    def _summary(self, product: Product) -> exchange_pb2.ProductSummary:
-        return exchange_pb2.ProductSummary(
-            name=product.name,
-            title_zh=product.title_zh,
-            title_en=product.title_en,
-            version=product.version,
-            available=available(self._world, product),
-        )
 
-    def _description(
-        self, product: Product, licence: Licence
-    ) -> exchange_pb2.DescribeProductResponse:
-        granted = licence.grants[product.name].fields
-        answer = exchange_pb2.DescribeProductResponse(
-            summary=self._summary(product),
-            purposes=sorted(licence.purposes),
-            scenarios=sorted(licence.scenarios),
-            contract_digest=product.digest,
-        )
-        for field in product.fields.values():
-            if field.name in granted:
-                answer.fields.add(
-                    name=field.name,
-                    title_zh=field.title_zh,
-                    title_en=field.title_en,
-                    type=field.type,
-                    classification=field.classification,
-                    unit_uscc=field.unit_uscc,
-                    measure=field.measure,
-                )
-        snapshot = self._world.library.current(product.name)
-        if snapshot is not None:
-            now = self._world.clock_ms() // 1000
-            answer.coverage.CopyFrom(coverage_message(self._world, snapshot, now))
-        return answer
+def _summary(world: World, product: Product) -> exchange_pb2.ProductSummary:
+    return exchange_pb2.ProductSummary(
+        name=product.name,
+        title_zh=product.title_zh,
+        title_en=product.title_en,
+        version=product.version,
+        available=available(world, product),
+    )
+
+
+def describe(
+    world: World, product: Product, licence: Licence
+) -> exchange_pb2.DescribeProductResponse:
+    """Describe a product with the fields that a licence grants, and no others."""
+    granted = licence.grants[product.name].fields
+    answer = exchange_pb2.DescribeProductResponse(
+        summary=_summary(world, product),
+        purposes=sorted(licence.purposes),
+        scenarios=sorted(licence.scenarios),
+        contract_digest=product.digest,
+    )
+    for field in product.fields.values():
+        if field.name in granted:
+            answer.fields.add(
+                name=field.name,
+                title_zh=field.title_zh,
+                title_en=field.title_en,
+                type=field.type,
+                classification=field.classification,
+                unit_uscc=field.unit_uscc,
+                measure=field.measure,
+            )
+    snapshot = world.library.current(product.name)
+    if snapshot is not None:
+        now = world.clock_ms() // 1000
+        answer.coverage.CopyFrom(coverage_message(world, snapshot, now))
+    return answer
 
 
 def granted_products(world: World, caller: Caller) -> list[tuple[Product, Licence]]:

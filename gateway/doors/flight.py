@@ -5,11 +5,12 @@ A FlightData is framed by hand, header and body joined once: on grpcio this is a
 C++ server (DESIGN, measurements), and one port with one identity serves everything.
 """
 
+import asyncio
 import itertools
 import struct
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -27,21 +28,26 @@ from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.release.availability import available
-from gateway.release.delivery import Part
+from gateway.release.delivery import Part, count_portions
 from gateway.release.pipeline import Exchange
+from gateway.release.portfolio import Portfolio, Portfolios
 from gateway.release.ticket import Ticket, seal, unseal
 from gateway.release.world import Planned, World
 from xinguan.v1 import exchange_pb2
 
 SERVICE = "arrow.flight.protocol.FlightService"
 MAX_ENDPOINTS = 8
+Handlers: TypeAlias = "dict[str, grpc.RpcMethodHandler[Any, Any]]"
 _PREFIX = struct.Struct("<4xI")
 _HEADER, _METADATA, _BODY = b"\x12", b"\x1a", b"\xc2\x3e"
-_Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
+Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
 
 
 class FlightDoor:
-    """Serves stock Flight clients: ListFlights, GetFlightInfo, GetSchema, DoGet, ListActions."""
+    """Serves readers: ListFlights, GetFlightInfo, GetSchema, DoGet.
+
+    Uploads and actions are beside it, in `flight_uploads` and `flight_actions`.
+    """
 
     def __init__(
         self,
@@ -52,21 +58,23 @@ class FlightDoor:
         max_subjects: int,
         ticket_key: bytes,
         ticket_life_s: int,
+        portfolios: Portfolios,
     ) -> None:
         """Take the road behind the door, and the key and life of tickets."""
         self._exchange = exchange
-        self._world = world
-        self._law = law
+        self.world = self._world = world
+        self.law = self._law = law
+        self.portfolios = portfolios
         self._max_subjects = max_subjects
         self._ticket_key = ticket_key
         self._ticket_life_s = ticket_life_s
 
     async def ListFlights(
-        self, request: flight_pb2.Criteria, context: _Context
+        self, request: flight_pb2.Criteria, context: Context
     ) -> AsyncIterator[flight_pb2.FlightInfo]:
         """Yield the caller's products with the schema of the granted fields."""
         try:
-            caller = self._caller(context)
+            caller = self.caller(context)
             for product, licence in granted_products(self._world, caller):
                 if not available(self._world, product):
                     continue
@@ -86,70 +94,90 @@ class FlightDoor:
             await refuse(context, error, self._world, self._law)
 
     async def GetFlightInfo(
-        self, request: flight_pb2.FlightDescriptor, context: _Context
+        self, request: flight_pb2.FlightDescriptor, context: Context
     ) -> flight_pb2.FlightInfo:
         """Return a plan: one decision, one snapshot, and tickets to read it in parallel."""
         try:
             peer = peer_certificate(context)
-            query = _query(request)
-            planned = await self._exchange.plan(peer, Ask(query, self._max_subjects, False))
+            query = parse_query(request)
+            planned = await self._exchange.plan(peer, await self._about(query, context))
             return self._info(request, query, planned)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
     async def GetSchema(
-        self, request: flight_pb2.FlightDescriptor, context: _Context
+        self, request: flight_pb2.FlightDescriptor, context: Context
     ) -> flight_pb2.SchemaResult:
         """Return the schema that the caller would get."""
         try:
             peer = peer_certificate(context)
-            planned = await self._exchange.plan(
-                peer, Ask(_query(request), self._max_subjects, False)
-            )
+            ask = await self._about(parse_query(request), context)
+            planned = await self._exchange.plan(peer, ask)
             return flight_pb2.SchemaResult(schema=planned.prepared.schema_ipc)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
-    async def DoGet(self, request: flight_pb2.Ticket, context: _Context) -> None:
+    async def DoGet(self, request: flight_pb2.Ticket, context: Context) -> None:
         """Write framed FlightData for a ticket; authorised anew, with an intent of its own.
 
         Not a generator, for the reason that `ExchangeDoor.Query` gives.
         """
         try:
-            peer = peer_certificate(context)
-            ask = self._ask(request.ticket, context)
-            first = True
-            async with aclosing(self._exchange.release(peer, ask)) as parts:
-                async for part in parts:
-                    if first:
-                        await context.write(frame(part.delivery.prepared.schema_ipc, b""))
-                        first = False
-                    message = _frame_part(part)
-                    part.confirm()
-                    await context.write(message)
+            ticket = self.unseal(request.ticket, context)
+            query = exchange_pb2.QueryRequest.FromString(ticket.request)
+            await self.deliver(await self._about(query, context, ticket), context)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
-    async def ListActions(
-        self, request: flight_pb2.Empty, context: _Context
-    ) -> AsyncIterator[flight_pb2.ActionType]:
-        """Yield nothing: there are no actions yet."""
-        try:
-            self._caller(context)
-        except Exception as error:
-            await refuse(context, error, self._world, self._law)
-        nothing: tuple[flight_pb2.ActionType, ...] = ()
-        for action in nothing:
-            yield action
+    async def deliver(self, ask: Ask, context: Context) -> None:
+        """Write the schema and the parts of an answer, each framed and confirmed once more."""
+        first = True
+        async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
+            async for part in parts:
+                if first:
+                    await context.write(frame(part.delivery.prepared.schema_ipc, b""))
+                    first = False
+                message = _frame_part(part)
+                part.confirm()
+                await context.write(message)
 
-    def _ask(self, blob: bytes, context: _Context) -> Ask:
-        ticket = unseal(
-            blob, self._ticket_key, _holder(self._caller(context)), self._world.clock_ms() // 1000
-        )
-        query = exchange_pb2.QueryRequest.FromString(ticket.request)
-        return Ask(query, self._max_subjects, False, ticket)
+    def asking(self, query: exchange_pb2.QueryRequest, portfolio: Portfolio) -> Ask:
+        """Return the ask of a query whose portfolio came with it."""
+        return Ask(query, self._max_subjects, False, None, portfolio)
 
-    def _caller(self, context: _Context) -> Caller:
+    async def _about(
+        self, query: exchange_pb2.QueryRequest, context: Context, ticket: Ticket | None = None
+    ) -> Ask:
+        portfolio = None
+        if query.portfolio:
+            party = self.caller(context)
+            portfolio = await asyncio.to_thread(
+                self.portfolios.open,
+                query.portfolio,
+                party.party.party_id,
+                party.certificate.fingerprint,
+            )
+        return Ask(query, self._max_subjects, False, ticket, portfolio)
+
+    def unseal(self, blob: bytes, context: Context) -> Ticket:
+        """Return the plan of a ticket that the caller presents.
+
+        Raises:
+            InvalidRequestError: See `gateway.release.ticket.unseal`.
+        """
+        now = self._world.clock_ms() // 1000
+        return unseal(blob, self._ticket_key, _holder(self.caller(context)), now)
+
+    def seal(self, ticket: Ticket, caller: Caller) -> bytes:
+        """Return a ticket for a caller."""
+        return seal(ticket, self._ticket_key, _holder(caller))
+
+    def caller(self, context: Context) -> Caller:
+        """Return who calls.
+
+        Raises:
+            UnauthenticatedError: The certificate is not the pinned one of a registered party.
+        """
         now = self._world.clock_ms() // 1000
         return identify(peer_certificate(context), self._world.registry.view(), now)
 
@@ -176,8 +204,11 @@ class FlightDoor:
                 obligations=sorted(planned.decision.obligations),
             ).SerializeToString(),
         )
-        batches = 1 if query.subjects else planned.snapshot.batch_count
-        for first, last in _ranges(batches):
+        count = count_portions(planned.facts, planned.prepared, planned.snapshot, self._world)
+        # A limit counts over the whole answer, and every reading of a portfolio commits to all
+        # of its subjects anew: these are read through one endpoint, and resumed where they broke.
+        endpoints = 1 if query.limit or query.portfolio else MAX_ENDPOINTS
+        for first, last in _ranges(count, endpoints):
             ticket = Ticket(
                 query.SerializeToString(),
                 planned.snapshot.snapshot_id,
@@ -186,13 +217,13 @@ class FlightDoor:
                 last,
                 expires_at,
             )
-            sealed = seal(ticket, self._ticket_key, _holder(planned.facts.caller))
+            sealed = self.seal(ticket, planned.facts.caller)
             endpoint = info.endpoint.add(expiration_time=Timestamp(seconds=expires_at))
             endpoint.ticket.ticket = sealed
         return info
 
 
-def frame(message: bytes, app_metadata: bytes) -> bytes:
+def frame(message: bytes | memoryview, app_metadata: bytes) -> bytes:
     """Return a FlightData for an encapsulated IPC message.
 
     Args:
@@ -224,11 +255,16 @@ def _frame_part(part: Part) -> bytes:
         evidence.outcome.rows = part.closing.rows
         evidence.outcome.bytes = part.closing.bytes
         evidence.outcome.entry.CopyFrom(promise_message(part.closing.promise))
-    message = part.batch.message if part.batch is not None else b""
+    message = b"" if part.batch is None else part.batch.message
     return frame(message, evidence.SerializeToString())
 
 
-def _query(descriptor: flight_pb2.FlightDescriptor) -> exchange_pb2.QueryRequest:
+def parse_query(descriptor: flight_pb2.FlightDescriptor) -> exchange_pb2.QueryRequest:
+    """Return the query that a descriptor's command is.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST`.
+    """
     if descriptor.type != flight_pb2.FlightDescriptor.CMD:
         raise InvalidRequestError("BAD_REQUEST", "the descriptor's command is not a query")
     try:
@@ -241,9 +277,9 @@ def _holder(caller: Caller) -> str:
     return f"{caller.party.party_id}\n{caller.certificate.fingerprint}"
 
 
-def _ranges(batches: int) -> list[tuple[int, int]]:
-    """Split batches into at most MAX_ENDPOINTS contiguous ranges; at least one, maybe empty."""
-    count = max(1, min(MAX_ENDPOINTS, batches))
+def _ranges(batches: int, endpoints: int) -> list[tuple[int, int]]:
+    """Split batches into at most so many contiguous ranges; at least one, maybe empty."""
+    count = max(1, min(endpoints, batches))
     edges = [batches * i // count for i in range(count + 1)]
     return list(itertools.pairwise(edges))
 
@@ -257,19 +293,23 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def add_flight(door: FlightDoor, server: grpc.aio.Server) -> None:
-    """Register the Flight methods on a server, FlightData as bytes that are framed already."""
-
-    def encode(message: Message) -> bytes:
-        return message.SerializeToString()
-
+def readers(door: FlightDoor) -> Handlers:
+    """Return the methods of readers, FlightData as bytes that are framed already."""
     one, many = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     descriptor = flight_pb2.FlightDescriptor.FromString
-    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+    return {
         "ListFlights": many(door.ListFlights, flight_pb2.Criteria.FromString, encode),
         "GetFlightInfo": one(door.GetFlightInfo, descriptor, encode),
         "GetSchema": one(door.GetSchema, descriptor, encode),
         "DoGet": many(door.DoGet, flight_pb2.Ticket.FromString, bytes),
-        "ListActions": many(door.ListActions, flight_pb2.Empty.FromString, encode),
     }
+
+
+def encode(message: Message) -> bytes:
+    """Serialise an answer."""
+    return message.SerializeToString()
+
+
+def add_flight(handlers: Handlers, server: grpc.aio.Server) -> None:
+    """Register the Flight methods on a server."""
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))

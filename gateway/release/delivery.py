@@ -6,7 +6,6 @@ before that batch leaves, and its outcome after the last.
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +17,14 @@ from gateway.domain.errors import DeniedError, XinguanError
 from gateway.domain.facts import Facts
 from gateway.release.evidence import Promised, Sent
 from gateway.release.gate import Hold
+from gateway.release.ipc_message import encode
+from gateway.release.portfolio import PORTION_SUBJECTS
 from gateway.release.rows import matching
 from gateway.release.trail import Trail
 from gateway.release.world import Prepared, World
-from gateway.snapshot.admission import NEVER
-from gateway.snapshot.snapshot import Snapshot
+from gateway.snapshot.snapshot import Snapshot, SnapshotBatch
+
+_NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +32,13 @@ class Portion:
     """Rows of the snapshot that are looked at together.
 
     Args:
-        number: Number of the portion; for a whole product the snapshot's batch number, so
-            that it stays when records are withheld.
+        number: Number of the portion, on the rows of the snapshot or on the subjects of the
+            portfolio, so that it stays when records are withheld.
         rows: Row numbers, ascending.
-        only: True when the answer has no other portion.
     """
 
     number: int
     rows: np.ndarray
-    only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,16 @@ class ReleasedBatch:
         batch: The enforced rows.
         message: Its encapsulated Arrow IPC message.
         digest: SHA-256 of `message`.
+        rows: Their row numbers in the snapshot, in the order in which they leave.
+        first_end: When the first of them stops being shareable, unix seconds.
     """
 
     number: int
     batch: pa.RecordBatch
-    message: bytes
+    message: memoryview
     digest: bytes
+    rows: np.ndarray
+    first_end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,43 +129,67 @@ class Delivery:
         self._rows = 0
         self._bytes = 0
         self._left = prepared.plan.limit
-        self._released_rows = np.empty(0, dtype=np.int64)
-        self._first_end = NEVER  # of the rows that are about to leave
         self._digest = delivery_digest()
+        self._halvings = 0
+        self._located = _NO_ROWS
+        self.only = False  # true when the answer is one portion about subjects that were named
 
-    def portions(self, batches: range | None) -> Iterator[Portion]:
-        """Yield the rows to look at, one portion at a time.
+    @property
+    def streams(self) -> bool:
+        """True when the answer may be long: a whole product or a portfolio."""
+        request = self.facts.request
+        return not request.subjects or request.portfolio
+
+    def numbers(self, batches: range | None) -> range:
+        """Return the numbers of the portions to look at.
 
         Args:
-            batches: Batches of the snapshot that are wanted, or None for all; only where the
-                request names no subjects.
+            batches: Those that a ticket names, or None for all.
         """
-        subjects = self.facts.request.subjects
-        if subjects:
-            rows = self.snapshot.locate(subjects)
-            size = self.world.batch_rows
-            count = max(1, -(-len(rows) // size))
-            for number in range(count):
-                if self._exhausted():
-                    return
-                yield Portion(number, rows[number * size : (number + 1) * size], count == 1)
-            return
-        wanted = range(self.snapshot.batch_count) if batches is None else batches
-        for number in wanted:
-            if self._exhausted():
-                return
-            yield Portion(number, self.snapshot.batch_rows(number), False)
+        request, snapshot = self.facts.request, self.snapshot
+        count = count_portions(self.facts, self.prepared, snapshot, self.world)
+        if request.subjects and not request.portfolio:
+            self._located = snapshot.locate(request.subjects)
+            count, batches = max(1, -(-len(self._located) // self.world.batch_rows)), None
+        elif not request.subjects:
+            columns = self.prepared.plan.columns
+            self._halvings = snapshot.halvings(columns, self.world.batch_bytes)
+        self.only = bool(request.subjects) and count == 1
+        if batches is None:
+            return range(count)
+        return range(batches.start, min(batches.stop, count))
 
-    def enforce(self, portion: Portion) -> ReleasedBatch:
+    def portion(self, number: int) -> Portion:
+        """Return the rows of one portion; nothing is read of them yet."""
+        request = self.facts.request
+        if request.portfolio:
+            first = number * PORTION_SUBJECTS
+            part = request.subjects[first : first + PORTION_SUBJECTS]
+            return Portion(number, self.snapshot.locate(part))
+        if request.subjects:
+            size = self.world.batch_rows
+            return Portion(number, self._located[number * size : (number + 1) * size])
+        return Portion(number, self.snapshot.piece_rows(number, self._halvings))
+
+    def enforce(self, number: int) -> ReleasedBatch | None:
         """Return what may leave of a portion: shareable rows, conditions, field actions.
 
         Called while the gate's epoch is held, so the bitmap read here is the one that a
-        repair would have to wait for.
+        repair would have to wait for; one portion after the other, in any thread.
+
+        Args:
+            number: Number of the portion.
+
+        Returns:
+            The batch, or None when the limit of rows was reached before it.
 
         Raises:
             ExhaustedError: When the licence's rows of the day are used up.
             InternalError: `EDGE_CHECK` when the batch is not what the decision named.
         """
+        if self._exhausted():
+            return None
+        portion = self.portion(number)
         now = self.world.clock_ms() // 1000
         plan = self.prepared.plan
         shareable = self.snapshot.shareable(portion.rows, now)
@@ -182,13 +210,30 @@ class Delivery:
             order = np.random.default_rng().permutation(len(rows))
             batch, rows = batch.take(order), rows[order]
         self.world.quotas.take_rows(self.facts.licence, len(rows), self.trail.now_ms)
+        first_end = self.snapshot.first_end(rows)
+        codec = self.facts.request.compression
+        if not plan.shuffle and not codec and not self.prepared.enforcer.transforms:
+            whole = self.snapshot.whole_batch(rows, plan.columns)
+            if whole is not None and mask is None and len(plan.columns) == len(plan.released):
+                return self._untouched(number, whole, rows, first_end)
         released = self.prepared.enforcer.apply(batch)
-        message = released.serialize().to_pybytes()
-        self._released_rows = rows
-        self._first_end = self.snapshot.first_end(rows)
-        return ReleasedBatch(portion.number, released, message, hashlib.sha256(message).digest())
+        message = encode(released, codec)
+        digest = hashlib.sha256(message).digest()
+        return ReleasedBatch(number, released, message, digest, rows, first_end)
 
-    def confirm_unexpired(self) -> None:
+    def _untouched(
+        self, number: int, whole: SnapshotBatch, rows: np.ndarray, first_end: int
+    ) -> ReleasedBatch:
+        """Return a batch that leaves as it was admitted; its digest is computed once."""
+        message = encode(whole.rows)
+        if whole.digest:
+            digest = bytes.fromhex(whole.digest)
+        else:
+            digest = hashlib.sha256(message).digest()
+            self.snapshot.remember_digest(whole.number, self.prepared.plan.columns, digest.hex())
+        return ReleasedBatch(number, whole.rows, message, digest, rows, first_end)
+
+    def confirm_unexpired(self, batch: ReleasedBatch) -> None:
         """Check, right before the hand-over, that no row ended while its evidence was written.
 
         The filter asked the clock before; at midnight in between, the batch must not leave.
@@ -196,16 +241,16 @@ class Delivery:
         Raises:
             DeniedError: `STOPPED_STREAM`; asked again, the answer is without the row.
         """
-        if self.world.clock_ms() // 1000 >= self._first_end:
+        if self.world.clock_ms() // 1000 >= batch.first_end:
             raise DeniedError("STOPPED_STREAM", "the sharing of a record ended by date meanwhile")
 
-    async def record(self, batch: ReleasedBatch, portion: Portion) -> Part:
+    async def record(self, batch: ReleasedBatch) -> Part:
         """Make a batch's evidence durable and return the part that may now leave."""
         self._rows += batch.batch.num_rows
         self._bytes += len(batch.message)
         self._digest.update(batch.digest)
         first, self._first = self._first, False
-        if portion.only:
+        if self.only:
             closing = await self._outcome("delivered", batch)
             return Part(self, first, batch, None, closing)
         if first:
@@ -245,11 +290,24 @@ class Delivery:
             digest=digest,
             snapshot_id=self.snapshot.snapshot_id,
             small=None if batch is None else batch.batch,
-            row_numbers=None if batch is None else self._released_rows,
+            row_numbers=None if batch is None else batch.rows,
         )
 
     def _exhausted(self) -> bool:
         return self.prepared.plan.limit > 0 and self._left <= 0
+
+
+def count_portions(facts: Facts, prepared: Prepared, snapshot: Snapshot, world: World) -> int:
+    """Return in how many portions an answer is looked at, for the ranges of tickets.
+
+    It depends on what was asked and admitted, never on what is withheld.
+    """
+    request = facts.request
+    if request.portfolio:
+        return -(-len(request.subjects) // PORTION_SUBJECTS)
+    if request.subjects:
+        return 1  # one ticket reads all of them
+    return snapshot.batch_count << snapshot.halvings(prepared.plan.columns, world.batch_bytes)
 
 
 def _status(failure: BaseException) -> str:

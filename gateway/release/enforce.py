@@ -63,6 +63,11 @@ class Enforcer:
         empty = [pa.array([], field.type) for field in schema]
         self._nothing = pa.RecordBatch.from_arrays(empty, schema=schema)
 
+    @property
+    def transforms(self) -> bool:
+        """False when every column leaves as it is."""
+        return bool(self._transforms)
+
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return what may leave of a batch: its rows, the decision's columns, transformed.
 

@@ -5,6 +5,7 @@ committed to under a fresh salt; salts and the values that they open lie outside
 sealed, and can be destroyed. Released values are never kept.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from gateway.release.use import blinded, use_known
 
 _T = TypeVar("_T")
 _SMALL_ROWS = 64
+_MANY_SUBJECTS = 2_048  # from here on they are committed to beside the event loop
 _INTO_REQUESTS = "INSERT INTO requests (request_id, party_id, intent, form) VALUES"
 _INTO_INPUTS = "INSERT INTO decision_inputs (digest, body) VALUES"
 _INPUT_ONCE = "ON CONFLICT (digest) DO NOTHING"
@@ -158,12 +160,18 @@ class Evidence:
             UnavailableError: `AUDIT_UNAVAILABLE`; nothing may leave.
         """
         request, party_id = facts.request, facts.caller.party.party_id
-        openings, blinds = blinded(request)
+        # A large portfolio takes seconds to commit to; others are answered meanwhile.
+        beside = len(request.subjects) > _MANY_SUBJECTS
+        openings, blinds = await asyncio.to_thread(blinded, request) if beside else blinded(request)
         entry = self._intents.encode(trail, facts, decision, snapshot_id, blinds)
         wanted = _claim(trail, request, party_id, replay_digest, self._window_s)
         # A request for a whole product is found by its snapshot, and through the rows released
         # by whoever stands in them.
-        labels = self._labels(openings.subjects) or [self._snapshot_label(snapshot_id)]
+        labels = (
+            await asyncio.to_thread(self._labels, openings.subjects)
+            if beside
+            else self._labels(openings.subjects)
+        ) or [self._snapshot_label(snapshot_id)]
         document = self._unkept_input(decision)
         form = reference_form(facts.product, decision)
 

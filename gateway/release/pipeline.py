@@ -16,6 +16,7 @@ Nothing else releases data. The doors translate; they decide nothing.
 import asyncio
 import os
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import structlog
@@ -24,8 +25,8 @@ from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, defect
 from gateway.domain.facts import Facts
 from gateway.identity.peer import identify
+from gateway.release.ahead import Ahead
 from gateway.release.delivery import Delivery, Part
-from gateway.release.gate import Hold
 from gateway.release.identifiers import request_id
 from gateway.release.trail import Trail
 from gateway.release.world import Ask, Planned, World
@@ -33,6 +34,7 @@ from gateway.snapshot.snapshot import Snapshot
 
 _log = structlog.get_logger(__name__)
 
+_THREADS = max(2, min(8, os.cpu_count() or 2))
 # A reason with this code (R13) means "not now", not "not you".
 _NOT_NOW = frozenset({"PRODUCT_UNAVAILABLE"})
 
@@ -43,6 +45,12 @@ class Exchange:
     def __init__(self, world: World) -> None:
         """Take the ports; the composition root has built them."""
         self._world = world
+        # Its own threads: whatever else waits in a thread doesn't keep batches waiting.
+        self._threads = ThreadPoolExecutor(_THREADS, "enforce")
+
+    def close(self) -> None:
+        """End the threads; nothing is under way any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def release(self, peer: bytes, ask: Ask) -> AsyncGenerator[Part, None]:
         """Answer one query, batch by batch.
@@ -75,22 +83,25 @@ class Exchange:
         except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
             await self._refused(failure, trail)
         delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent)
-        hold: Hold | None = None
+        ahead = Ahead(world.gate, delivery, self._threads)
         try:
-            for portion in delivery.portions(ask.batches):  # (6) scan
-                async with world.gate.hold(facts.product.name) as hold:  # (7) gate
-                    delivery.hold = hold
-                    await self._still_allowed(trail, facts, decision, snapshot)
-                    batch = delivery.enforce(portion)  # (8) enforce
-                    hold.confirm()  # or the log would tell of a release that never was
-                    part = await delivery.record(batch, portion)  # evidence before hand-over
-                    hold.confirm()
-                    delivery.confirm_unexpired()
-                    yield part
+            # (6) scan, (7) gate, (8) enforce
+            await ahead.begin(delivery.numbers(ask.batches))
+            while (made := await ahead.take()) is not None:
+                hold, batch = made
+                delivery.hold = hold
+                await self._still_allowed(trail, facts, decision, snapshot)
+                hold.confirm()  # or the log would tell of a release that never was
+                await ahead.look_ahead()  # the next one is made while this one leaves
+                part = await delivery.record(batch)  # evidence before hand-over
+                hold.confirm()
+                delivery.confirm_unexpired(batch)
+                yield part
+                await ahead.handed_over(hold)
             if delivery.open:
                 yield await delivery.close()  # (9) outcome
         except BaseException as failure:
-            ended = _ended(failure, hold)
+            ended = _ended(failure, revoked=ahead.revoked)
             if isinstance(ended, XinguanError):
                 # The outcome stands in the log instead of a denial; the receipt is found by this.
                 ended.request_id = trail.request_id
@@ -102,6 +113,8 @@ class Exchange:
             if ended is failure:
                 raise
             raise ended from None
+        finally:
+            ahead.close()
 
     async def explain(self, peer: bytes, ask: Ask) -> Decision:
         """Return the decision that `release` would act on; nothing is read.
@@ -180,13 +193,13 @@ class Exchange:
         raise refusal from failure
 
 
-def _ended(failure: BaseException, hold: Hold | None) -> BaseException:
+def _ended(failure: BaseException, *, revoked: bool) -> BaseException:
     """Return what ended a delivery.
 
     The gate resets a stream by cancelling its task, and so does the transport when the client is
     gone. Only the first has a client that waits to be told, so it becomes a refusal.
     """
-    if hold is None or not hold.revoked or isinstance(failure, Exception):
+    if not revoked or isinstance(failure, Exception):
         return failure
     task = asyncio.current_task()
     if task is not None:

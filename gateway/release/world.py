@@ -120,6 +120,7 @@ class World:
     consumer_keys: Callable[[str], ConsumerKeys]
     clock_skew_s: int
     batch_rows: int
+    batch_bytes: int = 8 << 20
     row_masks: RowMasks = field(default_factory=RowMasks)
     witnesses: Vouching = field(default_factory=Unwitnessed)
     _prepared: OrderedDict[object, Prepared] = field(default_factory=OrderedDict)

@@ -38,6 +38,7 @@ _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in plac
 Disputes = Mapping[int, str]  # row number to the number of the dispute
 DISPUTE_FLAG, DISPUTE_ID = "dispute_flag", "dispute_id"
 _REMEMBERED_SELECTIONS = 256
+_REMEMBERED_DIGESTS = 65_536
 _FEW = 64  # rows; below it, gathering single bits is quicker than unpacking a slice
 
 
@@ -75,6 +76,8 @@ class Snapshot:
         self._batches: list[Any] = [None] * len(manifest.batches)
         self._narrow: dict[tuple[int, tuple[str, ...]], Any] = {}
         self._widths: dict[int, dict[str, int]] = {}
+        self._digests: dict[tuple[int, tuple[str, ...]], str] = {}
+        self._halvings: dict[tuple[tuple[str, ...], int], int] = {}
         self._batch_rows = manifest.batch_rows
         keys = _mapped(directory / SUBJECTS, f"S{manifest.subject_width}")
         self._subjects = SubjectIndex(keys, _mapped(directory / STARTS, "<i8"))
@@ -213,6 +216,75 @@ class Snapshot:
             raise IndexError("the snapshot has no such batch")
         first = number * self._batch_rows
         return np.arange(first, min(first + self._batch_rows, self.rows), dtype=np.int64)
+
+    def halvings(self, columns: Sequence[str], max_bytes: int) -> int:
+        """Return how often batches are halved so that none has more bytes of these columns.
+
+        It depends on what was admitted and on the columns alone, so that the numbers of the pieces
+        stay whatever is withheld.
+
+        Args:
+            columns: Column names.
+            max_bytes: Greatest size of a piece; one of few rows may be larger.
+        """
+        wanted = (tuple(columns), max_bytes)
+        found = self._halvings.get(wanted)
+        if found is None:
+            names = list(columns)
+            largest = max(
+                (self._mapped_batch(n).select(names).nbytes for n in range(self.batch_count)),
+                default=0,
+            )
+            found = 0
+            while largest >> found > max_bytes and self._batch_rows >> found > _FEW:
+                found += 1
+            if len(self._halvings) >= _REMEMBERED_SELECTIONS:
+                self._halvings.clear()
+            self._halvings[wanted] = found
+        return found
+
+    def piece_rows(self, number: int, halvings: int) -> Rows:
+        """Return the row numbers of one piece of batches that were halved so often."""
+        rows = self.batch_rows(number >> halvings)
+        size = -(-self._batch_rows >> halvings) if halvings else self._batch_rows
+        place = number & ((1 << halvings) - 1)
+        piece: Rows = rows[place * size : (place + 1) * size]
+        return piece
+
+    def whole_batch(self, rows: Rows, columns: Sequence[str]) -> SnapshotBatch | None:
+        """Return an admitted batch with these columns when the rows are all of its rows.
+
+        It is mapped, not copied, and may be serialised as it is: no row of it is withheld, so its
+        buffers and their padding hold nothing that may not leave.
+
+        Args:
+            rows: Row numbers, ascending and distinct.
+            columns: Column names, in the order wanted.
+
+        Returns:
+            The batch, or None when the rows are others or disputes were opened since (R14). Its
+            digest is that of the message with these columns: the admission's when they are all,
+            otherwise the one of `remember_digest`, empty as long as nobody gave it.
+        """
+        first = int(rows[0]) if len(rows) else -1
+        number, place = divmod(first, self._batch_rows)
+        if place or self._disputes or first < 0:
+            return None
+        admitted = self.manifest.batches[number]
+        if len(rows) != admitted.rows or int(rows[-1]) - first != len(rows) - 1:
+            return None
+        names = tuple(columns)
+        if names == tuple(self.schema.names):
+            digest = admitted.sha256
+        else:
+            digest = self._digests.get((number, names), "")
+        return SnapshotBatch(number, first, self._narrowed(number, names), digest)
+
+    def remember_digest(self, number: int, columns: Sequence[str], digest: str) -> None:
+        """Keep the digest of a whole batch with some of its columns, which never changes."""
+        if len(self._digests) >= _REMEMBERED_DIGESTS:
+            self._digests.clear()
+        self._digests[number, tuple(columns)] = digest
 
     @property
     def bits_nbytes(self) -> int:

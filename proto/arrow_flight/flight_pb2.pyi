@@ -23,6 +23,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _CancelStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CancelStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANCEL_STATUS_UNSPECIFIED: _CancelStatus.ValueType  # 0
+    """Not known."""
+    CANCEL_STATUS_CANCELLED: _CancelStatus.ValueType  # 1
+    """Its tickets answer nothing any more."""
+    CANCEL_STATUS_CANCELLING: _CancelStatus.ValueType  # 2
+    """Under way."""
+    CANCEL_STATUS_NOT_CANCELLABLE: _CancelStatus.ValueType  # 3
+    """Nothing is kept for it that could be given up."""
+
+class CancelStatus(_CancelStatus, metaclass=_CancelStatusEnumTypeWrapper):
+    """What became of the wish to cancel."""
+
+CANCEL_STATUS_UNSPECIFIED: CancelStatus.ValueType  # 0
+"""Not known."""
+CANCEL_STATUS_CANCELLED: CancelStatus.ValueType  # 1
+"""Its tickets answer nothing any more."""
+CANCEL_STATUS_CANCELLING: CancelStatus.ValueType  # 2
+"""Under way."""
+CANCEL_STATUS_NOT_CANCELLABLE: CancelStatus.ValueType  # 3
+"""Nothing is kept for it that could be given up."""
+Global___CancelStatus: _TypeAlias = CancelStatus  # noqa: Y015
+
 @_typing.final
 class HandshakeRequest(_message.Message):
     """A handshake."""
@@ -434,6 +462,52 @@ class FlightData(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FlightData: _TypeAlias = FlightData  # noqa: Y015
+
+@_typing.final
+class CancelFlightInfoRequest(_message.Message):
+    """Body of the action CancelFlightInfo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___FlightInfo:
+        """The plan that is no longer wanted."""
+
+    def __init__(
+        self,
+        *,
+        info: Global___FlightInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelFlightInfoRequest: _TypeAlias = CancelFlightInfoRequest  # noqa: Y015
+
+@_typing.final
+class CancelFlightInfoResult(_message.Message):
+    """Result of the action CancelFlightInfo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    status: Global___CancelStatus.ValueType
+    """What became of it."""
+    def __init__(
+        self,
+        *,
+        status: Global___CancelStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelFlightInfoResult: _TypeAlias = CancelFlightInfoResult  # noqa: Y015
 
 @_typing.final
 class PutResult(_message.Message):

@@ -122,21 +122,21 @@ class FlightServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DoPut(self, request_iterator, context):
-        """Uploads; none is accepted yet.
+        """Uploads of portfolios.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DoExchange(self, request_iterator, context):
-        """Exchanges; none is accepted yet.
+        """A portfolio in, its records out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DoAction(self, request, context):
-        """Actions; none is accepted yet.
+        """Actions on tickets, portfolios and products.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -228,6 +228,8 @@ class Client(RecallCalls):
         idempotency_key: str = "",
         encoding: str = "ARROW_IPC",
         attempt: int = 0,
+        portfolio: str = "",
+        compression: str = "UNSPECIFIED",
     ) -> exchange_pb2.QueryRequest:
         """Return a complete, signed request.
 
@@ -249,6 +251,8 @@ class Client(RecallCalls):
             idempotency_key: Chosen at random when empty.
             encoding: ARROW_IPC or ROWS.
             attempt: Number of the attempt, part of the key from the second on.
+            portfolio: Handle of an uploaded portfolio instead of subjects; over Flight only.
+            compression: LZ4 or ZSTD; over Flight only.
         """
         key = idempotency_key or secrets.token_hex(16)
         query = exchange_pb2.QueryRequest(
@@ -275,6 +279,8 @@ class Client(RecallCalls):
             measure=measure,
             loan=loan,
             encoding=exchange_pb2.Encoding.Value(f"ENCODING_{encoding}"),
+            portfolio=portfolio,
+            compression=exchange_pb2.Compression.Value(f"COMPRESSION_{compression}"),
         )
         query.context.time.FromNanoseconds(time.time_ns())
         if self._sign:

@@ -45,6 +45,30 @@ ENCODING_ROWS: Encoding.ValueType  # 2
 """Typed rows, for callers without Arrow."""
 Global___Encoding: _TypeAlias = Encoding  # noqa: Y015
 
+class _Compression:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CompressionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Compression.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMPRESSION_UNSPECIFIED: _Compression.ValueType  # 0
+    """Not at all."""
+    COMPRESSION_LZ4: _Compression.ValueType  # 1
+    """LZ4 frames."""
+    COMPRESSION_ZSTD: _Compression.ValueType  # 2
+    """Zstandard."""
+
+class Compression(_Compression, metaclass=_CompressionEnumTypeWrapper):
+    """How the buffers of Arrow batches are compressed."""
+
+COMPRESSION_UNSPECIFIED: Compression.ValueType  # 0
+"""Not at all."""
+COMPRESSION_LZ4: Compression.ValueType  # 1
+"""LZ4 frames."""
+COMPRESSION_ZSTD: Compression.ValueType  # 2
+"""Zstandard."""
+Global___Compression: _TypeAlias = Compression  # noqa: Y015
+
 @_typing.final
 class ListProductsRequest(_message.Message):
     """Asks for the products of the caller."""
@@ -293,6 +317,8 @@ class QueryRequest(_message.Message):
     CONSENT_ID_FIELD_NUMBER: _builtins.int
     MEASURE_FIELD_NUMBER: _builtins.int
     LOAN_FIELD_NUMBER: _builtins.int
+    PORTFOLIO_FIELD_NUMBER: _builtins.int
+    COMPRESSION_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """Product name."""
     subject_kind: _types_pb2.SubjectKind.ValueType
@@ -305,6 +331,10 @@ class QueryRequest(_message.Message):
     """Consent document that the request rests on, or empty."""
     measure: _builtins.str
     """Restriction measure id of a list check (R74), or empty."""
+    portfolio: _builtins.str
+    """Handle of an uploaded portfolio, instead of `subjects`; over Arrow Flight only."""
+    compression: Global___Compression.ValueType
+    """Compression of the buffers of Arrow batches; over Arrow Flight only."""
     @_builtins.property
     def context(self) -> _types_pb2.RequestContext:
         """Who asks, why, and for whom."""
@@ -339,14 +369,98 @@ class QueryRequest(_message.Message):
         consent_id: _builtins.str = ...,
         measure: _builtins.str = ...,
         loan: Global___Loan | None = ...,
+        portfolio: _builtins.str = ...,
+        compression: Global___Compression.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "loan", b"loan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "consent_id", b"consent_id", "context", b"context", "encoding", b"encoding", "fields", b"fields", "limit", b"limit", "loan", b"loan", "measure", b"measure", "product", b"product", "subject_kind", b"subject_kind", "subjects", b"subjects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compression", b"compression", "conditions", b"conditions", "consent_id", b"consent_id", "context", b"context", "encoding", b"encoding", "fields", b"fields", "limit", b"limit", "loan", b"loan", "measure", b"measure", "portfolio", b"portfolio", "product", b"product", "subject_kind", b"subject_kind", "subjects", b"subjects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryRequest: _TypeAlias = QueryRequest  # noqa: Y015
+
+@_typing.final
+class PortfolioUpload(_message.Message):
+    """The command of a Flight upload (DoPut): rows of `subject` and, where wanted, `observed_on`
+    and `consent`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_KIND_FIELD_NUMBER: _builtins.int
+    subject_kind: _types_pb2.SubjectKind.ValueType
+    """Kind of the subjects."""
+    def __init__(
+        self,
+        *,
+        subject_kind: _types_pb2.SubjectKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject_kind", b"subject_kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortfolioUpload: _TypeAlias = PortfolioUpload  # noqa: Y015
+
+@_typing.final
+class PortfolioReceipt(_message.Message):
+    """The answer to an upload; in the PutResult's metadata."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PORTFOLIO_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    portfolio: _builtins.str
+    """The handle. Whoever holds it and the key that uploaded can ask with it; it is a secret."""
+    subjects: _builtins.int
+    """Number of subjects."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """It is deleted then."""
+
+    def __init__(
+        self,
+        *,
+        portfolio: _builtins.str = ...,
+        subjects: _builtins.int = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "portfolio", b"portfolio", "subjects", b"subjects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortfolioReceipt: _TypeAlias = PortfolioReceipt  # noqa: Y015
+
+@_typing.final
+class ResumeRequest(_message.Message):
+    """Body of the Flight action `resume`: the same reading, from a later batch on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    FIRST_BATCH_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.bytes
+    """The ticket that was being read."""
+    first_batch: _builtins.int
+    """Number of the first batch that is wanted."""
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.bytes = ...,
+        first_batch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_batch", b"first_batch", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRequest: _TypeAlias = ResumeRequest  # noqa: Y015
 
 @_typing.final
 class Loan(_message.Message):

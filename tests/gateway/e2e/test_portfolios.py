@@ -1,0 +1,588 @@
+"""Portfolios over Arrow Flight: uploaded, asked about, exchanged, resumed, given up."""
+
+import asyncio
+import base64
+import hashlib
+import time
+
+import grpc
+import pyarrow as pa
+import pytest
+import pytest_asyncio
+from pyarrow import flight
+
+from adapters.files import FileSource
+from arrow_flight import flight_pb2
+from gateway.demo.cast import BANK, GRADE_FIELDS
+from gateway.doors.flight import SERVICE
+from gateway.ingest.synth import synthesise
+from gateway.registry.arrow_schema import arrow_schema
+from gateway.registry.catalogue import Catalogue
+from gateway.release import delivery
+from gateway.release.portfolio import Portfolios
+from gateway.snapshot.library import SnapshotLibrary
+from tests.gateway.e2e.serving import Member, Site, uscc
+from tests.gateway.e2e.test_flight import (
+    connect,
+    descriptor,
+    make_bank,
+    plan,
+    read,
+    refused_in_words,
+)
+from xinguan.client import Identity
+from xinguan.v1 import exchange_pb2, types_pb2
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PRODUCT = "public_credit_grade"
+BATCH_ROWS = 24
+COMMAND = exchange_pb2.PortfolioUpload(
+    subject_kind=types_pb2.SUBJECT_KIND_LEGAL_ENTITY
+).SerializeToString()
+UPLOAD = flight.FlightDescriptor.for_command(COMMAND)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def wide(site, tmp_path_factory) -> Site:
+    """The session's site with grades of many organisations in many batches."""
+    admit_grades(site, tmp_path_factory.mktemp("grades"), 230, BATCH_ROWS)
+    return site
+
+
+@pytest.fixture
+def bank(wide) -> Member:
+    return make_bank(wide, pseudonymous=False)
+
+
+def admit_grades(site: Site, home, companies: int, batch_rows: int) -> None:
+    """Make a snapshot of synthetic grades the present one."""
+    product, now = Catalogue.load().product(PRODUCT), int(time.time())
+    report = synthesise(home, companies=companies, seed=3, products=(PRODUCT,), as_of=now - 60)
+    SnapshotLibrary(site.deployment.snapshots_directory).admit_and_activate(
+        FileSource(str(report.files[PRODUCT].path), expected=arrow_schema(product)),
+        product,
+        arrow_schema(product),
+        now=now,
+        as_of=now - 60,
+        quarantined=0,
+        batch_rows=batch_rows,
+    )
+
+
+def graded(site: Site) -> list[str]:
+    """Return every organisation that has a grade, withheld or not."""
+    snapshot = site.world.library.current(PRODUCT)
+    batches = [snapshot.take(snapshot.batch_rows(n), ["uscc"]) for n in range(snapshot.batch_count)]
+    return list(dict.fromkeys(pa.Table.from_batches(batches)["uscc"].to_pylist()))
+
+
+def subjects_table(subjects) -> pa.Table:
+    return pa.table({"subject": pa.array(subjects, pa.string())})
+
+
+async def upload(
+    site: Site, who: Identity, table: pa.Table, **words
+) -> exchange_pb2.PortfolioReceipt:
+    """Upload a portfolio with pyarrow's own client."""
+
+    def put() -> exchange_pb2.PortfolioReceipt:
+        with connect(site, who) as client:
+            writer, answers = client.do_put(words.get("descriptor", UPLOAD), table.schema)
+            writer.write_table(table, max_chunksize=words.get("chunk", 50))
+            writer.done_writing()
+            answer = answers.read()
+            writer.close()
+        return exchange_pb2.PortfolioReceipt.FromString(answer.to_pybytes())
+
+    return await asyncio.to_thread(put)
+
+
+async def act(site: Site, who: Identity, name: str, body: bytes = b"") -> bytes:
+    """Do an action and return its one result."""
+
+    def call() -> bytes:
+        with connect(site, who) as client:
+            (result,) = client.do_action(flight.Action(name, body))
+            return result.body.to_pybytes()
+
+    return await asyncio.to_thread(call)
+
+
+async def ask(site: Site, who: Identity, handle: str, **words) -> pa.Table:
+    """Return everything that a portfolio's organisations have."""
+    info = await plan(site, who, PRODUCT, GRADE_FIELDS, portfolio=handle, **words)
+    (endpoint,) = info.endpoints
+    got = await read(site, who, endpoint.ticket)
+    return pa.Table.from_batches(got.batches, schema=info.schema)
+
+
+async def test_an_uploaded_portfolio_is_asked_about(wide, bank, monkeypatch):
+    monkeypatch.setattr(delivery, "PORTION_SUBJECTS", 16)
+    subjects = graded(wide)[:100]
+    receipt = await upload(wide, bank.identity, subjects_table([*subjects, uscc(777_777)]))
+    assert receipt.subjects == 101
+    before = len(wide.entries())
+    got = await ask(wide, bank.identity, receipt.portfolio)
+    assert set(got["uscc"].to_pylist()) <= set(subjects)
+    named = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS, subjects=subjects)
+    direct = await read(wide, bank.identity, named.endpoints[0].ticket)
+    order = [("uscc", "ascending")]
+    table = pa.Table.from_batches(direct.batches)
+    assert got.num_rows == table.num_rows > 50
+    assert got.sort_by(order).equals(table.sort_by(order))
+    intents = [entry for entry in wide.entries()[before:] if entry["kind"] == "intent"]
+    assert [entry["subject_count"] for entry in intents] == [101, 100]
+
+
+async def test_a_small_pseudonymous_portfolio_is_refused(wide):
+    bank = make_bank(wide)
+    small = await upload(wide, bank.identity, subjects_table(graded(wide)[:9]))
+    call = ask(wide, bank.identity, small.portfolio)
+    await refused_in_words(wide, call, "PORTFOLIO_TOO_SMALL")
+
+
+async def test_batches_of_pseudonyms_do_not_stand_for_the_order_of_the_upload(wide, monkeypatch):
+    monkeypatch.setattr(delivery, "PORTION_SUBJECTS", 16)
+    bank, subjects = make_bank(wide), graded(wide)[:160]
+    firsts = set()
+    for _ in range(2):
+        receipt = await upload(wide, bank.identity, subjects_table(subjects))
+        info = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS, portfolio=receipt.portfolio)
+        got = await read(wide, bank.identity, info.endpoints[0].ticket)
+        firsts.add(frozenset(got.batches[0]["uscc"].to_pylist()))
+    assert len(firsts) == 2
+
+
+async def test_a_handle_serves_its_party_and_key_only(wide, bank):
+    receipt = await upload(wide, bank.identity, subjects_table(graded(wide)[:20]))
+    other, same_party = make_bank(wide, pseudonymous=False), wide.desk.issue(bank.party_id)
+    handle = receipt.portfolio
+    flipped = handle[:-1] + ("0" if handle[-1] != "0" else "1")
+    forged = [flipped, handle[:-1], "pf1." + "0" * 96, "x", handle.upper()]
+    for who, text in [(other.identity, handle), (same_party, handle)] + [
+        (bank.identity, text) for text in forged
+    ]:
+        await refused_in_words(wide, ask(wide, who, text), "PORTFOLIO_UNKNOWN")
+
+
+async def test_a_portfolio_is_sealed_and_another_process_finds_it(wide, bank):
+    subjects = graded(wide)[:30]
+    receipt = await upload(wide, bank.identity, subjects_table(subjects))
+    reader = wide.desk.state.connect()
+    try:
+        stored = b"".join(bytes(r[0]) for r in reader.execute("SELECT sealed FROM portfolios"))
+        assert not any(subject.encode() in stored for subject in subjects)
+        key = wide.deployment.secrets().ticket_key
+        elsewhere = Portfolios(
+            wide.desk.state.journal, reader, key, life_s=60, per_party=1,
+            clock_s=lambda: int(time.time()),
+        )  # fmt: skip
+        opened = elsewhere.open(receipt.portfolio, bank.party_id, bank.fingerprint)
+        assert set(opened.subjects) == set(subjects)
+    finally:
+        reader.close()
+
+
+async def test_an_expired_portfolio_is_unknown_and_swept(open_site, clock):
+    site = await open_site(clock_ms=clock)
+    who, life_s = site.identity(BANK), site.deployment.settings.limits.portfolio_lifetime_s
+    receipt = await upload(site, who, subjects_table(site.population.sample))
+    clock.ahead_s = life_s + 1
+    await refused_in_words(site, ask(site, who, receipt.portfolio), "PORTFOLIO_UNKNOWN")
+    reader = site.desk.state.connect()
+    try:
+        kept = Portfolios(
+            site.desk.state.journal, reader, b"k" * 32, life_s=1, per_party=1,
+            clock_s=lambda: clock() // 1000,
+        )  # fmt: skip
+        await kept.sweep()
+        assert reader.execute("SELECT count(*) FROM portfolios").fetchone()[0] == 0
+    finally:
+        reader.close()
+
+
+async def test_a_party_keeps_so_many_and_deletes_what_it_does_not_need(wide, bank):
+    table = subjects_table(graded(wide)[:12])
+    most = wide.deployment.settings.limits.portfolios_per_party
+    receipts = [await upload(wide, bank.identity, table) for _ in range(most)]
+    await refused_in_words(wide, upload(wide, bank.identity, table), "PORTFOLIO_QUOTA")
+    assert await act(wide, bank.identity, "cancel", receipts[0].portfolio.encode()) == b""
+    call = ask(wide, bank.identity, receipts[0].portfolio)
+    await refused_in_words(wide, call, "PORTFOLIO_UNKNOWN")
+    await upload(wide, bank.identity, table)
+
+
+async def test_giving_up_a_plan_deletes_its_portfolio(wide, bank):
+    receipt = await upload(wide, bank.identity, subjects_table(graded(wide)[:12]))
+    info = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS, portfolio=receipt.portfolio)
+    body = flight_pb2.CancelFlightInfoRequest(
+        info=flight_pb2.FlightInfo.FromString(info.serialize())
+    ).SerializeToString()
+    answer = await act(wide, bank.identity, "CancelFlightInfo", body)
+    result = flight_pb2.CancelFlightInfoResult.FromString(answer)
+    assert result.status == flight_pb2.CANCEL_STATUS_CANCELLED
+    call = read(wide, bank.identity, info.endpoints[0].ticket)
+    await refused_in_words(wide, call, "PORTFOLIO_UNKNOWN")
+
+
+async def test_actions_are_listed_and_a_product_described(wide, bank):
+    def listed() -> set[str]:
+        with connect(wide, bank.identity) as client:
+            return {action.type for action in client.list_actions()}
+
+    assert await asyncio.to_thread(listed) == {"CancelFlightInfo", "cancel", "describe", "resume"}
+    answer = await act(wide, bank.identity, "describe", PRODUCT.encode())
+    described = exchange_pb2.DescribeProductResponse.FromString(answer)
+    assert {field.name for field in described.fields} == set(GRADE_FIELDS)
+    call = act(wide, bank.identity, "describe", b"admin_penalty")
+    await refused_in_words(wide, call, "UNKNOWN_PRODUCT")
+    await refused_in_words(wide, act(wide, bank.identity, "drop"), "BAD_REQUEST")
+
+
+async def exchange(site: Site, who: Identity, wanted, table: pa.Table) -> pa.Table:
+    """Send a portfolio and read its records in one call."""
+
+    def call() -> pa.Table:
+        with connect(site, who) as client:
+            writer, reader = client.do_exchange(wanted)
+            writer.begin(table.schema)
+            writer.write_table(table, max_chunksize=30)
+            writer.done_writing()
+            got = reader.read_all()
+            writer.close()
+            return got
+
+    return await asyncio.to_thread(call)
+
+
+async def test_an_exchange_answers_at_once_and_is_not_repeated(wide, bank):
+    subjects = graded(wide)[:60]
+    wanted = descriptor(wide, bank.identity, PRODUCT, GRADE_FIELDS)
+    got = await exchange(wide, bank.identity, wanted, subjects_table(subjects))
+    receipt = await upload(wide, bank.identity, subjects_table(subjects))
+    kept = await ask(wide, bank.identity, receipt.portfolio)
+    order = [("uscc", "ascending")]
+    assert got.num_rows > 30
+    assert got.sort_by(order).equals(kept.sort_by(order))
+    call = exchange(wide, bank.identity, wanted, subjects_table(subjects))
+    await refused_in_words(wide, call, "REPLAYED")
+    call = exchange(wide, bank.identity, wanted, subjects_table(subjects[:50]))
+    await refused_in_words(wide, call, "CONFLICT")
+
+
+async def test_a_signed_exchange_is_sent_to_an_upload(wide, bank):
+    query = wide.build(
+        bank.identity, PRODUCT, GRADE_FIELDS, subjects=(), purpose="ENTERPRISE_CREDIT",
+        scenario="CREDIT_LOAN", sign_it=True,
+    )  # fmt: skip
+    wanted = flight.FlightDescriptor.for_command(query.SerializeToString())
+    call = exchange(wide, bank.identity, wanted, subjects_table(graded(wide)[:20]))
+    await refused_in_words(wide, call, "BAD_SIGNATURE")
+
+
+async def test_a_reading_that_broke_is_resumed_without_reading_again(wide, bank):
+    info = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS)
+    whole = [await read(wide, bank.identity, end.ticket) for end in info.endpoints]
+    longest = max(range(len(whole)), key=lambda n: len(whole[n].batches))
+    ticket, complete = info.endpoints[longest].ticket, whole[longest]
+    assert len(complete.batches) >= 2
+
+    def first_only() -> tuple[pa.RecordBatch, int]:
+        with connect(wide, bank.identity) as client:
+            reader = client.do_get(ticket)
+            chunk = reader.read_chunk()
+            reader.cancel()  # the client is killed half way
+        evidence = exchange_pb2.QueryResponse.FromString(chunk.app_metadata.to_pybytes())
+        return chunk.data, evidence.batch.sequence
+
+    got, number = await asyncio.to_thread(first_only)
+    request = exchange_pb2.ResumeRequest(ticket=ticket.ticket, first_batch=number + 1)
+    resumed = await act(wide, bank.identity, "resume", request.SerializeToString())
+    rest = await read(wide, bank.identity, flight.Ticket(resumed))
+    sequences = [part.batch.sequence for part in rest.evidence if part.HasField("batch")]
+    assert (
+        sequences
+        == [part.batch.sequence for part in complete.evidence if part.HasField("batch")][1:]
+    )
+    assert min(sequences) == number + 1
+    assert pa.Table.from_batches([got, *rest.batches]).equals(
+        pa.Table.from_batches(complete.batches)
+    )
+    # A record of a later batch is withheld: its row is gone, the numbers stay what they were.
+    snapshot = wide.world.library.current(PRODUCT)
+    rows = snapshot.batch_rows(number + 1)
+    snapshot.withhold(rows[snapshot.shareable(rows, int(time.time()))][:1])
+    again = await read(wide, bank.identity, flight.Ticket(resumed))
+    assert sequences == [part.batch.sequence for part in again.evidence if part.HasField("batch")]
+    assert again.batches[0].num_rows == rest.batches[0].num_rows - 1
+    for wrong in (number - 1, 10_000, -1):
+        request = exchange_pb2.ResumeRequest(ticket=ticket.ticket, first_batch=wrong)
+        call = act(wide, bank.identity, "resume", request.SerializeToString())
+        await refused_in_words(wide, call, "BAD_REQUEST")
+
+
+async def test_a_portfolio_is_resumed_too(wide, bank, monkeypatch):
+    monkeypatch.setattr(delivery, "PORTION_SUBJECTS", 16)
+    receipt = await upload(wide, bank.identity, subjects_table(graded(wide)[:100]))
+    info = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS, portfolio=receipt.portfolio)
+    ticket = info.endpoints[0].ticket
+    complete = await read(wide, bank.identity, ticket)
+    request = exchange_pb2.ResumeRequest(ticket=ticket.ticket, first_batch=4)
+    resumed = await act(wide, bank.identity, "resume", request.SerializeToString())
+    rest = await read(wide, bank.identity, flight.Ticket(resumed))
+    assert len(complete.batches) == 7
+    assert pa.Table.from_batches(rest.batches).equals(pa.Table.from_batches(complete.batches[4:]))
+
+
+async def test_a_limit_holds_over_the_whole_answer(wide, bank):
+    info = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS, limit=30)
+    (endpoint,) = info.endpoints
+    got = await read(wide, bank.identity, endpoint.ticket)
+    assert sum(batch.num_rows for batch in got.batches) == 30
+    request = exchange_pb2.ResumeRequest(ticket=endpoint.ticket.ticket, first_batch=1)
+    call = act(wide, bank.identity, "resume", request.SerializeToString())
+    await refused_in_words(wide, call, "BAD_REQUEST")
+
+
+async def test_the_digest_of_an_untouched_batch_is_computed_once(wide, bank):
+    info = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS)
+    snapshot = wide.world.library.current(PRODUCT)
+    for _ in range(2):
+        for end in info.endpoints:
+            got = await read(wide, bank.identity, end.ticket)
+            parts = [part.batch for part in got.evidence if part.HasField("batch")]
+            for part, batch in zip(parts, got.batches, strict=True):
+                assert hashlib.sha256(batch.serialize()).digest() == part.digest
+                rows = snapshot.batch_rows(part.sequence)
+                known = snapshot.whole_batch(rows, batch.schema.names)
+                if len(rows) == batch.num_rows:
+                    assert known is not None
+                    assert known.digest == part.digest.hex()
+
+
+@pytest.mark.parametrize("codec", ["LZ4", "ZSTD"])
+async def test_compression_on_request_with_the_digest_of_what_leaves(wide, bank, codec):
+    plain = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS)
+    packed = await plan(wide, bank.identity, PRODUCT, GRADE_FIELDS, compression=codec)
+    want = await read(wide, bank.identity, plain.endpoints[0].ticket)
+    got = await read(wide, bank.identity, packed.endpoints[0].ticket)
+    assert pa.Table.from_batches(got.batches).equals(pa.Table.from_batches(want.batches))
+    call = wide.channel(bank).unary_stream(
+        f"/{SERVICE}/DoGet", flight_pb2.Ticket.SerializeToString, flight_pb2.FlightData.FromString
+    )
+    frames = [
+        frame
+        async for frame in call(flight_pb2.Ticket(ticket=packed.endpoints[0].ticket.ticket))
+        if frame.data_body
+    ]
+    assert len(frames) == len(want.batches)
+    for frame in frames:
+        header = frame.data_header
+        message = b"\xff\xff\xff\xff" + len(header).to_bytes(4, "little") + header + frame.data_body
+        evidence = exchange_pb2.QueryResponse.FromString(frame.app_metadata)
+        assert hashlib.sha256(message).digest() == evidence.batch.digest
+
+
+async def test_a_reader_that_stops_holds_two_batches_until_it_cancels(open_site, tmp_path_factory):
+    site = await open_site()
+    admit_grades(site, tmp_path_factory.mktemp("many"), 12_000, 2_000)
+    bank = make_bank(site, pseudonymous=False)
+    info = await plan(site, bank.identity, PRODUCT, GRADE_FIELDS, limit=1_000_000)
+    # A window that doesn't grow, so that a result of this size doesn't fit into it.
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
+    channel = grpc.aio.secure_channel(
+        site.gateway.address, bank.identity.credentials(), options=options
+    )
+    call = channel.unary_stream(f"/{SERVICE}/DoGet", flight_pb2.Ticket.SerializeToString, bytes)(
+        flight_pb2.Ticket(ticket=info.endpoints[0].ticket.ticket)
+    )
+    await call.read()
+    await asyncio.sleep(0.5)
+    before = len(site.entries())
+    await asyncio.sleep(0.5)
+    assert len(site.entries()) == before  # it has stopped, not ended
+    assert site.world.gate.held(PRODUCT) == 2
+    call.cancel()
+    await asyncio.sleep(1)
+    assert site.world.gate.held(PRODUCT) == 0
+    outcome = [entry for entry in site.entries()[before:] if entry["kind"] == "outcome"]
+    assert [entry["status"] for entry in outcome] == ["cancelled"]
+    await channel.close()
+    await check_pieces(site, bank)
+
+
+async def check_pieces(site: Site, bank: Member) -> None:
+    """Batches cut by bytes have the same rows in the same order, under numbers of their own."""
+
+    async def everything() -> tuple[list[pa.RecordBatch], list[int]]:
+        info = await plan(site, bank.identity, PRODUCT, GRADE_FIELDS)
+        reads = [await read(site, bank.identity, end.ticket) for end in info.endpoints]
+        numbers = [p.batch.sequence for got in reads for p in got.evidence if p.HasField("batch")]
+        return [batch for got in reads for batch in got.batches], numbers
+
+    whole, numbers = await everything()
+    assert numbers == list(range(len(whole)))
+    site.world.batch_bytes = max(batch.nbytes for batch in whole) // 3
+    pieces, numbers = await everything()
+    assert numbers == list(range(4 * len(whole)))
+    assert max(batch.nbytes for batch in pieces) <= site.world.batch_bytes
+    assert pa.Table.from_batches(pieces).equals(pa.Table.from_batches(whole))
+
+
+STRING = pa.string()
+GOOD = [uscc(600_000 + number) for number in range(6)]
+
+
+class _Tagged(pa.ExtensionType):
+    """Text of another kind."""
+
+    def __init__(self) -> None:
+        super().__init__(STRING, "xinguan.test")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+
+def _hostile() -> dict[str, tuple[pa.Table, str]]:
+    subject = pa.array(GOOD, STRING)
+    extension = pa.ExtensionArray.from_storage(_Tagged(), subject)
+    wrong_schema = "columns are"
+    wrong_type = "of type string"
+    return {
+        "extra": (pa.table({"subject": subject, "phone": subject}), wrong_schema),
+        "missing": (pa.table({"uscc": subject}), wrong_schema),
+        "twice": (pa.Table.from_arrays([subject, subject], ["subject", "subject"]), wrong_schema),
+        "dictionary": (pa.table({"subject": subject.dictionary_encode()}), wrong_type),
+        "large": (pa.table({"subject": subject.cast(pa.large_string())}), wrong_type),
+        "nested": (pa.table({"subject": pa.array([[x] for x in GOOD])}), wrong_type),
+        "extension": (pa.table({"subject": extension}), wrong_type),
+        "number": (pa.table({"subject": pa.array([1, 2])}), wrong_type),
+        "null": (subjects_table([*GOOD[:2], None]), "row 3 has no subject"),
+        "malformed": (subjects_table([*GOOD[:3], GOOD[3][:-1] + "I"]), "row 4 has a malformed"),
+        "repeated": (subjects_table([*GOOD, GOOD[2]]), "row 7 repeats the subject of row 3"),
+        "empty": (subjects_table([]), "no rows"),
+        "late": (
+            pa.table({"subject": subject[:1], "observed_on": pa.array([60_000], pa.date32())}),
+            "row 1 has a date",
+        ),
+        "consent": (
+            pa.table({"subject": subject[:2], "consent": pa.array([None, "a b"], STRING)}),
+            "row 2 has a malformed consent",
+        ),
+        "metadata": (
+            subjects_table(GOOD).replace_schema_metadata({"x": "y" * 40_000}),
+            "not a schema",
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(_hostile()))
+async def test_hostile_uploads(wide, bank, name):
+    table, told = _hostile()[name]
+    message = await refused_in_words(wide, upload(wide, bank.identity, table), "BAD_PORTFOLIO")
+    assert told in message
+    assert not any(subject in message for subject in GOOD)
+
+
+def frames_of(table: pa.Table, **options) -> list[flight_pb2.FlightData]:
+    """Return a table as frames of an upload, the descriptor on the first."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as out:
+        out.write_table(table)
+    reader = pa.ipc.MessageReader.open_stream(sink.getvalue())
+    frames = []
+    for message in reader:
+        frame = flight_pb2.FlightData(data_header=message.metadata.to_pybytes())
+        frame.data_body = b"" if message.body is None else message.body.to_pybytes()
+        frames.append(frame)
+    frames[0].flight_descriptor.type = flight_pb2.FlightDescriptor.CMD
+    frames[0].flight_descriptor.cmd = COMMAND
+    return frames
+
+
+async def put_frames(site: Site, who: Member, frames) -> list[flight_pb2.PutResult]:
+    call = site.channel(who).stream_stream(
+        f"/{SERVICE}/DoPut",
+        flight_pb2.FlightData.SerializeToString,
+        flight_pb2.PutResult.FromString,
+    )
+    return [result async for result in call(iter(frames))]
+
+
+def _mutations() -> dict[str, list[flight_pb2.FlightData]]:
+    good = frames_of(subjects_table(GOOD * 1))
+    made = {
+        "compressed": frames_of(subjects_table([uscc(n) for n in range(900)]), compression="zstd"),
+        "a body cut short": [good[0], flight_pb2.FlightData(
+            data_header=good[1].data_header, data_body=good[1].data_body[:-64])],
+        "no body": [good[0], flight_pb2.FlightData(data_header=good[1].data_header)],
+        "no schema": [flight_pb2.FlightData(
+            flight_descriptor=good[0].flight_descriptor, data_header=good[1].data_header,
+            data_body=good[1].data_body)],
+        "two schemas": [good[0], flight_pb2.FlightData(data_header=good[0].data_header)],
+        "no header": [good[0], flight_pb2.FlightData(data_body=b"x" * 100)],
+        "garbage": [good[0], flight_pb2.FlightData(data_header=b"\xff" * 64, data_body=b"x" * 64)],
+        "a long header": [good[0], flight_pb2.FlightData(data_header=bytes(70_000))],
+        "schema alone": [good[0]],
+    }  # fmt: skip
+    offsets = bytearray(good[1].data_body)
+    offsets[4:8] = (1 << 30).to_bytes(4, "little")
+    made["offsets beyond the data"] = [good[0], flight_pb2.FlightData(
+        data_header=good[1].data_header, data_body=bytes(offsets))]  # fmt: skip
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(_mutations()))
+async def test_frames_that_lie(wide, bank, name):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await put_frames(wide, bank, _mutations()[name])
+    assert caught.value.details().startswith("BAD_PORTFOLIO")
+    reader = wide.desk.state.connect()
+    query = "SELECT count(*) FROM portfolios WHERE party_id = ?"
+    assert reader.execute(query, (bank.party_id,)).fetchone()[0] == 0
+    reader.close()
+
+
+async def test_every_flipped_byte_of_a_header_is_survived(wide, bank):
+    good = frames_of(subjects_table(GOOD))
+    for place in range(0, len(good[1].data_header), 3):
+        header = bytearray(good[1].data_header)
+        header[place] ^= 0xFF
+        frame = flight_pb2.FlightData(data_header=bytes(header), data_body=good[1].data_body)
+        code, result = "", None
+        try:
+            (result,) = await put_frames(wide, bank, [good[0], frame])
+        except grpc.aio.AioRpcError as error:
+            code = error.details().split(":")[0]
+        assert code in {"", "BAD_PORTFOLIO", "BATCH_TOO_LARGE"}
+        if result is not None:
+            receipt = exchange_pb2.PortfolioReceipt.FromString(result.app_metadata)
+            assert receipt.subjects == len(GOOD)
+            await act(wide, bank.identity, "cancel", receipt.portfolio.encode())
+
+
+async def test_an_upload_too_large(open_site):
+    site = await open_site()
+    bank = make_bank(site, pseudonymous=False)
+    most = site.deployment.settings.limits.portfolio_bytes
+    padding = flight_pb2.FlightData(app_metadata=bytes(3 << 20))
+    good = frames_of(subjects_table(GOOD))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await put_frames(site, bank, [good[0], *[padding] * (most // (3 << 20) + 1)])
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.details().startswith("BATCH_TOO_LARGE")
+
+
+async def test_persons_come_as_tokens_never_as_identity_numbers(wide, bank):
+    command = exchange_pb2.PortfolioUpload(subject_kind=types_pb2.SUBJECT_KIND_NATURAL_PERSON)
+    persons = flight.FlightDescriptor.for_command(command.SerializeToString())
+    number = "11010519491231002X"
+    call = upload(wide, bank.identity, subjects_table(["token-0001", number]), descriptor=persons)
+    message = await refused_in_words(wide, call, "BAD_PORTFOLIO")
+    assert "row 2" in message
+    assert number not in message
+    tokens = subjects_table([base64.b32encode(bytes([n]) * 10).decode() for n in range(12)])
+    receipt = await upload(wide, bank.identity, tokens, descriptor=persons)
+    call = ask(wide, bank.identity, receipt.portfolio)
+    await refused_in_words(wide, call, "BAD_PORTFOLIO")  # another kind than the query's
