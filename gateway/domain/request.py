@@ -74,3 +74,14 @@ class ExchangeRequest:
     measure: str = ""
     loan: Loan | None = None
     signature: str = field(default="", repr=False)
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """Every field that the decision is about: those wanted, then those only filtered on.
+
+        A filter tells something of its field, so the field needs the same decision as one that
+        leaves.
+        """
+        if not self.conditions:
+            return self.fields
+        return tuple(dict.fromkeys((*self.fields, *(c.field for c in self.conditions))))

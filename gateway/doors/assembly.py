@@ -78,6 +78,7 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
             world,
             law,
             max_subjects=limits.max_batch_subjects,
+            max_sql_bytes=limits.max_sql_bytes,
             ticket_key=doors.secrets.ticket_key,
             ticket_life_s=limits.ticket_lifetime_s,
         ),

@@ -1,6 +1,7 @@
 """The door of Arrow Flight: the same road, framed for stock Flight clients.
 
-A descriptor's command is a serialised `xinguan.v1.QueryRequest`; its tickets are sealed plans.
+A descriptor's command is a serialised `xinguan.v1.QueryRequest`, or one of Flight SQL, which
+`gateway.doors.flight_sql` makes such a request of; its tickets are sealed plans.
 A FlightData is framed by hand, header and body joined once: on grpcio this is as fast as the
 C++ server (DESIGN, measurements), and one port with one identity serves everything.
 """
@@ -12,6 +13,7 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
+from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -22,6 +24,15 @@ from gateway.doors.ask import Ask
 from gateway.doors.encoding import batch_evidence, coverage_message, field_messages, promise_message
 from gateway.doors.errors import LawTexts
 from gateway.doors.exchange import granted_products
+from gateway.doors.flight_sql import (
+    ACTIONS,
+    SqlDesk,
+    empty_batch,
+    holder,
+    sql_command,
+    sql_ticket,
+    wrap_ticket,
+)
 from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
@@ -41,7 +52,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by me
 
 
 class FlightDoor:
-    """Serves stock Flight clients: ListFlights, GetFlightInfo, GetSchema, DoGet, ListActions."""
+    """Serves stock clients of Flight and of Flight SQL."""
 
     def __init__(
         self,
@@ -50,6 +61,7 @@ class FlightDoor:
         law: LawTexts,
         *,
         max_subjects: int,
+        max_sql_bytes: int,
         ticket_key: bytes,
         ticket_life_s: int,
     ) -> None:
@@ -60,6 +72,14 @@ class FlightDoor:
         self._max_subjects = max_subjects
         self._ticket_key = ticket_key
         self._ticket_life_s = ticket_life_s
+        self._sql = SqlDesk(
+            exchange,
+            world,
+            max_subjects=max_subjects,
+            max_sql_bytes=max_sql_bytes,
+            ticket_key=ticket_key,
+            ticket_life_s=ticket_life_s,
+        )
 
     async def ListFlights(
         self, request: flight_pb2.Criteria, context: _Context
@@ -90,6 +110,9 @@ class FlightDoor:
     ) -> flight_pb2.FlightInfo:
         """Return a plan: one decision, one snapshot, and tickets to read it in parallel."""
         try:
+            command = sql_command(request)
+            if command is not None:
+                return await self._sql_info(request, command, context)
             peer = peer_certificate(context)
             query = _query(request)
             planned = await self._exchange.plan(peer, Ask(query, self._max_subjects, False))
@@ -102,6 +125,10 @@ class FlightDoor:
     ) -> flight_pb2.SchemaResult:
         """Return the schema that the caller would get."""
         try:
+            command = sql_command(request)
+            if command is not None:
+                info = await self._sql_info(request, command, context)
+                return flight_pb2.SchemaResult(schema=info.schema)
             peer = peer_certificate(context)
             planned = await self._exchange.plan(
                 peer, Ask(_query(request), self._max_subjects, False)
@@ -116,15 +143,22 @@ class FlightDoor:
         Not a generator, for the reason that `ExchangeDoor.Query` gives.
         """
         try:
+            ticket, command = sql_ticket(request.ticket)
+            if command is not None:
+                table = self._sql.table(command, context)
+                await context.write(frame(table.schema.serialize().to_pybytes(), b""))
+                for batch in table.to_batches():
+                    await context.write(frame(batch.serialize().to_pybytes(), b""))
+                return
             peer = peer_certificate(context)
-            ask = self._ask(request.ticket, context)
+            ask = self._ask(ticket, context)
             first = True
             async with aclosing(self._exchange.release(peer, ask)) as parts:
                 async for part in parts:
                     if first:
                         await context.write(frame(part.delivery.prepared.schema_ipc, b""))
                         first = False
-                    message = _frame_part(part)
+                    message = _frame_part(part, always_rows=ticket is not request.ticket)
                     part.confirm()
                     await context.write(message)
         except Exception as error:
@@ -133,18 +167,67 @@ class FlightDoor:
     async def ListActions(
         self, request: flight_pb2.Empty, context: _Context
     ) -> AsyncIterator[flight_pb2.ActionType]:
-        """Yield nothing: there are no actions yet."""
+        """Yield the actions of Flight SQL."""
         try:
             self._caller(context)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
-        nothing: tuple[flight_pb2.ActionType, ...] = ()
-        for action in nothing:
-            yield action
+        for name, description in ACTIONS.items():
+            yield flight_pb2.ActionType(type=name, description=description)
+
+    async def DoAction(
+        self, request: flight_pb2.Action, context: _Context
+    ) -> AsyncIterator[Message]:
+        """Prepare a statement or end one; see `SqlDesk.act`."""
+        try:
+            async for result in self._sql.act(request, context):
+                yield result
+        except Exception as error:
+            await refuse(context, error, self._world, self._law)
+
+    async def DoPut(
+        self, request: AsyncIterator[flight_pb2.FlightData], context: _Context
+    ) -> AsyncIterator[flight_pb2.PutResult]:
+        """Take the parameters of a prepared statement; nothing else is taken."""
+        try:
+            self._caller(context)
+            result = await self._sql.put(request, context)
+            yield flight_pb2.PutResult(app_metadata=result.SerializeToString())
+        except Exception as error:
+            await refuse(context, error, self._world, self._law)
+
+    async def _sql_info(
+        self, descriptor: flight_pb2.FlightDescriptor, command: Packed, context: _Context
+    ) -> flight_pb2.FlightInfo:
+        """Return the plan of a command of Flight SQL.
+
+        The ticket of metadata is the command itself: it holds nothing, and whoever shows it gets
+        what its own licence allows.
+        """
+        found = await self._sql.plan(command, context)
+        if found is None:
+            table = self._sql.table(command, context)
+            info = flight_pb2.FlightInfo(
+                schema=table.schema.serialize().to_pybytes(),
+                flight_descriptor=descriptor,
+                total_records=-1,
+                total_bytes=-1,
+            )
+            info.endpoint.add().ticket.ticket = descriptor.cmd
+            return info
+        asked, planned = found
+        info = self._info(descriptor, asked.query, planned)
+        info.ordered = asked.question.ordered
+        for endpoint in info.endpoint:
+            endpoint.ticket.ticket = wrap_ticket(endpoint.ticket.ticket)
+        if asked.question.limit == 0:
+            # A request knows no limit of nothing: 0 is none there.
+            del info.endpoint[:]
+        return info
 
     def _ask(self, blob: bytes, context: _Context) -> Ask:
         ticket = unseal(
-            blob, self._ticket_key, _holder(self._caller(context)), self._world.clock_ms() // 1000
+            blob, self._ticket_key, holder(self._caller(context)), self._world.clock_ms() // 1000
         )
         query = exchange_pb2.QueryRequest.FromString(ticket.request)
         return Ask(query, self._max_subjects, False, ticket)
@@ -177,7 +260,8 @@ class FlightDoor:
             ).SerializeToString(),
         )
         batches = 1 if query.subjects else planned.snapshot.batch_count
-        for first, last in _ranges(batches):
+        # A limit counts over the whole answer, so that is read at one place.
+        for first, last in [(0, batches)] if query.limit else _ranges(batches):
             ticket = Ticket(
                 query.SerializeToString(),
                 planned.snapshot.snapshot_id,
@@ -186,7 +270,7 @@ class FlightDoor:
                 last,
                 expires_at,
             )
-            sealed = seal(ticket, self._ticket_key, _holder(planned.facts.caller))
+            sealed = seal(ticket, self._ticket_key, holder(planned.facts.caller))
             endpoint = info.endpoint.add(expiration_time=Timestamp(seconds=expires_at))
             endpoint.ticket.ticket = sealed
         return info
@@ -213,7 +297,14 @@ def frame(message: bytes, app_metadata: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _frame_part(part: Part) -> bytes:
+def _frame_part(part: Part, *, always_rows: bool) -> bytes:
+    """Return a part as it leaves.
+
+    Args:
+        part: The part.
+        always_rows: True for clients of Flight SQL, some of which can't read a message that holds
+            metadata alone: such a one gets a batch without rows.
+    """
     evidence = exchange_pb2.QueryResponse()
     if part.first:
         evidence.decision.request_id = part.delivery.trail.request_id
@@ -225,6 +316,8 @@ def _frame_part(part: Part) -> bytes:
         evidence.outcome.bytes = part.closing.bytes
         evidence.outcome.entry.CopyFrom(promise_message(part.closing.promise))
     message = part.batch.message if part.batch is not None else b""
+    if always_rows and not message:
+        message = empty_batch(part.delivery.prepared.enforcer.schema)
     return frame(message, evidence.SerializeToString())
 
 
@@ -235,10 +328,6 @@ def _query(descriptor: flight_pb2.FlightDescriptor) -> exchange_pb2.QueryRequest
         return exchange_pb2.QueryRequest.FromString(descriptor.cmd)
     except DecodeError:
         raise InvalidRequestError("BAD_REQUEST", "the command is not a QueryRequest") from None
-
-
-def _holder(caller: Caller) -> str:
-    return f"{caller.party.party_id}\n{caller.certificate.fingerprint}"
 
 
 def _ranges(batches: int) -> list[tuple[int, int]]:
@@ -270,6 +359,10 @@ def add_flight(door: FlightDoor, server: grpc.aio.Server) -> None:
         "GetFlightInfo": one(door.GetFlightInfo, descriptor, encode),
         "GetSchema": one(door.GetSchema, descriptor, encode),
         "DoGet": many(door.DoGet, flight_pb2.Ticket.FromString, bytes),
+        "DoAction": many(door.DoAction, flight_pb2.Action.FromString, encode),
+        "DoPut": grpc.stream_stream_rpc_method_handler(
+            door.DoPut, flight_pb2.FlightData.FromString, encode
+        ),
         "ListActions": many(door.ListActions, flight_pb2.Empty.FromString, encode),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))

@@ -227,7 +227,7 @@ class FlightDescriptor(_message.Message):
         PATH: FlightDescriptor._DescriptorType.ValueType  # 1
         """By path: the product's name."""
         CMD: FlightDescriptor._DescriptorType.ValueType  # 2
-        """By command: a serialised xinguan.v1.QueryRequest."""
+        """By command: a serialised xinguan.v1.QueryRequest, or a command of Flight SQL."""
 
     class DescriptorType(_DescriptorType, metaclass=_DescriptorTypeEnumTypeWrapper):
         """How it is named."""
@@ -237,7 +237,7 @@ class FlightDescriptor(_message.Message):
     PATH: FlightDescriptor.DescriptorType.ValueType  # 1
     """By path: the product's name."""
     CMD: FlightDescriptor.DescriptorType.ValueType  # 2
-    """By command: a serialised xinguan.v1.QueryRequest."""
+    """By command: a serialised xinguan.v1.QueryRequest, or a command of Flight SQL."""
 
     TYPE_FIELD_NUMBER: _builtins.int
     CMD_FIELD_NUMBER: _builtins.int

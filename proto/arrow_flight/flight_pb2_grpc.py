@@ -122,7 +122,7 @@ class FlightServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DoPut(self, request_iterator, context):
-        """Uploads; none is accepted yet.
+        """Uploads: the parameters of a prepared statement of Flight SQL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,7 +136,7 @@ class FlightServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DoAction(self, request, context):
-        """Actions; none is accepted yet.
+        """Actions of Flight SQL: prepared statements.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

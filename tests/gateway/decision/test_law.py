@@ -21,7 +21,7 @@ GATE_CODES = frozenset(
         "FILTER_ON_HIDDEN_FIELD", "NOT_FOUND", "NOT_AUTHORITY", "ROLE_FORBIDDEN",
         "STOPPED_STREAM", "INTERNAL", "CONFLICT", "CONSENT_UNKNOWN", "LICENCE_CHANGED",
         "SUBJECT_KIND_MISMATCH", "PORTFOLIO_TOO_SMALL", "IDENTIFYING_FIELD",
-        "WITNESS_MISSING", "LOG_DISPUTED", "BAD_POLICY",
+        "WITNESS_MISSING", "LOG_DISPUTED", "BAD_POLICY", "NOT_SUPPORTED", "ORDER_ON_HIDDEN_FIELD",
     }
 )  # fmt: skip
 # Commands of the operator's own machine: their errors never reach a caller.
