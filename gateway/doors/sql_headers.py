@@ -109,7 +109,7 @@ def _time(text: str, now_ms: int) -> Timestamp:
     return Timestamp(seconds=int(parts[1]), nanos=int(parts[2]))
 
 
-def _subject_kind(text: str, product: Product) -> types_pb2.SubjectKind:
+def _subject_kind(text: str, product: Product) -> types_pb2.SubjectKind.ValueType:
     if not text:
         kinds = product.subject_kinds
         default = SubjectKind.LEGAL_ENTITY

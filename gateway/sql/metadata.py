@@ -158,7 +158,9 @@ def foreign_keys() -> pa.Table:
         ("pk_column_name", False), ("fk_catalog_name", True), ("fk_db_schema_name", True),
         ("fk_table_name", False), ("fk_column_name", False),
     ]  # fmt: skip
-    fields = [pa.field(name, pa.string(), nullable=null) for name, null in text]
+    fields: list[pa.Field[Any]] = [
+        pa.field(name, pa.string(), nullable=null) for name, null in text
+    ]
     fields += [
         pa.field("key_sequence", pa.int32(), nullable=False),
         pa.field("fk_key_name", pa.string()),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from gateway.domain.errors import InvalidRequestError, NotSupportedError
 from gateway.sql.literals import Kind, Literal, Parameter, Value, number
@@ -27,7 +27,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # sqlglot warns with the text of the statement, which may hold a subject.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
 
-_OPERATORS: dict[type[exp.Expression], tuple[str, str]] = {
+_OPERATORS: dict[type[exp.Expr], tuple[str, str]] = {
     exp.EQ: ("eq", "eq"),
     exp.NEQ: ("ne", "ne"),
     exp.LT: ("lt", "gt"),
@@ -128,7 +128,7 @@ def _unsupported(what: str) -> NotSupportedError:
     return NotSupportedError("NOT_SUPPORTED", f"{what} is not supported")
 
 
-def _only(node: exp.Expression, *known: str) -> None:
+def _only(node: exp.Expr, *known: str) -> None:
     """Refuse a node that has a part beside the known ones."""
     for name, value in node.args.items():
         if value and name not in known:
@@ -168,7 +168,7 @@ class _Reader:
                 )
         return _identifier(node.this)
 
-    def _columns(self, nodes: list[exp.Expression]) -> tuple[str, ...] | None:
+    def _columns(self, nodes: list[exp.Expr]) -> tuple[str, ...] | None:
         if len(nodes) == 1 and isinstance(nodes[0], exp.Star):
             _only(nodes[0])
             return None
@@ -188,7 +188,7 @@ class _Reader:
                 raise InvalidRequestError("UNKNOWN_FIELD", "a column names another table")
         return _identifier(node.this)
 
-    def _where(self, where: exp.Expression | None) -> Iterator[Comparison]:
+    def _where(self, where: exp.Expr | None) -> Iterator[Comparison]:
         if where is None:
             return
         _only(where, "this")
@@ -218,7 +218,7 @@ class _Reader:
             column = self._column(node.this)
             yield Comparison(column, "ge", (self._value(node.args["low"]),))
             yield Comparison(column, "le", (self._value(node.args["high"]),))
-        elif isinstance(node, exp.Binary) and type(node) in _OPERATORS:
+        elif isinstance(node, exp.Expr) and type(node) in _OPERATORS:
             _only(node, "this", "expression")
             straight, turned = _OPERATORS[type(node)]
             left, right = node.this, node.expression
@@ -253,7 +253,7 @@ class _Reader:
             case _:
                 raise _unsupported("comparing with anything but a literal or a ?")
 
-    def _order(self, order: exp.Expression | None) -> tuple[str, ...]:
+    def _order(self, order: exp.Expr | None) -> tuple[str, ...]:
         if order is None:
             return ()
         _only(order, "expressions")
@@ -265,7 +265,7 @@ class _Reader:
             names.append(self._column(each.this))
         return tuple(names)
 
-    def _limit(self, limit: exp.Expression | None) -> Value | None:
+    def _limit(self, limit: exp.Expr | None) -> Value | None:
         if limit is None:
             return None
         if not isinstance(limit, exp.Limit):
@@ -298,7 +298,7 @@ def _identifier(node: object) -> str:
     return name.lower()
 
 
-def _kind_of_cast(to: exp.Expression) -> Kind:
+def _kind_of_cast(to: exp.Expr) -> Kind:
     _only(to, "this", "nested")
     kinds = {
         exp.DataType.Type.DATE: Kind.DATE,
