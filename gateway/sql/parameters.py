@@ -34,7 +34,7 @@ def read_parameters(messages: Iterable[tuple[bytes, bytes]]) -> tuple[Literal, .
         if _compressed(parts[1][0]):
             raise NotSupportedError("NOT_SUPPORTED", "a compressed batch is not supported")
         row = _row(parts)
-    except (pa.ArrowException, ValueError, OverflowError, OSError, struct.error, IndexError):
+    except (pa.ArrowException, ValueError, ArithmeticError, OSError, struct.error, LookupError):
         raise InvalidRequestError("BAD_REQUEST", "the parameters are not readable") from None
     return tuple(of_python(value) for value in row)
 
