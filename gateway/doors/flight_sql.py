@@ -46,6 +46,7 @@ from xinguan.v1 import exchange_pb2
 ACTIONS = {
     "CreatePreparedStatement": "Seals a statement and returns its handle.",
     "ClosePreparedStatement": "Does nothing: handles hold no state.",
+    "CloseSession": "Does nothing: there are no sessions.",
 }
 _PREFIX = "type.googleapis.com/arrow.flight.protocol.sql."
 _Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
@@ -117,6 +118,11 @@ class SqlDesk:
         """
         if action.type not in ACTIONS:
             raise NotSupportedError("NOT_SUPPORTED", "this action is not supported")
+        if action.type == "CloseSession":  # the stock driver ends every connection with it
+            self._caller(context)
+            closed = flight_pb2.CloseSessionResult(status=flight_pb2.CloseSessionResult.CLOSED)
+            yield flight_pb2.Result(body=closed.SerializeToString())
+            return
         packed = _parse(action.body)
         if packed is None:
             raise InvalidRequestError("BAD_REQUEST", "the action's body is not of Flight SQL")
