@@ -106,8 +106,10 @@ async def test_a_filter_on_a_masked_field_is_refused_selected_or_not(
             "NOT_SUPPORTED",
         ),
         (
-            ("SELECT name FROM legal_entity_base WHERE name = (SELECT contact_phone "
-            "FROM legal_entity_base LIMIT 1)"),
+            (
+                "SELECT name FROM legal_entity_base WHERE name = (SELECT contact_phone "
+                "FROM legal_entity_base LIMIT 1)"
+            ),
             NotSupportedError,
             "NOT_SUPPORTED",
         ),
