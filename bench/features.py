@@ -41,7 +41,8 @@ BASE = "legal_entity_base"
 _SQL = """
 SELECT p.uscc,
   count(*) FILTER (decided_on > DATE '{day}' - INTERVAL 12 MONTH) AS penalties_12m,
-  count(*) FILTER (severity = 'SERIOUS' AND decided_on > DATE '{day}' - INTERVAL 36 MONTH) AS serious
+  count(*) FILTER (severity = 'SERIOUS' AND decided_on > DATE '{day}' - INTERVAL 36 MONTH)
+  AS serious
 FROM portfolio p LEFT JOIN penalties r ON r.uscc = p.uscc AND decided_on <= DATE '{day}'
   AND ingested_at < TIMESTAMPTZ '{day} 00:00:00+08' + INTERVAL 1 DAY
 GROUP BY p.uscc

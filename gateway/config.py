@@ -128,6 +128,7 @@ class Limits(_Table):
 
     max_batch_subjects: int = Field(default=10_000, ge=1, le=10_000)
     max_request_bytes: int = Field(default=4 << 20, ge=1 << 10)
+    max_sql_bytes: int = Field(default=64 << 10, ge=256, le=1 << 20)
     policy_deadline_ms: int = Field(default=200, ge=1, le=60_000)
     gate_wait_ms: int = Field(default=2_000, ge=1, le=60_000)
     clock_skew_s: int = Field(default=300, ge=0, le=3_600)

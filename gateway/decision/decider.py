@@ -102,7 +102,7 @@ class Decider:
         await self._engine.close()
 
     async def _evaluate(self, document: bytes, digest: str, facts: Facts) -> Decision:
-        return await self._ask(document, digest, facts.now, facts.request.fields)
+        return await self._ask(document, digest, facts.now, facts.request.decided)
 
     async def _ask(
         self, document: bytes, digest: str, now: int, asked: tuple[str, ...]

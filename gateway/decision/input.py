@@ -226,7 +226,7 @@ def _groups(facts: Facts, minimal: frozenset[str]) -> list[Document]:
     granted = frozenset() if grant is None else grant.fields
     crossing = frozenset() if whitelist is None else whitelist.fields
     groups: dict[tuple[object, ...], list[str]] = {}
-    for name in facts.request.fields:
+    for name in facts.request.decided:
         field = product.fields.get(name)
         if field is None:
             raise InvalidRequestError("UNKNOWN_FIELD", "a field is not in the product's contract")
@@ -331,7 +331,7 @@ def _mechanism(facts: Facts, mechanism: Mechanism) -> Document:
         "kind": mechanism.kind,
         "names_recipient": mechanism.recipient == facts.caller.party.party_id,
         "covers_purpose": facts.request.purpose in mechanism.purposes,
-        "fields": sorted(mechanism.fields.intersection(facts.request.fields)),
+        "fields": sorted(mechanism.fields.intersection(facts.request.decided)),
         "scale_cap": mechanism.scale_cap,
         "not_before": mechanism.not_before,
         "not_after": mechanism.not_after,

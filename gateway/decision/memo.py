@@ -85,7 +85,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
         id(facts.product),
         id(facts.consent),
         facts.consent_covers,
-        request.fields,
+        request.decided,
         request.subject_kind,
         request.purpose,
         request.scenario,

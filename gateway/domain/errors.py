@@ -6,6 +6,7 @@
     |-- InvalidRequest           the request is malformed          INVALID_ARGUMENT
     |-- NotFound                 the named thing is not there      NOT_FOUND
     |-- Conflict                 it was done already, differently  ALREADY_EXISTS
+    |-- NotSupported             it is understood and not offered     UNIMPLEMENTED
     |-- Exhausted                a quota or a limit is used up     RESOURCE_EXHAUSTED
     |-- Unavailable              it can't be answered truthfully now  UNAVAILABLE
     `-- Internal                 a defect of ours                  INTERNAL
@@ -75,6 +76,12 @@ class NotFoundError(XinguanError):
     """The named party, licence, product or entry does not exist."""
 
     grpc_code = "NOT_FOUND"
+
+
+class NotSupportedError(XinguanError):
+    """The request is well formed and asks for something that the gateway does not offer."""
+
+    grpc_code = "UNIMPLEMENTED"
 
 
 class ConflictError(XinguanError):

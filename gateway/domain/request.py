@@ -78,3 +78,14 @@ class ExchangeRequest:
     signature: str = field(default="", repr=False)
     portfolio: bool = False
     compression: str = ""
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """Every field that the decision is about: those wanted, then those only filtered on.
+
+        A filter tells something of its field, so the field needs the same decision as one that
+        leaves.
+        """
+        if not self.conditions:
+            return self.fields
+        return tuple(dict.fromkeys((*self.fields, *(c.field for c in self.conditions))))

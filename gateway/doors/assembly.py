@@ -19,6 +19,7 @@ from gateway.doors.exchange import ExchangeDoor
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
 from gateway.doors.flight import FlightDoor, add_flight, readers
 from gateway.doors.flight_actions import FlightActions, actions
+from gateway.doors.flight_sql import SqlDesk
 from gateway.doors.flight_uploads import FlightUploads, UploadLimits, uploads
 from gateway.doors.product_health import ProductHealth
 from gateway.doors.recall import RecallDesk
@@ -84,6 +85,14 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
         ticket_key=doors.secrets.ticket_key,
         ticket_life_s=limits.ticket_lifetime_s,
         portfolios=doors.portfolios,
+        sql=SqlDesk(
+            doors.exchange,
+            world,
+            max_subjects=limits.max_batch_subjects,
+            max_sql_bytes=limits.max_sql_bytes,
+            ticket_key=doors.secrets.ticket_key,
+            ticket_life_s=limits.ticket_lifetime_s,
+        ),
     )
     upload_limits = UploadLimits(
         limits.portfolio_subjects, limits.portfolio_bytes, limits.upload_deadline_s

@@ -1,6 +1,7 @@
 """The door of Arrow Flight: the same road, framed for stock Flight clients.
 
-A descriptor's command is a serialised `xinguan.v1.QueryRequest`; its tickets are sealed plans.
+A descriptor's command is a serialised `xinguan.v1.QueryRequest`, or one of Flight SQL, which
+`gateway.doors.flight_sql` makes such a request of; its tickets are sealed plans.
 A FlightData is framed by hand, header and body joined once: on grpcio this is as fast as the
 C++ server (DESIGN, measurements), and one port with one identity serves everything.
 """
@@ -13,6 +14,7 @@ from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -23,6 +25,14 @@ from gateway.doors.ask import Ask
 from gateway.doors.encoding import batch_evidence, coverage_message, field_messages, promise_message
 from gateway.doors.errors import LawTexts
 from gateway.doors.exchange import granted_products
+from gateway.doors.flight_sql import (
+    SqlDesk,
+    empty_batch,
+    holder,
+    sql_command,
+    sql_ticket,
+    wrap_ticket,
+)
 from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
@@ -59,12 +69,14 @@ class FlightDoor:
         ticket_key: bytes,
         ticket_life_s: int,
         portfolios: Portfolios,
+        sql: SqlDesk,
     ) -> None:
-        """Take the road behind the door, and the key and life of tickets."""
+        """Take the road behind the door, the key and life of tickets, and who knows SQL."""
         self._exchange = exchange
         self.world = self._world = world
         self.law = self._law = law
         self.portfolios = portfolios
+        self.sql = sql
         self._max_subjects = max_subjects
         self._ticket_key = ticket_key
         self._ticket_life_s = ticket_life_s
@@ -98,6 +110,9 @@ class FlightDoor:
     ) -> flight_pb2.FlightInfo:
         """Return a plan: one decision, one snapshot, and tickets to read it in parallel."""
         try:
+            command = sql_command(request)
+            if command is not None:
+                return await self._sql_info(request, command, context)
             peer = peer_certificate(context)
             query = parse_query(request)
             planned = await self._exchange.plan(peer, await self._about(query, context))
@@ -110,6 +125,10 @@ class FlightDoor:
     ) -> flight_pb2.SchemaResult:
         """Return the schema that the caller would get."""
         try:
+            command = sql_command(request)
+            if command is not None:
+                info = await self._sql_info(request, command, context)
+                return flight_pb2.SchemaResult(schema=info.schema)
             peer = peer_certificate(context)
             ask = await self._about(parse_query(request), context)
             planned = await self._exchange.plan(peer, ask)
@@ -123,23 +142,69 @@ class FlightDoor:
         Not a generator, for the reason that `ExchangeDoor.Query` gives.
         """
         try:
-            ticket = self.unseal(request.ticket, context)
+            sealed, command = sql_ticket(request.ticket)
+            if command is not None:
+                await self._write_metadata(command, context)
+                return
+            ticket = self.unseal(sealed, context)
             query = exchange_pb2.QueryRequest.FromString(ticket.request)
-            await self.deliver(await self._about(query, context, ticket), context)
+            ask = await self._about(query, context, ticket)
+            await self.deliver(ask, context, always_rows=sealed is not request.ticket)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
-    async def deliver(self, ask: Ask, context: Context) -> None:
-        """Write the schema and the parts of an answer, each framed and confirmed once more."""
+    async def deliver(self, ask: Ask, context: Context, *, always_rows: bool = False) -> None:
+        """Write the schema and the parts of an answer, each framed and confirmed once more.
+
+        Args:
+            ask: What is asked.
+            context: Of the call.
+            always_rows: See `_frame_part`.
+        """
         first = True
         async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
             async for part in parts:
                 if first:
                     await context.write(frame(part.delivery.prepared.schema_ipc, b""))
                     first = False
-                message = _frame_part(part)
+                message = _frame_part(part, always_rows=always_rows)
                 part.confirm()
                 await context.write(message)
+
+    async def _write_metadata(self, command: Packed, context: Context) -> None:
+        table = self.sql.table(command, context)
+        await context.write(frame(table.schema.serialize().to_pybytes(), b""))
+        for batch in table.to_batches():
+            await context.write(frame(batch.serialize().to_pybytes(), b""))
+
+    async def _sql_info(
+        self, descriptor: flight_pb2.FlightDescriptor, command: Packed, context: Context
+    ) -> flight_pb2.FlightInfo:
+        """Return the plan of a command of Flight SQL.
+
+        The ticket of metadata is the command itself: it holds nothing, and whoever shows it gets
+        what its own licence allows.
+        """
+        found = await self.sql.plan(command, context)
+        if found is None:
+            table = self.sql.table(command, context)
+            info = flight_pb2.FlightInfo(
+                schema=table.schema.serialize().to_pybytes(),
+                flight_descriptor=descriptor,
+                total_records=-1,
+                total_bytes=-1,
+            )
+            info.endpoint.add().ticket.ticket = descriptor.cmd
+            return info
+        asked, planned = found
+        info = self._info(descriptor, asked.query, planned)
+        info.ordered = asked.question.ordered
+        for endpoint in info.endpoint:
+            endpoint.ticket.ticket = wrap_ticket(endpoint.ticket.ticket)
+        if asked.question.limit == 0:
+            # A request knows no limit of nothing: 0 is none there.
+            del info.endpoint[:]
+        return info
 
     def asking(self, query: exchange_pb2.QueryRequest, portfolio: Portfolio) -> Ask:
         """Return the ask of a query whose portfolio came with it."""
@@ -166,11 +231,11 @@ class FlightDoor:
             InvalidRequestError: See `gateway.release.ticket.unseal`.
         """
         now = self._world.clock_ms() // 1000
-        return unseal(blob, self._ticket_key, _holder(self.caller(context)), now)
+        return unseal(blob, self._ticket_key, holder(self.caller(context)), now)
 
     def seal(self, ticket: Ticket, caller: Caller) -> bytes:
         """Return a ticket for a caller."""
-        return seal(ticket, self._ticket_key, _holder(caller))
+        return seal(ticket, self._ticket_key, holder(caller))
 
     def caller(self, context: Context) -> Caller:
         """Return who calls.
@@ -244,7 +309,14 @@ def frame(message: bytes | memoryview, app_metadata: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _frame_part(part: Part) -> bytes:
+def _frame_part(part: Part, *, always_rows: bool) -> bytes:
+    """Return a part as it leaves.
+
+    Args:
+        part: The part.
+        always_rows: True for clients of Flight SQL, some of which can't read a message that holds
+            metadata alone: such a one gets a batch without rows.
+    """
     evidence = exchange_pb2.QueryResponse()
     if part.first:
         evidence.decision.request_id = part.delivery.trail.request_id
@@ -256,6 +328,8 @@ def _frame_part(part: Part) -> bytes:
         evidence.outcome.bytes = part.closing.bytes
         evidence.outcome.entry.CopyFrom(promise_message(part.closing.promise))
     message = b"" if part.batch is None else part.batch.message
+    if always_rows and not message:
+        message = empty_batch(part.delivery.prepared.enforcer.schema)
     return frame(message, evidence.SerializeToString())
 
 
@@ -271,10 +345,6 @@ def parse_query(descriptor: flight_pb2.FlightDescriptor) -> exchange_pb2.QueryRe
         return exchange_pb2.QueryRequest.FromString(descriptor.cmd)
     except DecodeError:
         raise InvalidRequestError("BAD_REQUEST", "the command is not a QueryRequest") from None
-
-
-def _holder(caller: Caller) -> str:
-    return f"{caller.party.party_id}\n{caller.certificate.fingerprint}"
 
 
 def _ranges(batches: int, endpoints: int) -> list[tuple[int, int]]:

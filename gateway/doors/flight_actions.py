@@ -11,6 +11,7 @@ from arrow_flight import flight_pb2
 from gateway.domain.errors import InvalidRequestError, NotFoundError
 from gateway.doors.exchange import describe, granted_products
 from gateway.doors.flight import Context, FlightDoor, Handlers, encode
+from gateway.doors.flight_sql import ACTIONS
 from gateway.doors.refusal import refuse
 from xinguan.v1 import exchange_pb2
 
@@ -45,15 +46,19 @@ class FlightActions:
             self._door.caller(context)
         except Exception as error:
             await refuse(context, error, self._door.world, self._door.law)
-        for name, text in _DESCRIPTIONS.items():
+        for name, text in (_DESCRIPTIONS | ACTIONS).items():
             yield flight_pb2.ActionType(type=name, description=text)
 
     async def DoAction(
         self, request: flight_pb2.Action, context: Context
-    ) -> AsyncIterator[flight_pb2.Result]:
-        """Do one action and yield its one result."""
+    ) -> AsyncIterator[Message]:
+        """Do one action and yield its one result; those of Flight SQL are done by its desk."""
         try:
             self._door.caller(context)
+            if request.type in ACTIONS:
+                async for result in self._door.sql.act(request, context):
+                    yield result
+                return
             action = self._actions.get(request.type)
             if action is None:
                 raise InvalidRequestError("BAD_REQUEST", "no such action; ListActions names them")

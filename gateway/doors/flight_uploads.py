@@ -1,5 +1,7 @@
 """DoPut and DoExchange: a portfolio comes in, is kept or answered at once.
 
+DoPut takes the parameters of a prepared statement of Flight SQL too.
+
 What comes is hostile until `Upload` has read all of it. Nothing of it is kept when the upload
 breaks off, is too large, or takes too long.
 """
@@ -9,14 +11,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from arrow_flight import flight_pb2
 from gateway.domain.errors import ExhaustedError, InvalidRequestError, UnauthenticatedError
+from gateway.domain.party import Caller
 from gateway.domain.vocabulary import SubjectKind
 from gateway.doors.ask import subject_kind
 from gateway.doors.flight import Context, FlightDoor, Handlers, encode, parse_query
+from gateway.doors.flight_sql import sql_command
 from gateway.doors.refusal import refuse
 from gateway.doors.upload import Upload
 from gateway.release.portfolio import Portfolio
@@ -47,21 +51,15 @@ class FlightUploads:
     async def DoPut(
         self, frames: AsyncIterator[flight_pb2.FlightData], context: Context
     ) -> AsyncIterator[flight_pb2.PutResult]:
-        """Keep a portfolio and yield its handle."""
+        """Keep a portfolio and yield its handle; or seal parameters into a statement's handle."""
         door = self._door
         try:
             caller = door.caller(context)
             descriptor, rest = await _begin(frames)
-            kind = _upload_kind(descriptor)
-            portfolio = await self._receive(kind, rest)
-            kept = await door.portfolios.keep(
-                portfolio, caller.party.party_id, caller.certificate.fingerprint
-            )
-            receipt = exchange_pb2.PortfolioReceipt(
-                portfolio=kept.handle,
-                subjects=kept.subjects,
-                expires_at=Timestamp(seconds=kept.expires_at),
-            )
+            if sql_command(descriptor) is not None:
+                receipt: Message = await self._parameters(rest, context)
+            else:
+                receipt = await self._portfolio(_upload_kind(descriptor), rest, caller)
         except Exception as error:
             await refuse(context, error, door.world, door.law)
         yield flight_pb2.PutResult(app_metadata=receipt.SerializeToString())
@@ -87,6 +85,28 @@ class FlightUploads:
             await door.deliver(door.asking(query, portfolio), context)
         except Exception as error:
             await refuse(context, error, door.world, door.law)
+
+    async def _portfolio(
+        self, kind: SubjectKind, frames: AsyncIterator[flight_pb2.FlightData], caller: Caller
+    ) -> Message:
+        portfolio = await self._receive(kind, frames)
+        kept = await self._door.portfolios.keep(
+            portfolio, caller.party.party_id, caller.certificate.fingerprint
+        )
+        return exchange_pb2.PortfolioReceipt(
+            portfolio=kept.handle,
+            subjects=kept.subjects,
+            expires_at=Timestamp(seconds=kept.expires_at),
+        )
+
+    async def _parameters(
+        self, frames: AsyncIterator[flight_pb2.FlightData], context: Context
+    ) -> Message:
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                return await self._door.sql.put(frames, context)
+        except TimeoutError:
+            raise ExhaustedError("RATE_LIMIT", "the upload took too long") from None
 
     async def _receive(
         self, kind: SubjectKind, frames: AsyncIterator[flight_pb2.FlightData]

@@ -101,6 +101,6 @@ def _kind(
         request.purpose,
         request.scenario,
         request.destination,
-        request.fields,
+        request.decided,
         len(blinds),
     )

@@ -47,7 +47,7 @@ def make_plan(request: ExchangeRequest, decision: Decision, product: Product) ->
         InvalidRequestError: `UNKNOWN_FIELD` when a filter names no field of the product.
         InternalError: When the decision is a denial or names a field that was not asked for.
     """
-    if not decision.allow or not set(decision.actions) <= set(request.fields):
+    if not decision.allow or not set(decision.actions) <= set(request.decided):
         raise InternalError("INTERNAL", "a plan was asked of a decision that does not carry one")
     released = tuple(
         (product.fields[name], decision.actions[name])

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.product import Field
 from gateway.domain.request import Condition
+from gateway.registry.arrow_schema import arrow_type
 
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(\d+)\)")
 _KERNELS = {
@@ -48,10 +49,22 @@ def parse_condition(field: Field, op: str, values: Sequence[str]) -> Condition:
     if op == "in":
         if not values:
             raise InvalidRequestError("BAD_REQUEST", "a filter with `in` needs values")
-        return Condition(field.name, op, tuple(_parse(field.type, value) for value in values))
+        return Condition(field.name, op, tuple(_value(field, value) for value in values))
     if len(values) != 1:
         raise InvalidRequestError("BAD_REQUEST", "a filter needs exactly one value")
-    return Condition(field.name, op, _parse(field.type, values[0]))
+    return Condition(field.name, op, _value(field, values[0]))
+
+
+def _value(field: Field, text: str) -> object:
+    """Return a value that the field's column can hold: what doesn't fit is refused here."""
+    value = _parse(field.type, text)
+    try:
+        pa.scalar(value, type=arrow_type(field))
+    except (pa.ArrowException, ValueError, OverflowError, TypeError):
+        raise InvalidRequestError(
+            "BAD_REQUEST", "a filter's value does not fit its field"
+        ) from None
+    return value
 
 
 def _parse(kind: str, text: str) -> object:

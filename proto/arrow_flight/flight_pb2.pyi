@@ -217,6 +217,55 @@ class Result(_message.Message):
 Global___Result: _TypeAlias = Result  # noqa: Y015
 
 @_typing.final
+class CloseSessionResult(_message.Message):
+    """The answer to the action CloseSession."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Status:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[CloseSessionResult._Status.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: CloseSessionResult._Status.ValueType  # 0
+        """Not known."""
+        CLOSED: CloseSessionResult._Status.ValueType  # 1
+        """Closed."""
+        CLOSING: CloseSessionResult._Status.ValueType  # 2
+        """Being closed."""
+        NOT_CLOSEABLE: CloseSessionResult._Status.ValueType  # 3
+        """Can't be closed."""
+
+    class Status(_Status, metaclass=_StatusEnumTypeWrapper):
+        """How it ended."""
+
+    UNSPECIFIED: CloseSessionResult.Status.ValueType  # 0
+    """Not known."""
+    CLOSED: CloseSessionResult.Status.ValueType  # 1
+    """Closed."""
+    CLOSING: CloseSessionResult.Status.ValueType  # 2
+    """Being closed."""
+    NOT_CLOSEABLE: CloseSessionResult.Status.ValueType  # 3
+    """Can't be closed."""
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    status: Global___CloseSessionResult.Status.ValueType
+    """How it ended."""
+    def __init__(
+        self,
+        *,
+        status: Global___CloseSessionResult.Status.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseSessionResult: _TypeAlias = CloseSessionResult  # noqa: Y015
+
+@_typing.final
 class SchemaResult(_message.Message):
     """A schema."""
 
@@ -255,7 +304,7 @@ class FlightDescriptor(_message.Message):
         PATH: FlightDescriptor._DescriptorType.ValueType  # 1
         """By path: the product's name."""
         CMD: FlightDescriptor._DescriptorType.ValueType  # 2
-        """By command: a serialised xinguan.v1.QueryRequest."""
+        """By command: a serialised xinguan.v1.QueryRequest, or a command of Flight SQL."""
 
     class DescriptorType(_DescriptorType, metaclass=_DescriptorTypeEnumTypeWrapper):
         """How it is named."""
@@ -265,7 +314,7 @@ class FlightDescriptor(_message.Message):
     PATH: FlightDescriptor.DescriptorType.ValueType  # 1
     """By path: the product's name."""
     CMD: FlightDescriptor.DescriptorType.ValueType  # 2
-    """By command: a serialised xinguan.v1.QueryRequest."""
+    """By command: a serialised xinguan.v1.QueryRequest, or a command of Flight SQL."""
 
     TYPE_FIELD_NUMBER: _builtins.int
     CMD_FIELD_NUMBER: _builtins.int

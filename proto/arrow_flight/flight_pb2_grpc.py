@@ -122,7 +122,7 @@ class FlightServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DoPut(self, request_iterator, context):
-        """Uploads of portfolios.
+        """Uploads: portfolios, and parameters of prepared statements of Flight SQL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,7 +136,7 @@ class FlightServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DoAction(self, request, context):
-        """Actions on tickets, portfolios and products.
+        """Actions on tickets, portfolios, products and prepared statements.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

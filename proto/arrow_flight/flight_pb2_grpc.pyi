@@ -47,11 +47,11 @@ class FlightServiceStub:
     DoGet: _grpc.UnaryStreamMultiCallable[_flight_pb2.Ticket, _flight_pb2.FlightData]
     """Records for a ticket."""
     DoPut: _grpc.StreamStreamMultiCallable[_flight_pb2.FlightData, _flight_pb2.PutResult]
-    """Uploads of portfolios."""
+    """Uploads: portfolios, and parameters of prepared statements of Flight SQL."""
     DoExchange: _grpc.StreamStreamMultiCallable[_flight_pb2.FlightData, _flight_pb2.FlightData]
     """A portfolio in, its records out."""
     DoAction: _grpc.UnaryStreamMultiCallable[_flight_pb2.Action, _flight_pb2.Result]
-    """Actions on tickets, portfolios and products."""
+    """Actions on tickets, portfolios, products and prepared statements."""
     ListActions: _grpc.UnaryStreamMultiCallable[_flight_pb2.Empty, _flight_pb2.ActionType]
     """The actions that DoAction accepts."""
 
@@ -71,11 +71,11 @@ class FlightServiceAsyncStub(FlightServiceStub):
     DoGet: _aio.UnaryStreamMultiCallable[_flight_pb2.Ticket, _flight_pb2.FlightData]  # type: ignore[assignment]
     """Records for a ticket."""
     DoPut: _aio.StreamStreamMultiCallable[_flight_pb2.FlightData, _flight_pb2.PutResult]  # type: ignore[assignment]
-    """Uploads of portfolios."""
+    """Uploads: portfolios, and parameters of prepared statements of Flight SQL."""
     DoExchange: _aio.StreamStreamMultiCallable[_flight_pb2.FlightData, _flight_pb2.FlightData]  # type: ignore[assignment]
     """A portfolio in, its records out."""
     DoAction: _aio.UnaryStreamMultiCallable[_flight_pb2.Action, _flight_pb2.Result]  # type: ignore[assignment]
-    """Actions on tickets, portfolios and products."""
+    """Actions on tickets, portfolios, products and prepared statements."""
     ListActions: _aio.UnaryStreamMultiCallable[_flight_pb2.Empty, _flight_pb2.ActionType]  # type: ignore[assignment]
     """The actions that DoAction accepts."""
 
@@ -128,7 +128,7 @@ class FlightServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_flight_pb2.FlightData],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_flight_pb2.PutResult], _abc.AsyncIterator[_flight_pb2.PutResult]]:
-        """Uploads of portfolios."""
+        """Uploads: portfolios, and parameters of prepared statements of Flight SQL."""
 
     @_abc_1.abstractmethod
     def DoExchange(
@@ -144,7 +144,7 @@ class FlightServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _flight_pb2.Action,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_flight_pb2.Result], _abc.AsyncIterator[_flight_pb2.Result]]:
-        """Actions on tickets, portfolios and products."""
+        """Actions on tickets, portfolios, products and prepared statements."""
 
     @_abc_1.abstractmethod
     def ListActions(

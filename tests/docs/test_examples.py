@@ -82,6 +82,27 @@ async def test_a_bank_reads_why_it_was_refused(served: Served, tmp_path: Path) -
     assert "OUT_OF_SCOPE" in ran.text
 
 
+async def test_a_bank_asks_in_sql(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "codes.txt").write_text("\n".join(served.portfolio))
+    ran = await run_example("bank_sql.py", served, BANK, tmp_path, "--portfolio", "codes.txt")
+    assert ran.code == 0, ran.text
+    assert f"asked about {len(served.portfolio)}, rows: " in ran.text
+    assert "\ngrade " in ran.text
+
+
+async def test_a_bank_reads_why_its_sql_was_refused(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "codes.txt").write_text("\n".join(served.portfolio))
+    ran = await run_example(
+        "bank_sql.py",
+        served,
+        BANK,
+        tmp_path,
+        *("--portfolio", "codes.txt", "--purpose", "MARKETING"),
+    )
+    assert ran.code == 1, ran.text
+    assert "OUT_OF_SCOPE" in ran.text
+
+
 async def test_a_partner_gets_what_may_cross(served: Served, tmp_path: Path) -> None:
     ran = await run_example(
         "partner_query.py", served, PARTNER, tmp_path, "--subject", served.company

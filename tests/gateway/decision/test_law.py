@@ -22,7 +22,7 @@ GATE_CODES = frozenset(
         "STOPPED_STREAM", "INTERNAL", "CONFLICT", "CONSENT_UNKNOWN", "LICENCE_CHANGED",
         "SUBJECT_KIND_MISMATCH", "PORTFOLIO_TOO_SMALL", "IDENTIFYING_FIELD",
         "WITNESS_MISSING", "LOG_DISPUTED", "BAD_POLICY", "BAD_PORTFOLIO", "PORTFOLIO_UNKNOWN",
-        "PORTFOLIO_QUOTA",
+        "PORTFOLIO_QUOTA", "NOT_SUPPORTED", "ORDER_ON_HIDDEN_FIELD",
     }
 )  # fmt: skip
 # Commands of the operator's own machine: their errors never reach a caller.

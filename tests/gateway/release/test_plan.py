@@ -70,6 +70,16 @@ def test_a_filter_on_a_field_not_asked_for_is_refused():
         plan_for({"uscc": "allow"}, request={"conditions": (condition,)})
 
 
+def test_a_field_that_is_only_filtered_on_is_decided_read_and_does_not_leave():
+    condition = Condition("name", "eq", "x")
+    request = make_request(PRODUCT, fields=("uscc",), conditions=(condition,))
+    assert request.decided == ("uscc", "name")
+    decision = make_decision({"uscc": "allow", "name": "allow"})
+    plan = make_plan(request, decision, PRODUCT)
+    assert plan.columns == ("uscc", "name")
+    assert set(released_actions(plan)) == {"uscc"}
+
+
 def test_a_filter_on_no_field_is_malformed():
     with pytest.raises(InvalidRequestError):
         plan_for({"uscc": "allow"}, request={"conditions": (Condition("nonsense", "eq", 1),)})

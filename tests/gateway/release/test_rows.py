@@ -50,6 +50,23 @@ def test_no_condition_is_no_mask():
     assert matching(BATCH, ()) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("integer", str(2**63)),
+        ("decimal(18,6)", "NaN"),
+        ("decimal(18,6)", "Infinity"),
+        ("decimal(18,6)", "1e999"),
+        ("decimal(18,6)", "1.1234567"),
+        ("decimal(18,6)", "1234567890123.5"),
+    ],
+)
+@pytest.mark.parametrize("op", ["eq", "in"])
+def test_a_value_that_no_record_could_hold_is_refused_before_any_is_read(kind, text, op):
+    with pytest.raises(InvalidRequestError):
+        parse_condition(make_field("f", kind), op, [text])
+
+
 @given(st.lists(st.one_of(st.none(), st.integers(-9, 9))), st.integers(-9, 9))
 def test_less_and_not_less_cover_all_but_null(values, bound):
     batch = pa.record_batch({"n": pa.array(values, pa.int64())})
