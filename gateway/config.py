@@ -142,7 +142,7 @@ class Limits(_Table):
     portfolio_subjects: int = Field(default=1_000_000, ge=1, le=1_000_000)
     portfolio_bytes: int = Field(default=64 << 20, ge=1 << 10, le=256 << 20)  # of one upload
     portfolio_lifetime_s: int = Field(default=86_400, ge=1, le=2_592_000)
-    portfolios_per_party: int = Field(default=16, ge=1, le=1_000)
+    portfolio_entries: int = Field(default=16, ge=1, le=1_000)  # of one party at once
     upload_deadline_s: int = Field(default=120, ge=1, le=3_600)  # from its first byte to its last
     stop_grace_s: int = Field(default=10, ge=0, le=600)
     busy_timeout_ms: int = Field(default=5_000, ge=1)

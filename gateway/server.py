@@ -252,7 +252,7 @@ class Gateway:
             reader,
             secrets.ticket_key,
             life_s=limits.portfolio_lifetime_s,
-            per_party=limits.portfolios_per_party,
+            per_party=limits.portfolio_entries,
             clock_s=self._clock_s,
         )
         self._run(kept.sweep_always())

@@ -59,7 +59,7 @@ class Portfolio:
     @cached_property
     def subjects(self) -> tuple[str, ...]:
         """The subjects, in the order in which they are looked at."""
-        return tuple(self.rows.column(SUBJECT).to_pylist())
+        return tuple(map(str, self.rows.column(SUBJECT).to_pylist()))
 
     @cached_property
     def digest(self) -> bytes:
@@ -93,7 +93,7 @@ class Portfolio:
         can name; in this one a batch stands for any of the portfolio.
         """
         order = np.random.default_rng().permutation(rows.num_rows)
-        return cls(kind, rows.take(pa.array(order)).combine_chunks())
+        return cls(kind, rows.take(order).combine_chunks())
 
     def encode(self) -> bytes:
         """Return it as an Arrow IPC stream."""

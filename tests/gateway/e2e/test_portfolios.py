@@ -204,7 +204,7 @@ async def test_an_expired_portfolio_is_unknown_and_swept(open_site, clock):
 
 async def test_a_party_keeps_so_many_and_deletes_what_it_does_not_need(wide, bank):
     table = subjects_table(graded(wide)[:12])
-    most = wide.deployment.settings.limits.portfolios_per_party
+    most = wide.deployment.settings.limits.portfolio_entries
     receipts = [await upload(wide, bank.identity, table) for _ in range(most)]
     await refused_in_words(wide, upload(wide, bank.identity, table), "PORTFOLIO_QUOTA")
     assert await act(wide, bank.identity, "cancel", receipts[0].portfolio.encode()) == b""
