@@ -1,12 +1,12 @@
-"""Features of a portfolio, point in time, from a million records and more.
+"""Features of a portfolio, point in time, from half a million records and more.
 
-    python -m bench.features [--subjects 20000] [--records 1000000] [--json]
+    python -m bench.features [--subjects 10000] [--records 500000] [--json]
 
 The records are synthetic ones of the five products that features mostly rest on, admitted by the
 real rules; the features of every subject are computed as of today through their shareable bits,
 and wrapped and admitted as the snapshot that is served. The target is stated for 100,000 subjects
 over 5 M records (under 10 s); a smaller run is held against the same time for each record. The
-baseline is DuckDB in memory, over the same shareable rows already read into Arrow, for three of
+baseline is DuckDB in memory, over the same shareable rows already read into Arrow, for two of
 the features, in one statement.
 """
 
@@ -41,8 +41,8 @@ BASE = "legal_entity_base"
 _SQL = """
 SELECT p.uscc,
   count(*) FILTER (decided_on > DATE '{day}' - INTERVAL 12 MONTH) AS penalties_12m,
-  count(*) FILTER (severity = 'SERIOUS' AND decided_on > DATE '{day}' - INTERVAL 36 MONTH)
-  AS serious
+  count(*) FILTER (severity = 'SERIOUS'
+    AND decided_on > DATE '{day}' - INTERVAL 36 MONTH) AS serious
 FROM portfolio p LEFT JOIN penalties r ON r.uscc = p.uscc AND decided_on <= DATE '{day}'
   AND ingested_at < TIMESTAMPTZ '{day} 00:00:00+08' + INTERVAL 1 DAY
 GROUP BY p.uscc
@@ -149,8 +149,8 @@ def measure(subjects: int, records: int) -> dict[str, Any]:
 def main() -> int:
     """Measure and print; 1 when the budget is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--subjects", type=int, default=20_000)
-    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--subjects", type=int, default=10_000)
+    parser.add_argument("--records", type=int, default=500_000)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     result = measure(given.subjects, given.records)
