@@ -6,6 +6,8 @@ is told from a changed byte in a tile, and the entry is named.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,9 @@ from audit.reader import LogReader
 from audit.tiles import TILE_HEIGHT, TILE_WIDTH, decode_bundle, tile_width
 
 MAX_PROBLEMS: Final = 100
+# Small files on a cold disk wait for it one by one: several are read while others are hashed.
+_READERS: Final = 4
+_AHEAD: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +99,14 @@ def verify_log(
     except NoteError as error:
         return Report(None, 0, (Problem(str(error)),))
     walk = _Walk(reader, checkpoint, known)
-    for number in range(-(-checkpoint.size // TILE_WIDTH)):
-        walk.bundle(number)
-        if progress is not None:
-            progress(walk.edge.size, checkpoint.size)
+    with ThreadPoolExecutor(_READERS) as pool:
+        for number in range(-(-checkpoint.size // TILE_WIDTH)):
+            if number % _AHEAD == 0:
+                for later in range(number + _AHEAD, number + 2 * _AHEAD):
+                    pool.submit(walk.bring, later)
+            walk.bundle(number)
+            if progress is not None:
+                progress(walk.edge.size, checkpoint.size)
     walk.finish()
     return Report(checkpoint, walk.hashed, tuple(walk.problems[:MAX_PROBLEMS]))
 
@@ -153,6 +162,14 @@ class _Walk:
         self.problems: list[Problem] = []
         self.edge = Edge()
         self.hashed = 0
+
+    def bring(self, number: int) -> None:
+        """Read the files of a bundle, so that they are in memory when their turn comes."""
+        if width := tile_width(self._signed.size, 0, number):
+            # Whatever is wrong with them is found and told when their turn comes.
+            with suppress(LogCorruptError, OSError):
+                self._reader.bundle_bytes(number, width)
+                self._reader.tile(0, number, self._signed.size)
 
     def bundle(self, number: int) -> None:
         """Compare one bundle with its tile, and add both to the trees."""
