@@ -158,7 +158,7 @@ class FlightDoor:
                     if first:
                         await context.write(frame(part.delivery.prepared.schema_ipc, b""))
                         first = False
-                    message = _frame_part(part, always_rows=ticket is not request.ticket)
+                    message = _frame_part(part, always_rows=ticket != request.ticket)
                     part.confirm()
                     await context.write(message)
         except Exception as error:
