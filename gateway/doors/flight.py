@@ -149,7 +149,7 @@ class FlightDoor:
             ticket = self.unseal(sealed, context)
             query = exchange_pb2.QueryRequest.FromString(ticket.request)
             ask = await self._about(query, context, ticket)
-            await self.deliver(ask, context, always_rows=sealed is not request.ticket)
+            await self.deliver(ask, context, always_rows=sealed != request.ticket)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
