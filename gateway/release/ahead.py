@@ -1,9 +1,9 @@
-"""The batch after this one: made in a worker thread while this one is handed over.
+"""The batches of a delivery under way, each made behind a hold of its own at the gate.
 
-Each batch has a hold of its own at the gate, from before it is filtered until it has been handed
-over, so two are held at once and a repair waits for both, or resets the stream, once. An answer
-about subjects that were named is short: its batches are made one after the other where it is,
-since going to a thread and back would cost more than making them.
+Those of a stream are made in a worker thread, so that others are answered meanwhile. Not before
+the last one is handed over: two in flight would double what a repair has to wait for, and what
+may still leave before it is acknowledged. Those of a short answer are made where it is, since
+going to a thread and back would cost more than making them.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ Made = tuple[Hold, ReleasedBatch]
 
 
 class Ahead:
-    """The batches of one delivery that are held now: at most two.
+    """The batches of one delivery that are held now.
 
     Owner: the task that runs the delivery. It enters and leaves every hold, so that the gate
     resets it and no other.
@@ -55,17 +55,11 @@ class Ahead:
         batch = await self._work
         return None if batch is None else (self._held[-1], batch)
 
-    async def look_ahead(self) -> None:
-        """Begin with the next portion of a stream; the present batch is handed over meanwhile."""
-        if self._delivery.streams:
-            await self._next()
-
     async def handed_over(self, hold: Hold) -> None:
-        """Let go of a batch that the transport has; begin with the next where none is begun."""
+        """Let go of a batch that the transport has, and begin with the next."""
         self._held.remove(hold)
         self._gate.leave(hold)
-        if not self._delivery.streams:
-            await self._next()
+        await self._next()
 
     def close(self) -> None:
         """Let go of everything: what was begun won't leave any more."""

@@ -92,7 +92,6 @@ class Exchange:
                 delivery.hold = hold
                 await self._still_allowed(trail, facts, decision, snapshot)
                 hold.confirm()  # or the log would tell of a release that never was
-                await ahead.look_ahead()  # the next one is made while this one leaves
                 part = await delivery.record(batch)  # evidence before hand-over
                 hold.confirm()
                 delivery.confirm_unexpired(batch)

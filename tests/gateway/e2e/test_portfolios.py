@@ -384,7 +384,7 @@ async def test_compression_on_request_with_the_digest_of_what_leaves(wide, bank,
         assert hashlib.sha256(message).digest() == evidence.batch.digest
 
 
-async def test_a_reader_that_stops_holds_two_batches_until_it_cancels(open_site, tmp_path_factory):
+async def test_a_reader_that_stops_holds_one_batch_until_it_cancels(open_site, tmp_path_factory):
     site = await open_site()
     admit_grades(site, tmp_path_factory.mktemp("many"), 12_000, 2_000)
     bank = make_bank(site, pseudonymous=False)
@@ -402,7 +402,7 @@ async def test_a_reader_that_stops_holds_two_batches_until_it_cancels(open_site,
     before = len(site.entries())
     await asyncio.sleep(0.5)
     assert len(site.entries()) == before  # it has stopped, not ended
-    assert site.world.gate.held(PRODUCT) == 2
+    assert site.world.gate.held(PRODUCT) == 1
     call.cancel()
     await asyncio.sleep(1)
     assert site.world.gate.held(PRODUCT) == 0
