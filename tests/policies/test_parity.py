@@ -40,6 +40,8 @@ def both(bundle):
 
 @pytest.mark.opa
 @pytest.mark.timeout(180)
+# A failing batch is long; the warning about that would hide what failed.
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -21,6 +21,8 @@ UNSEEN = {
     "now", "request.request_id", "request.idempotency_key", "request.asked_at",
     "request.case_reference", "request.conditions", "request.limit", "request.signature",
     "request.consent_id", "request.product",
+    # How subjects come and how batches leave decides nothing; how many subjects, does.
+    "request.portfolio", "request.compression",
     # Of these only their presence is seen; the test below removes them.
     "request.operator", "responsibility.manager.at", "responsibility.transmitter.at",
     "responsibility.user.at",

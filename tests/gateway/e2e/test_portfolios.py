@@ -14,6 +14,7 @@ from pyarrow import flight
 from adapters.files import FileSource
 from arrow_flight import flight_pb2
 from gateway.demo.cast import BANK, GRADE_FIELDS
+from gateway.doors import flight_sql
 from gateway.doors.flight import SERVICE
 from gateway.ingest.synth import synthesise
 from gateway.registry.arrow_schema import arrow_schema
@@ -231,7 +232,8 @@ async def test_actions_are_listed_and_a_product_described(wide, bank):
         with connect(wide, bank.identity) as client:
             return {action.type for action in client.list_actions()}
 
-    assert await asyncio.to_thread(listed) == {"CancelFlightInfo", "cancel", "describe", "resume"}
+    own = {"CancelFlightInfo", "cancel", "describe", "resume"}
+    assert await asyncio.to_thread(listed) == own | set(flight_sql.ACTIONS)
     answer = await act(wide, bank.identity, "describe", PRODUCT.encode())
     described = exchange_pb2.DescribeProductResponse.FromString(answer)
     assert {field.name for field in described.fields} == set(GRADE_FIELDS)

@@ -37,6 +37,8 @@ def test_penalties_follow_credit_china_and_those_of_market_regulation_its_own_sy
 
 def test_every_product_that_is_bound_to_publicity_has_a_precedence():
     bound = {name for name, product in Catalogue.load().products.items() if product.feed_limit_s}
+    # What is computed from records has no publicity of its own: it is as fresh as they are.
+    bound.remove("credit_loan_features")
     assert set(precedences()) == bound
     for name, product in Catalogue.load().products.items():
         if name in bound and precedences()[name].column:
