@@ -505,16 +505,21 @@ async def test_a_stream_of_records_that_were_replaced_ends_when_they_are_too_old
     site, name, fields = streams.site, "serious_dishonesty_list", ("uscc", "list_type")
     member = site.desk.enrol(grants={name: GrantClaims(fields=fields)})
     subjects = [code for code in streams.subjects(name) if code is not None]
-    empty = tmp_path / "empty.parquet"
+    empty, same = tmp_path / "empty.parquet", tmp_path / "same.parquet"
     product = site.world.products[name]
+    library = SnapshotLibrary(site.deployment.snapshots_directory)
     pq.write_table(arrow_schema(product).empty_table(), empty)
+    # The records are as old as the session: the same ones come in again, as of now.
+    old = site.world.library.current(name)
+    rows = [old.take(old.batch_rows(n), list(product.fields)) for n in range(old.batch_count)]
+    pq.write_table(pa.Table.from_batches(rows).cast(arrow_schema(product)), same)
+    load_product(site.desk.state, library, product, same, site.desk.act)
     async with streams.before.closed():
         call = streams.start(member, name, fields, subjects=subjects)
         streams.before.let(1)
         got = await take(call, 1)
         try:
             streams.clock.ahead_s = 500
-            library = SnapshotLibrary(site.deployment.snapshots_directory)
             load_product(site.desk.state, library, product, empty, site.desk.act)
             streams.before.let(1)
             got += await take(call, 1)  # while the feed may lag
