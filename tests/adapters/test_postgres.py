@@ -152,7 +152,7 @@ def test_closing_cancels_a_scan_that_waits_for_the_server(place):
     thread.join(5)
     assert not thread.is_alive()
     assert caught == ["SOURCE_FAILED"]
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5  # the view sleeps for half a minute a row
     gone(place)
     assert code(source.schema) == "SOURCE_FAILED"
 

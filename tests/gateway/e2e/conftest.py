@@ -59,6 +59,13 @@ async def open_site(
         yield serve
 
 
+@pytest.fixture(autouse=True)
+def publicity(request: pytest.FixtureRequest) -> None:
+    """Keep the publicity of the site that lives as long as the session as fresh as a feed does."""
+    if "site" in request.fixturenames:
+        request.getfixturevalue("site").desk.check_publicity()
+
+
 @pytest.fixture
 def agency(site: Site) -> Member:
     """An agency of this test alone, with an ordinary licence."""

@@ -314,6 +314,7 @@ async def test_under_load_there_is_still_no_leak():
         for n in range(32)
     ]
     await asyncio.gather(*(world.repair(record, record % 97) for record in range(600)))
+    await tick(500)  # however soon the repairs were through, the streams go on for a while
     for task in streams:
         task.cancel()
     await asyncio.gather(*streams)
