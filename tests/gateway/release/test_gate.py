@@ -306,18 +306,20 @@ def test_no_record_is_handed_over_after_its_repair_was_acknowledged(streams, rep
 
 
 async def test_under_load_there_is_still_no_leak():
-    world = World(2_000)
-    streams = [
-        asyncio.create_task(
-            world.stream([(n + k) % 5 for k in range(300)], stall=40 if n % 8 == 0 else -1)
-        )
-        for n in range(32)
-    ]
+    world, done = World(2_000), asyncio.Event()
+
+    async def caller(n: int) -> None:
+        while not done.is_set():  # one whose stream is reset asks again
+            pauses = [(n + k) % 5 for k in range(300)]
+            await world.stream(pauses, stall=40 if n % 8 == 0 else -1)
+
+    callers = [asyncio.create_task(caller(n)) for n in range(32)]
     await asyncio.gather(*(world.repair(record, record % 97) for record in range(600)))
-    await tick(500)  # however soon the repairs were through, the streams go on for a while
-    for task in streams:
+    await tick(100)
+    done.set()
+    for task in callers:
         task.cancel()
-    await asyncio.gather(*streams)
+    await asyncio.gather(*callers)
     assert world.leaks == []
     assert world.delivered > 100_000
     assert world.resets >= 1
