@@ -15,7 +15,8 @@ from gateway.domain.period import (
 from gateway.domain.product import Product
 from gateway.domain.share_state import ShareState, Standing, standing_of
 from gateway.repair.precedence import precedence_of
-from gateway.snapshot.snapshot import DISPUTE_FLAG, Snapshot
+from gateway.snapshot.disputes import DISPUTE_FLAG
+from gateway.snapshot.snapshot import Snapshot
 from gateway.store.migration import Statements
 
 _WANTED = (

@@ -4,7 +4,6 @@ Everything but the live bits is mapped from files that never change. Opening cos
 scan; verification, when asked for, reads every byte once.
 """
 
-import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ import pyarrow as pa
 
 from gateway.snapshot.admission import (
     EXPIRY,
-    FILES,
     HASHES,
     NEVER,
     RECORDS,
@@ -24,19 +22,16 @@ from gateway.snapshot.admission import (
     STARTS,
     SUBJECTS,
     columns_of,
-    digest_file,
 )
 from gateway.snapshot.bitmap import Bitmap, Flags, Rows
+from gateway.snapshot.disputes import Disputes, with_disputes
 from gateway.snapshot.errors import SnapshotDamagedError
-from gateway.snapshot.gather import WORTHWHILE, gather, widths_of
+from gateway.snapshot.files import check_files, map_array
+from gateway.snapshot.gather import WORTHWHILE, ascend, empty, gather, is_run, widths_of
 from gateway.snapshot.index import RecordIndex, SubjectIndex, distinct, fixed_width
 from gateway.snapshot.manifest import Manifest
 
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
-
-
-Disputes = Mapping[int, str]  # row number to the number of the dispute
-DISPUTE_FLAG, DISPUTE_ID = "dispute_flag", "dispute_id"
 _REMEMBERED_SELECTIONS = 256
 _REMEMBERED_DIGESTS = 65_536
 _FEW = 64  # rows; below it, gathering single bits is quicker than unpacking a slice
@@ -79,12 +74,12 @@ class Snapshot:
         self._digests: dict[tuple[int, tuple[str, ...]], str] = {}
         self._halvings: dict[tuple[tuple[str, ...], int], int] = {}
         self._batch_rows = manifest.batch_rows
-        keys = _mapped(directory / SUBJECTS, f"S{manifest.subject_width}")
-        self._subjects = SubjectIndex(keys, _mapped(directory / STARTS, "<i8"))
-        hashes, places = _mapped(directory / HASHES, "<u8"), _mapped(directory / RECORDS, "<i8")
+        keys = map_array(directory / SUBJECTS, f"S{manifest.subject_width}")
+        self._subjects = SubjectIndex(keys, map_array(directory / STARTS, "<i8"))
+        hashes, places = map_array(directory / HASHES, "<u8"), map_array(directory / RECORDS, "<i8")
         self._records = RecordIndex(hashes, places, manifest.record_width)
-        self._expiry: Rows = _mapped(directory / EXPIRY, "<i8")
-        self._bits = Bitmap(_mapped(directory / SHAREABLE, "u1"), manifest.rows)
+        self._expiry: Rows = map_array(directory / EXPIRY, "<i8")
+        self._bits = Bitmap(map_array(directory / SHAREABLE, "u1"), manifest.rows)
         # Replaced, never changed, so that a reader sees all of it or nothing.
         self._disputes: Disputes = {}
 
@@ -100,7 +95,7 @@ class Snapshot:
             SnapshotDamagedError: The manifest, or a file's size or digest, is not right.
         """
         manifest = Manifest.read(directory)
-        _check_files(directory, manifest, verify=verify)
+        check_files(directory, manifest, verify=verify)
         try:
             snapshot = cls(directory, manifest)
         except (OSError, ValueError) as error:
@@ -189,10 +184,10 @@ class Snapshot:
     def _take(self, rows: Rows, columns: Sequence[str]) -> pa.RecordBatch:
         count = len(rows)
         if not count:
-            return _empty(self.schema, columns)
+            return empty(self.schema, columns)
         first, last = int(rows[0]), int(rows[-1])
         run = last - first == count - 1
-        if first < 0 or last >= self.rows or not (_is_run(rows) if run else _ascend(rows)):
+        if first < 0 or last >= self.rows or not (is_run(rows) if run else ascend(rows)):
             raise ValueError("row numbers are ascending, distinct and inside the snapshot")
         size = self._batch_rows
         if first // size == last // size:
@@ -201,7 +196,7 @@ class Snapshot:
         cuts = np.flatnonzero(np.diff(rows // size)) + 1
         parts = np.split(rows, cuts)
         picked = [
-            self._pick(int(part[0]) // size, part, columns, run=_is_run(part)) for part in parts
+            self._pick(int(part[0]) // size, part, columns, run=is_run(part)) for part in parts
         ]
         joined: pa.RecordBatch = _arrow.concat_batches(picked)
         return joined
@@ -403,70 +398,3 @@ class Snapshot:
         if widths is None:  # a snapshot never changes, so they are found out once
             widths = self._widths[number] = widths_of(self._mapped_batch(number))
         return gather(batch, rows - first, widths)
-
-
-def with_disputes(batch: pa.RecordBatch, rows: Rows, disputes: Mapping[int, str]) -> pa.RecordBatch:
-    """Return a batch with the label of dispute on the rows that have one.
-
-    A label is only ever added: what the source itself calls disputed stays so until its next
-    snapshot says otherwise.
-
-    Args:
-        batch: The rows, with any columns.
-        rows: Their row numbers.
-        disputes: Row number to the number of its dispute.
-    """
-    hit = np.fromiter((int(row) in disputes for row in rows), np.bool_, len(rows))
-    if not hit.any():
-        return batch
-    numbers = pa.array([disputes.get(int(row)) for row in rows], pa.string())
-    columns: dict[str, Any] = dict(zip(batch.schema.names, batch.columns, strict=True))
-    mask = pa.array(hit)
-    if DISPUTE_FLAG in columns:
-        columns[DISPUTE_FLAG] = _arrow.compute.or_kleene(columns[DISPUTE_FLAG], mask)
-    if DISPUTE_ID in columns:
-        kind = batch.schema.field(DISPUTE_ID).type
-        columns[DISPUTE_ID] = _arrow.compute.if_else(mask, numbers.cast(kind), columns[DISPUTE_ID])
-    labelled: pa.RecordBatch = _arrow.record_batch(list(columns.values()), schema=batch.schema)
-    return labelled
-
-
-def _ascend(rows: Rows) -> bool:
-    return bool((rows[1:] > rows[:-1]).all())
-
-
-def _is_run(rows: Rows) -> bool:
-    """Say whether the rows are n, n+1, n+2 and so on."""
-    if len(rows) > _FEW:
-        return bool((np.diff(rows) == 1).all())
-    numbers = rows.tolist()
-    first: int = numbers[0]
-    return bool(numbers == list(range(first, first + len(numbers))))
-
-
-def _empty(schema: pa.Schema, columns: Sequence[str]) -> pa.RecordBatch:
-    fields = [schema.field(name) for name in columns]
-    return pa.RecordBatch.from_pylist([], schema=pa.schema(fields))
-
-
-def _mapped(path: Path, dtype: str) -> Any:
-    """Map a file as a read-only array; an empty file can't be mapped and needn't be."""
-    if not path.stat().st_size:
-        return np.empty(0, dtype=dtype)
-    with path.open("rb") as file:
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=dtype)
-
-
-def _check_files(directory: Path, manifest: Manifest, *, verify: bool) -> None:
-    if set(manifest.files) != set(FILES) or manifest.version != 1:
-        raise SnapshotDamagedError("PRODUCT_UNAVAILABLE", "the manifest is of another version")
-    for name, stated in manifest.files.items():
-        path = directory / name
-        if not path.is_file() or path.stat().st_size != stated.size:
-            raise SnapshotDamagedError(
-                "PRODUCT_UNAVAILABLE", "a file of the snapshot is missing or cut", hints=(name,)
-            )
-        if verify and digest_file(path) != stated.sha256:
-            raise SnapshotDamagedError(
-                "PRODUCT_UNAVAILABLE", "a file of the snapshot was changed", hints=(name,)
-            )
