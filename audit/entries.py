@@ -7,7 +7,8 @@ index, so that an auditor can walk from a release to whoever signed the ground i
 
 This module holds the kinds that follow requests; those that follow administrative acts are
 in `audit.acts` and `audit.grants`, those of repairs and recalls in `audit.repairs`, those of the
-index of subjects in `audit.index_entries`, and all can be used from here too.
+index of subjects in `audit.index_entries`, those of persons counted for export in
+`audit.export_entries`, and all can be used from here too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from audit.acts import (
     stop_ordered,
 )
 from audit.entry_form import Digest, Entry, digest_text, make_entry
+from audit.export_entries import export_declared, export_settled
 from audit.grants import (
     certificate_pinned,
     certificate_revoked,
@@ -62,8 +64,8 @@ from audit.repairs import (
 __all__ = [
     "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
-    "denial", "digest_text", "endpoint_declared", "hold_lifted", "hold_placed", "index_root",
-    "intent", "intents_open", "key_changed", "licence_activated", "licence_status", "log_opened",
+    "denial", "digest_text", "endpoint_declared", "export_declared", "export_settled",
+    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "key_changed", "licence_activated", "licence_status", "log_opened",
     "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
     "policy_activated", "policy_approved", "publicity_reconciled", "recall", "recall_acknowledged",
     "recall_escalated", "recall_probed", "repair", "snapshot_admitted", "stop_lifted",
