@@ -65,12 +65,12 @@ __all__ = [
     "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
     "denial", "digest_text", "endpoint_declared", "export_declared", "export_settled",
-    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "key_changed", "licence_activated", "licence_status", "log_opened",
-    "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
-    "policy_activated", "policy_approved", "publicity_reconciled", "recall", "recall_acknowledged",
-    "recall_escalated", "recall_probed", "repair", "snapshot_admitted", "stop_lifted",
-    "stop_ordered", "suspension_closed", "suspension_proposed", "whitelist_approved",
-    "whitelist_proposed", "whitelist_withdrawn",
+    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "key_changed",
+    "licence_activated", "licence_status", "log_opened", "node_started", "node_stopped",
+    "openings_destroyed", "outcome", "party_registered", "policy_activated", "policy_approved",
+    "publicity_reconciled", "recall", "recall_acknowledged", "recall_escalated", "recall_probed",
+    "repair", "snapshot_admitted", "stop_lifted", "stop_ordered", "suspension_closed",
+    "suspension_proposed", "whitelist_approved", "whitelist_proposed", "whitelist_withdrawn",
 ]  # fmt: skip
 
 

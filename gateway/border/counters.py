@@ -16,8 +16,9 @@ from typing import Final
 from audit.errors import AuditError
 from audit.journal import Posting, Row
 from audit.store import Reader
+from gateway.border.counters_items import Reservation, Settlement
 from gateway.border.counters_law import CountClass, CountLaw, export_year
-from gateway.border.counters_ledger import ExportLedger, Reservation, Settlement
+from gateway.border.counters_ledger import ExportLedger
 from gateway.border.counters_tags import TagAlgorithm, Tagger
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError

@@ -16,8 +16,9 @@ from typing import Final
 
 from audit import entries
 from audit.journal import Transaction
+from gateway.border.counters_items import Reservation, Settlement
 from gateway.border.counters_law import Ceilings, CountClass, CountLaw
-from gateway.border.counters_ledger import Reservation, Settlement, settle
+from gateway.border.counters_ledger import settle
 from gateway.registry.act import Act
 
 RECONCILED: Final = "reconciled"

@@ -231,8 +231,10 @@ class Evidence:
             if sent.rows and licence is not None:
                 made.append(self._count_row(licence.licence_id, sent.rows, trail.now_ms))
             if crossing is not None:
-                how = {"left": sent.left, "rows": sent.rows, "size": sent.size}
-                made.append(crossing.outcome_row(intent.index, index, sent.status, **how))
+                row = crossing.outcome_row(
+                    intent.index, index, sent.status, left=sent.left, rows=sent.rows, size=sent.size
+                )
+                made.append(row)
             return made
 
         also = ((intent.index, intent.leaf_hash),) if sent.small is not None else ()

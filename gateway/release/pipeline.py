@@ -22,7 +22,7 @@ from typing import NamedTuple, NoReturn
 import structlog
 
 from gateway.border.counters import Crossing
-from gateway.border.counters_ledger import CountMovedError
+from gateway.border.counters_items import CountMovedError
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, defect
 from gateway.domain.facts import Facts

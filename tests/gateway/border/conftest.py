@@ -11,8 +11,9 @@ import pytest
 from audit import acts
 from audit.journal import Posting, Transaction
 from gateway.border.counters import ExportCounts, Standing
+from gateway.border.counters_items import Reservation, Settlement
 from gateway.border.counters_law import Ceilings, CountClass, CountLaw
-from gateway.border.counters_ledger import ExportLedger, Reservation, Settlement
+from gateway.border.counters_ledger import ExportLedger
 from gateway.border.counters_tags import Tagger
 from gateway.store.state import State
 from tests.simulator import NOW
