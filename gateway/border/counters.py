@@ -9,6 +9,7 @@ The policy says whether a request counts, and in which class: its duties `count_
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -16,7 +17,7 @@ from typing import Final
 from audit.errors import AuditError
 from audit.journal import Posting, Row
 from audit.store import Reader
-from gateway.border.counters_items import Reservation, Settlement
+from gateway.border.counters_items import Reservation, Settlement, persons_of
 from gateway.border.counters_law import CountClass, CountLaw, export_year
 from gateway.border.counters_ledger import ExportLedger
 from gateway.border.counters_tags import TagAlgorithm, Tagger
@@ -67,7 +68,7 @@ class Crossing:
     """One export as it is kept: with its intent, and again with its outcome.
 
     Args:
-        reservation: The persons whom it counts; without tags when it counts nobody.
+        reservation: The persons whom it counts; without any when it counts nobody.
         values: What the annex says of it, in the order of the table, after the intent.
         ledger: Where persons are counted.
     """
@@ -82,7 +83,7 @@ class Crossing:
 
     def reserve(self) -> Posting | None:
         """Return what the intent puts into the books, if it counts anybody."""
-        return Posting(self.ledger, self.reservation) if self.reservation.tags else None
+        return Posting(self.ledger, self.reservation) if self.reservation.persons else None
 
     def outcome_row(
         self, intent: int, outcome: int, status: str, *, left: bool, rows: int, size: int
@@ -102,7 +103,7 @@ class Crossing:
 
     def settle(self, intent: int, *, left: bool) -> Posting | None:
         """Return what the outcome puts into the books, if the intent held anybody."""
-        if not self.reservation.tags:
+        if not self.reservation.persons:
             return None
         return Posting(self.ledger, Settlement(intent, self.reservation, left))
 
@@ -215,7 +216,7 @@ class ExportCounts:
         reservation = Reservation(
             exporter.party_id,
             year,
-            dict.fromkeys(kinds, tags),
+            persons_of(exporter.party_id, year, kinds, tags),
             self.law.ceilings(exporter.persons, exporter.sensitive_persons, caps),
             facts.now,
             self._node,
@@ -295,9 +296,9 @@ def _annex(
     )
     whitelist = border.whitelist
     # An exempt transfer has a basis and counts nobody; one of organisations needs neither.
-    bound = whitelist.mechanism if whitelist is not None and reservation.tags else ""
+    bound = whitelist.mechanism if whitelist is not None and reservation.persons else ""
     kinds = {each.mechanism_id: each.kind for each in border.mechanisms}
-    persons = {kind: len(tags) for kind, tags in reservation.tags.items()}
+    persons = Counter(kind for _, _, kind, _ in reservation.persons)
     return (
         facts.now,
         reservation.exporter,
@@ -311,6 +312,6 @@ def _annex(
         kinds.get(bound, ""),
         border.exempt_basis,
         0 if whitelist is None else whitelist.version,
-        persons.get(CountClass.ORDINARY, 0),
-        persons.get(CountClass.SENSITIVE, 0),
+        persons[CountClass.ORDINARY],
+        persons[CountClass.SENSITIVE],
     )

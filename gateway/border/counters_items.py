@@ -1,6 +1,6 @@
 """What an intent and its outcome put into the books of persons counted for export."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.border.counters_law import Ceilings, CountClass
@@ -27,7 +27,7 @@ class Reservation:
     Args:
         exporter: Party id of the exporter of record.
         year: The year that counts.
-        tags: Class to the tags of the persons who count in it.
+        persons: Everybody who counts, once in each class.
         ceilings: How far the decision carries.
         at: Unix seconds.
         node: Name of the node, for alarms.
@@ -36,17 +36,26 @@ class Reservation:
 
     exporter: str
     year: int
-    tags: Mapping[CountClass, tuple[bytes, ...]]
+    persons: tuple[Person, ...]
     ceilings: Ceilings
     at: int
     node: str
     party: str
 
-    def persons(self) -> Iterable[Person]:
-        """Yield every person of every class."""
-        for kind, tags in self.tags.items():
-            for tag in tags:
-                yield (self.exporter, self.year, kind.value, tag)
+
+def persons_of(
+    exporter: str, year: int, kinds: Iterable[CountClass], tags: Iterable[bytes]
+) -> tuple[Person, ...]:
+    """Return persons as a reservation names them.
+
+    Args:
+        exporter: Party id of the exporter of record.
+        year: The year that counts.
+        kinds: In which counts they stand.
+        tags: Their distinct tags.
+    """
+    listed = tuple(tags)
+    return tuple((exporter, year, kind.value, tag) for kind in kinds for tag in listed)
 
 
 @dataclass(frozen=True, slots=True)

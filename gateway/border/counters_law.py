@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -126,19 +127,11 @@ class CountLaw:
             together=min((cap for cap in caps if cap and cap >= together), default=None),
         )
 
-    def levels(self, kind: CountClass) -> list[Level]:
-        """Return the levels of a class; a level at its threshold itself warns of nothing."""
-        found = []
-        for threshold in self.thresholds(kind):
-            for per_cent in self.per_cents:
-                count = -(-threshold * per_cent // _WHOLE)
-                if count < threshold:
-                    found.append(Level(count, threshold, per_cent))
-        return found
-
     def crossed(self, kind: CountClass, before: int, after: int) -> list[Level]:
         """Return the levels that a count reached on its way from one number to a higher one."""
-        return [level for level in self.levels(kind) if before < level.count <= after]
+        thresholds = self.thresholds(kind)
+        levels = _levels(thresholds, self.per_cents)
+        return [level for level in levels if before < level.count <= after]
 
     def classes_asked(
         self, product: Product, request: ExchangeRequest, fields: Iterable[str]
@@ -218,6 +211,17 @@ def forecast(
         return None
     day = today + -(-missing * len(daily) // gained)
     return day if day <= last_day else None
+
+
+@lru_cache(maxsize=8)
+def _levels(thresholds: Iterable[int], per_cents: Iterable[int]) -> tuple[Level, ...]:
+    """Return every level below its threshold; one at the threshold itself warns of nothing."""
+    return tuple(
+        Level(count, threshold, per_cent)
+        for threshold in thresholds
+        for per_cent in per_cents
+        if (count := -(-threshold * per_cent // _WHOLE)) < threshold
+    )
 
 
 def _number(value: object) -> int:

@@ -65,13 +65,13 @@ class ExportLedger:
             return [None] * len(items)
         self.require_key(tx)
         counts = _Counts(tx)
-        known = _known(tx, {person for item in wanted for person in item.persons()})
+        known = _known(tx, {person for item in wanted for person in item.persons})
         verdicts: list[Exception | None] = []
         for item in items:
             if not isinstance(item, Reservation):
                 verdicts.append(None)
                 continue
-            fresh = {person for person in item.persons() if person not in known}
+            fresh = {person for person in item.persons if person not in known}
             ordinary, sensitive = counts.with_new(item.exporter, item.year, fresh)
             # Whom the books have already changes nothing; but the band may be another by now.
             if item.ceilings.hold(ordinary, sensitive):
@@ -113,7 +113,7 @@ class ExportLedger:
         self._verified.set()
 
     def _reserve(self, tx: Transaction, new: Sequence[tuple[Reservation, int]]) -> None:
-        held = [(index, *person) for item, index in new for person in item.persons()]
+        held = [(index, *person) for item, index in new for person in item.persons]
         into = "INSERT INTO export_holds (intent, exporter, year, class, tag) VALUES"
         _write(tx, into, held, "")
         persons = list(dict.fromkeys((e, y, c, tag) for _, e, y, c, tag in held))
@@ -174,19 +174,17 @@ def settle(tx: Transaction, law: CountLaw, ended: Sequence[tuple[Settlement, int
         if item.sent and not _mark_sent(tx, item.reservation):
             # It was taken for dead and released, and sent all the same: the truth is counted.
             given = item.reservation
-            count_persons(
-                tx, law, list(given.persons()), {(given.exporter, given.year): (given, index)}
-            )
+            count_persons(tx, law, given.persons, {(given.exporter, given.year): (given, index)})
             _mark_sent(tx, given)
     told = {
         (p[0], p[1], item.reservation.party, *p[2:]): None
         for item, _ in ended
         if item.sent
-        for p in item.reservation.persons()
+        for p in item.reservation.persons
     }
     into = "INSERT INTO export_recipients (exporter, year, party, class, tag) VALUES"
     _write(tx, into, list(told), " ON CONFLICT (exporter, year, party, class, tag) DO NOTHING")
-    gone = {p: at for item, at in ended if not item.sent for p in item.reservation.persons()}
+    gone = {p: at for item, at in ended if not item.sent for p in item.reservation.persons}
     _take_back(tx, gone)
 
 
@@ -271,11 +269,8 @@ class _Counts:
 
 def _known(tx: Transaction, wanted: Iterable[Person]) -> set[Person]:
     """Return which of these persons the books have."""
-    accounts: dict[Account, list[bytes]] = {}
-    for exporter, year, kind, tag in wanted:
-        accounts.setdefault((exporter, year, kind), []).append(tag)
     found: set[Person] = set()
-    for account, tags in accounts.items():
+    for account, tags in _by_account(wanted).items():
         for start in range(0, len(tags), _CHUNK):
             part = tags[start : start + _CHUNK]
             marks = ",".join("?" * len(part))
@@ -288,17 +283,24 @@ def _known(tx: Transaction, wanted: Iterable[Person]) -> set[Person]:
     return found
 
 
+def _by_account(persons: Iterable[Person]) -> dict[Account, list[bytes]]:
+    accounts: dict[Account, list[bytes]] = {}
+    for exporter, year, kind, tag in persons:
+        accounts.setdefault((exporter, year, kind), []).append(tag)
+    return accounts
+
+
 def _mark_sent(tx: Transaction, reservation: Reservation) -> bool:
     """Keep persons counted for the year; return False when one of them isn't counted."""
     whole = True
-    for kind, tags in reservation.tags.items():
+    for account, tags in _by_account(reservation.persons).items():
         for start in range(0, len(tags), _CHUNK):
             part = tags[start : start + _CHUNK]
             marks = ",".join("?" * len(part))
             marked = tx.execute(
                 "UPDATE export_persons SET sent = 1"
                 f" WHERE exporter = ? AND year = ? AND class = ? AND tag IN ({marks})",
-                (reservation.exporter, reservation.year, kind.value, *part),
+                (*account, *part),
             )
             whole = whole and marked.rowcount == len(part)
     return whole

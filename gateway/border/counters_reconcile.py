@@ -17,7 +17,7 @@ from typing import Final
 from audit import entries
 from audit.journal import Transaction
 from gateway.border.counters_items import Reservation, Settlement
-from gateway.border.counters_law import Ceilings, CountClass, CountLaw
+from gateway.border.counters_law import Ceilings, CountLaw
 from gateway.border.counters_ledger import settle
 from gateway.registry.act import Act
 
@@ -115,17 +115,15 @@ def _unsettled(tx: Transaction, intent: int) -> Settlement | None:
     ).fetchone()
     if row is None:
         return None
-    held: dict[CountClass, list[bytes]] = {}
-    for kind, tag in tx.execute(
-        "SELECT class, tag FROM export_holds WHERE intent = ?", (intent,)
-    ).fetchall():
-        held.setdefault(CountClass(kind), []).append(bytes(tag))
+    exporter, year, party, begun_at = row
+    held = tx.execute(
+        "SELECT class, tag FROM export_holds WHERE intent = ? ORDER BY class, tag", (intent,)
+    ).fetchall()
+    persons = tuple((exporter, year, kind, bytes(tag)) for kind, tag in held)
     batch = tx.execute(
         "SELECT 1 FROM intent_entries WHERE intent = ? AND kind = 'batch' LIMIT 1", (intent,)
     ).fetchone()
-    exporter, year, party, begun_at = row
-    tags = {kind: tuple(found) for kind, found in held.items()}
-    reservation = Reservation(exporter, year, tags, Ceilings(), begun_at, "", party)
+    reservation = Reservation(exporter, year, persons, Ceilings(), begun_at, "", party)
     return Settlement(intent, reservation, sent=batch is not None)
 
 

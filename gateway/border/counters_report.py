@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from audit.journal import Transaction
 from gateway.border.counters_law import (
@@ -185,10 +186,7 @@ def _annex(tx: Transaction, law: CountLaw, year: int, now: int, exporter: str) -
         (exporter, year),
     ).fetchall():
         recipients.setdefault(party, {})[kind] = persons
-    lines = [
-        Line(*row[:4], tuple(json.loads(row[4])), *row[5:9], *map(int, row[9:]))
-        for row in tx.execute(_LINES, (year, exporter)).fetchall()
-    ]
+    lines = [_line(row) for row in tx.execute(_LINES, (year, exporter)).fetchall()]
     begun, unsettled, nothing = tx.execute(_ENDS, (year, exporter)).fetchone()
     return Annex(
         exporter,
@@ -198,6 +196,30 @@ def _annex(tx: Transaction, law: CountLaw, year: int, now: int, exporter: str) -
         begun,
         int(unsettled or 0),
         int(nothing or 0),
+    )
+
+
+def _line(row: Sequence[Any]) -> Line:
+    """Return the line in a row of the query; sums come as the database types them."""
+    party, country, product, purpose, fields, mechanism, kind, basis, whitelist, *numbers = row
+    requests, ordinary, sensitive, records, size, first, last = map(int, numbers)
+    return Line(
+        party,
+        country,
+        product,
+        purpose,
+        tuple(json.loads(fields)),
+        mechanism,
+        kind,
+        basis,
+        whitelist,
+        requests,
+        ordinary,
+        sensitive,
+        records,
+        size,
+        first,
+        last,
     )
 
 

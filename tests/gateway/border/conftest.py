@@ -11,7 +11,7 @@ import pytest
 from audit import acts
 from audit.journal import Posting, Transaction
 from gateway.border.counters import ExportCounts, Standing
-from gateway.border.counters_items import Reservation, Settlement
+from gateway.border.counters_items import Reservation, Settlement, persons_of
 from gateway.border.counters_law import Ceilings, CountClass, CountLaw
 from gateway.border.counters_ledger import ExportLedger
 from gateway.border.counters_tags import Tagger
@@ -49,7 +49,7 @@ class Books:
         return Reservation(
             exporter,
             year,
-            dict.fromkeys(kinds or (SENSITIVE,), tags),
+            persons_of(exporter, year, kinds or (SENSITIVE,), tags),
             ceilings or Ceilings(),
             words.get("at", NOW),
             "n",
