@@ -55,12 +55,12 @@ class Standing:
     Args:
         persons: Distinct persons of this year, ordinary information, the request's included.
         sensitive_persons: The same of sensitive information.
-        counters_index: Newest log entry that changed either count; 0 before the first.
+        index: Newest log entry that changed either count; -1 before the first.
     """
 
     persons: int
     sensitive_persons: int
-    counters_index: int
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,7 @@ class ExportCounts:
         exporter: str,
         year: int,
         subjects: Sequence[str],
+        *,
         sensitive: bool,
         ordinary: bool | None = None,
     ) -> Standing:
@@ -144,7 +145,7 @@ class ExportCounts:
         """
         plain = (not sensitive) if ordinary is None else ordinary
         tags = self._tags(exporter, year, subjects)
-        totals, newest = dict.fromkeys(CountClass, 0), 0
+        totals, newest = dict.fromkeys(CountClass, 0), -1
         fresh = dict.fromkeys(CountClass, len(tags))
         try:
             with self._lock:
@@ -180,14 +181,14 @@ class ExportCounts:
             border.exporter.party_id,
             export_year(facts.now),
             facts.request.subjects if classes else (),
-            CountClass.SENSITIVE in classes,
-            CountClass.ORDINARY in classes,
+            sensitive=CountClass.SENSITIVE in classes,
+            ordinary=CountClass.ORDINARY in classes,
         )
         exporter = replace(
             border.exporter,
             persons=standing.persons,
             sensitive_persons=standing.sensitive_persons,
-            counters_index=standing.counters_index,
+            counters_index=standing.index,
         )
         return replace(border, exporter=exporter)
 

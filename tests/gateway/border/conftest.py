@@ -75,7 +75,7 @@ class Books:
 
     def standing(self, persons=(), *, sensitive=True, ordinary=None, **words) -> Standing:
         exporter, year = words.get("exporter", EXPORTER), words.get("year", YEAR)
-        return self.counts.standing(exporter, year, persons, sensitive, ordinary)
+        return self.counts.standing(exporter, year, persons, sensitive=sensitive, ordinary=ordinary)
 
     def totals(self, exporter=EXPORTER, year=YEAR) -> tuple[int, int]:
         found = self.counts.standing(exporter, year, (), sensitive=False, ordinary=False)

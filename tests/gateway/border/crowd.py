@@ -60,7 +60,7 @@ class Crowd:
         person = f"p{number}"
         sensitive = self.kind is CountClass.SENSITIVE
         for _ in range(MOVES + 1):
-            stand = self.counts.standing(EXPORTER, YEAR, (person,), sensitive)
+            stand = self.counts.standing(EXPORTER, YEAR, (person,), sensitive=sensitive)
             need = needed(stand.persons, stand.sensitive_persons)
             if need and not need & self.has:
                 self.denied += 1
