@@ -9,7 +9,7 @@ from gateway.cli.console import now
 from gateway.deployment import Deployment
 from gateway.identity.keyfiles import read_document_key
 from gateway.registry.documents import sign
-from tests.gateway.border.test_counters_books import stated
+from tests.gateway.border.counters.test_books import stated
 from tests.simulator import uscc
 
 EXPORTER = f"uscc:{uscc(1)}"

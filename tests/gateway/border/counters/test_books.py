@@ -17,7 +17,15 @@ from gateway.identity.keyfiles import new_document_key
 from gateway.registry import document_keys, parties
 from gateway.registry.act import Act
 from gateway.registry.documents import BadDocumentError, BadSignatureError, sign
-from tests.gateway.border.conftest import EXPORTER, LAW, NOW, ORDINARY, PARTY, SENSITIVE, YEAR
+from tests.gateway.border.counters.conftest import (
+    EXPORTER,
+    LAW,
+    NOW,
+    ORDINARY,
+    PARTY,
+    SENSITIVE,
+    YEAR,
+)
 from tests.simulator import uscc
 
 ACT = Act(NOW, "n")

@@ -9,8 +9,16 @@ import pytest
 
 from gateway.border.counters_reconcile import open_exports, settle_open
 from gateway.registry.act import Act
-from tests.gateway.border.conftest import EXPORTER, LAW, NOW, ORDINARY, SENSITIVE, YEAR, Books
-from tests.gateway.border.crowd import Crowd, needed
+from tests.gateway.border.counters.conftest import (
+    EXPORTER,
+    LAW,
+    NOW,
+    ORDINARY,
+    SENSITIVE,
+    YEAR,
+    Books,
+)
+from tests.gateway.border.counters.crowd import Crowd, needed
 from tests.stores import Place
 
 ATTEMPTS = 20_000
@@ -129,7 +137,7 @@ def test_what_is_no_export_is_passed_over(books) -> None:
 def _process(place, kind, first, step, attempts, has) -> subprocess.Popen:
     words = [*place.words, kind.value, str(first), str(step), str(attempts), has]
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.gateway.border.crowd", *words],
+        [sys.executable, "-m", "tests.gateway.border.counters.crowd", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

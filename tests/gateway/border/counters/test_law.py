@@ -23,7 +23,7 @@ from gateway.border.counters_law import (
 from gateway.border.counters_tags import TagAlgorithm, Tagger
 from gateway.decision.tables import flatten
 from gateway.domain.vocabulary import SubjectKind
-from tests.gateway.border.crowd import needed
+from tests.gateway.border.counters.crowd import needed
 from tests.policies.engines import ROOT
 from tests.simulator import make_field, make_product, make_request
 

@@ -3,7 +3,7 @@
 Also a program: a process of its own that counts in a state which others use too, and prints each
 person that was acknowledged before it goes on.
 
-    python -m tests.gateway.border.crowd PATH URL CLASS FIRST STEP ATTEMPTS KINDS
+    python -m tests.gateway.border.counters.crowd PATH URL CLASS FIRST STEP ATTEMPTS KINDS
 """
 
 import asyncio

@@ -10,7 +10,7 @@ from gateway.border.counters_items import CountMovedError
 from gateway.border.counters_law import Ceilings
 from gateway.domain.errors import UnavailableError
 from gateway.store.state import State
-from tests.gateway.border.conftest import (
+from tests.gateway.border.counters.conftest import (
     LAW,
     ORDINARY,
     PARTY,
