@@ -28,7 +28,7 @@ from audit.journal import Appended, Posting, Row, Transaction
 from audit.postgres_address import Address
 from bench.audit_log import entry, quantiles
 from bench.machine import machine
-from gateway.border.counters import ExportCounts
+from gateway.border.counters import ExportCounters
 from gateway.border.counters_items import CountMovedError, Reservation, Settlement, persons_of
 from gateway.border.counters_law import Ceilings, CountClass, CountLaw
 from gateway.border.counters_ledger import ExportLedger
@@ -159,7 +159,7 @@ def of_sqlite(directory: Path, name: str, attempts: int, callers: int, **how: bo
 def reading_us(path: Path) -> float:
     """Return what a decision pays for the counts of an exporter with so many persons."""
     state = State.open(path)
-    counts = ExportCounts(state.connect(), LAW, TAGGER, node="n")
+    counts = ExportCounters(state.connect(), LAW, TAGGER, node="n")
     waits = []
     for number in range(READS):
         began = time.perf_counter()

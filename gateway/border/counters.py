@@ -108,7 +108,7 @@ class Crossing:
         return Posting(self.ledger, Settlement(intent, self.reservation, left))
 
 
-class ExportCounts:
+class ExportCounters:
     """The counts of one process. Its reading connection is its own."""
 
     def __init__(self, connection: Reader, law: CountLaw, tagger: Tagger, *, node: str) -> None:
@@ -268,7 +268,7 @@ class ExportCounts:
 
 def open_counts(
     state: State, key: bytes, node: str, algorithm: TagAlgorithm = TagAlgorithm.SHA256
-) -> ExportCounts:
+) -> ExportCounters:
     """Return the counts of an open state, once its books are known to be of this key.
 
     Raises:
@@ -276,7 +276,7 @@ def open_counts(
     """
     tagger = Tagger(key, algorithm)
     state.run(ExportLedger(CountLaw.load(), tagger).require_key)
-    return ExportCounts(state.connect(), CountLaw.load(), tagger, node=node)
+    return ExportCounters(state.connect(), CountLaw.load(), tagger, node=node)
 
 
 def _counted(obligations: Iterable[str]) -> list[CountClass]:

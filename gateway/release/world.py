@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from gateway.border.counters import COUNT, Crossing, ExportCounts
+from gateway.border.counters import COUNT, Crossing, ExportCounters
 from gateway.domain.decision import Decision
 from gateway.domain.errors import InvalidRequestError, Reason, UnavailableError
 from gateway.domain.facts import Facts, Publicity
@@ -124,7 +124,7 @@ class World:
     batch_bytes: int = 8 << 20
     row_masks: RowMasks = field(default_factory=RowMasks)
     witnesses: Vouching = field(default_factory=Unwitnessed)
-    exports: ExportCounts | None = None
+    exports: ExportCounters | None = None
     _prepared: OrderedDict[object, Prepared] = field(default_factory=OrderedDict)
 
     def product(self, name: str) -> Product:

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.border.counters import ExportCounts
+from gateway.border.counters import ExportCounters
 from gateway.border.counters_declared import DECLARATION_TYPE, DeclarationClaims
 from gateway.border.counters_items import persons_of
 from gateway.border.counters_law import CountClass, CountLaw, export_year
@@ -68,7 +68,7 @@ def test_the_annex_and_what_is_without_an_outcome(xinguan, key) -> None:
     deployment = Deployment.open(xinguan.home)
     state = deployment.open_state()
     tagger, law = Tagger(deployment.secrets().export_key), CountLaw.load()
-    counts = ExportCounts(state.connect(), law, tagger, node="n")
+    counts = ExportCounters(state.connect(), law, tagger, node="n")
     year = export_year(now())
     persons = persons_of(EXPORTER, year, [CountClass.SENSITIVE], [tagger.tag(EXPORTER, year, "p")])
 

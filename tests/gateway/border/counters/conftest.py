@@ -10,7 +10,7 @@ import pytest
 
 from audit import acts
 from audit.journal import Posting, Transaction
-from gateway.border.counters import ExportCounts, Standing
+from gateway.border.counters import ExportCounters, Standing
 from gateway.border.counters_items import Reservation, Settlement, persons_of
 from gateway.border.counters_law import Ceilings, CountClass, CountLaw
 from gateway.border.counters_ledger import ExportLedger
@@ -39,7 +39,7 @@ class Books:
 
     def __post_init__(self) -> None:
         self.ledger = ExportLedger(self.law, self.tagger)
-        self.counts = ExportCounts(self.state.connect(), self.law, self.tagger, node="n")
+        self.counts = ExportCounters(self.state.connect(), self.law, self.tagger, node="n")
 
     def reservation(
         self, persons, *kinds, ceilings=None, exporter=EXPORTER, **words

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from audit import acts
 from audit.journal import Posting
-from gateway.border.counters import ExportCounts
+from gateway.border.counters import ExportCounters
 from gateway.border.counters_items import CountMovedError, Reservation, persons_of
 from gateway.border.counters_law import CountClass, CountLaw
 from gateway.border.counters_tags import Tagger
@@ -53,7 +53,7 @@ class Crowd:
     def __post_init__(self) -> None:
         tagger = Tagger(KEY)
         self.tagger = tagger
-        self.counts = ExportCounts(self.state.connect(), LAW, tagger, node="n")
+        self.counts = ExportCounters(self.state.connect(), LAW, tagger, node="n")
 
     async def attempt(self, number: int) -> None:
         """Decide one person on the counts as they stand, and anew when they moved meanwhile."""
