@@ -19,6 +19,7 @@ from audit.errors import AuditError, AuditUnavailableError
 from audit.openings import OpeningStore
 from audit.reader import LogReader
 from gateway.announcement import Announced, announce_start, announce_stop
+from gateway.border.renewals import RenewalWatch
 from gateway.config import Profile, Settings
 from gateway.decision.bundle import Bundle
 from gateway.decision.bundle import load as load_bundle
@@ -208,6 +209,7 @@ class Gateway:
         index, monitor = self._subjects(secrets)
         self._run(index.run())
         self._run(monitor.run())
+        renewals = RenewalWatch(self._state, settings, self._clock_s)
         exchange = Exchange(world)
         self._closing.append(exchange.close)
         doors = Doors(
@@ -223,6 +225,7 @@ class Gateway:
             monitor,
             self._portfolios(secrets),
             self.keeper.policy,
+            renewals,
         )
         self._server, self.health, self.address = await open_port(
             deployment, self._listen, doors, shares_port=self._shares_port
@@ -230,6 +233,7 @@ class Gateway:
         await self._server.start()
         self._closing.append(self._recall.stop)
         self._recall.start()
+        self._run(renewals.run())
         self._run(self.health.update_always(settings.limits.health_interval_ms))
         self.feeds = feeds.runner()
         self._run(self.feeds.run())

@@ -1,0 +1,1 @@
+"""The room of the border: what an export rests on, stated, approved and ended in registers."""
