@@ -209,7 +209,7 @@ class Gateway:
         index, monitor = self._subjects(secrets)
         self._run(index.run())
         self._run(monitor.run())
-        renewals = RenewalWatch(self._state, settings, self._clock_s)
+        self.renewals = RenewalWatch(self._state, settings, self._clock_s)
         exchange = Exchange(world)
         self._closing.append(exchange.close)
         doors = Doors(
@@ -225,7 +225,7 @@ class Gateway:
             monitor,
             self._portfolios(secrets),
             self.keeper.policy,
-            renewals,
+            self.renewals,
         )
         self._server, self.health, self.address = await open_port(
             deployment, self._listen, doors, shares_port=self._shares_port
@@ -233,7 +233,7 @@ class Gateway:
         await self._server.start()
         self._closing.append(self._recall.stop)
         self._recall.start()
-        self._run(renewals.run())
+        self._run(self.renewals.run())
         self._run(self.health.update_always(settings.limits.health_interval_ms))
         self.feeds = feeds.runner()
         self._run(self.feeds.run())

@@ -80,7 +80,7 @@ class _Termed(_Stated):
 class MechanismClaims(_Termed):
     """A mechanism for exporting personal information (PIPL 38; CAC Orders 16 and 20)."""
 
-    register: Literal["MECHANISM"] = "MECHANISM"
+    statement: Literal["MECHANISM"] = "MECHANISM"
     number: Identifier
     kind: Literal["ASSESSMENT", "SCC", "CERT"]
     fields: Fields
@@ -96,7 +96,7 @@ class MechanismClaims(_Termed):
 class AssessmentClaims(_Termed):
     """A personal-information impact assessment (PIPL 55, 56)."""
 
-    register: Literal["ASSESSMENT"] = "ASSESSMENT"
+    statement: Literal["ASSESSMENT"] = "ASSESSMENT"
     assessment_id: Identifier
     purposes: Purposes
     report: Sha256 | None = None
@@ -110,7 +110,7 @@ class AssessmentClaims(_Termed):
 class RestrictedClaims(_Stated):
     """Whether an organisation is on the list of restricted recipients (PIPL 42)."""
 
-    register: Literal["RESTRICTED"] = "RESTRICTED"
+    statement: Literal["RESTRICTED"] = "RESTRICTED"
     party: PartyId
     listed: bool
     basis: Text
@@ -124,7 +124,7 @@ class RestrictedClaims(_Stated):
 class PartnerClaims(_Stated):
     """What a partner is (PIPL 41, DSL 36)."""
 
-    register: Literal["PARTNER"] = "PARTNER"
+    statement: Literal["PARTNER"] = "PARTNER"
     party: PartyId
     judicial: bool
     country: Country
@@ -149,7 +149,7 @@ class PartnerClaims(_Stated):
 class ExporterClaims(_Stated):
     """What an exporter is (PIPL 36, 37, 40; CAC Order 16 art. 7)."""
 
-    register: Literal["EXPORTER"] = "EXPORTER"
+    statement: Literal["EXPORTER"] = "EXPORTER"
     party: PartyId
     ciio: bool
     state_organ: bool
@@ -169,7 +169,7 @@ class ExporterClaims(_Stated):
 class ExemptionClaims(_Termed):
     """A basis of CAC Order 16 arts 4 and 5, as the exporter states it."""
 
-    register: Literal["EXEMPTION"] = "EXEMPTION"
+    statement: Literal["EXEMPTION"] = "EXEMPTION"
     exemption_id: Identifier
     products: tuple[Name, ...] = Field(min_length=1, max_length=64)
     purposes: Purposes
@@ -185,7 +185,7 @@ class ExemptionClaims(_Termed):
 class ImportantClaims(_Stated):
     """What of a product was notified or published as important data; no fields mean all."""
 
-    register: Literal["IMPORTANT"] = "IMPORTANT"
+    statement: Literal["IMPORTANT"] = "IMPORTANT"
     product: Name
     fields: tuple[Name, ...] = Field(default=(), max_length=512)
     notified: bool

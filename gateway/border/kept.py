@@ -42,7 +42,7 @@ class Kept:
     @property
     def register(self) -> Register:
         """The register it stands in."""
-        return Register(self.claims.register)
+        return Register(self.claims.statement)
 
 
 def next_version(tx: Transaction, register: Register, name: str) -> int:
@@ -105,7 +105,7 @@ def store(tx: Transaction, kept: Kept) -> Kept:
     tx.execute(
         upsert("border_statements", f"{COLUMNS}, changed", "register, name, version"),
         (
-            claims.register,
+            claims.statement,
             claims.name,
             claims.version,
             terms_of(claims),

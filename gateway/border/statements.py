@@ -61,7 +61,7 @@ def register_signed(
             time=act.now,
             node=act.node,
             actor=act.actor,
-            register=claims.register,
+            register=claims.statement,
             name=claims.name,
             version=claims.version,
             terms=terms_of(claims),
@@ -84,7 +84,7 @@ def propose(tx: Transaction, claims: BorderClaims, act: Act, law: BorderLaw) -> 
         BadDocumentError, NotFoundError, InvalidRequestError, ConflictError: as
             `register_signed`.
     """
-    if not WAYS[Register(claims.register)].approvals:
+    if not WAYS[Register(claims.statement)].approvals:
         raise DeniedError(
             "ROLE_FORBIDDEN",
             "approvals don't put a statement into this register",
@@ -96,7 +96,7 @@ def propose(tx: Transaction, claims: BorderClaims, act: Act, law: BorderLaw) -> 
             time=act.now,
             node=act.node,
             actor=act.actor,
-            register=claims.register,
+            register=claims.statement,
             name=claims.name,
             version=claims.version,
             terms=terms_of(claims),
@@ -121,7 +121,7 @@ def approve(tx: Transaction, claims: BorderClaims, approver: Party, act: Act) ->
         ConflictError: `CONFLICT` when the content differs, the role has approved already, or
             it is in effect or withdrawn.
     """
-    kept = find(tx, Register(claims.register), claims.name, claims.version)
+    kept = find(tx, Register(claims.statement), claims.name, claims.version)
     if terms_of(kept.claims) != terms_of(claims):
         raise ConflictError("CONFLICT", "what is approved is not what was proposed")
     check_approver(approver, kept.proposer)
@@ -134,7 +134,7 @@ def approve(tx: Transaction, claims: BorderClaims, approver: Party, act: Act) ->
             time=act.now,
             node=act.node,
             actor=approver.party_id,
-            register=claims.register,
+            register=claims.statement,
             name=claims.name,
             version=claims.version,
             role=approver.role.value,
@@ -208,7 +208,7 @@ def _check(tx: Transaction, claims: BorderClaims, act: Act, law: BorderLaw) -> N
     abroad = claims.recipient_abroad
     if abroad and parties.find(tx, abroad).role is not Role.CROSS_BORDER_PARTNER:
         raise InvalidRequestError("BAD_REQUEST", "the recipient is no cross-border partner (R67)")
-    register = Register(claims.register)
+    register = Register(claims.statement)
     if claims.version != next_version(tx, register, claims.name):
         raise ConflictError("CONFLICT", "the version is not the one after the last")
     if claims.version > 1:
@@ -237,7 +237,7 @@ def _put_in_effect(tx: Transaction, kept: Kept, approver: Party, act: Act) -> Ke
             time=act.now,
             node=act.node,
             actor=approver.party_id,
-            register=claims.register,
+            register=claims.statement,
             name=claims.name,
             version=claims.version,
             terms=terms_of(claims),
@@ -281,7 +281,7 @@ def _write_status(tx: Transaction, kept: Kept, status: Status, act: Act) -> Kept
             time=act.now,
             node=act.node,
             actor=act.actor,
-            register=claims.register,
+            register=claims.statement,
             name=claims.name,
             version=claims.version,
             status=status.value,

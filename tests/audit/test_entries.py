@@ -192,7 +192,12 @@ def test_the_two_entries_of_an_ordinary_query_stay_under_1500_bytes():
     fields = {f"field_name_{i:02d}": ("allow", "allow", "mask")[i % 3] for i in range(20)}
     # The pin and the publication lead to certificate and contract; nothing crosses a border.
     use = replace(
-        USE, consent=None, signature=None, certificate=None, contract=None, whitelist=None,
+        USE,
+        consent=None,
+        signature=None,
+        certificate=None,
+        contract=None,
+        whitelist=None,
         border=(),
     )
     intent = entries.intent(
