@@ -136,7 +136,6 @@ class Limits(_Table):
     checkpoint_interval_ms: int = Field(default=500, ge=10, le=60_000)
     index_interval_s: int = Field(default=60, ge=1, le=86_400)  # age of an access without a root
     reconcile_interval_s: int = Field(default=300, ge=5, le=86_400)
-    renewal_interval_s: int = Field(default=3_600, ge=1, le=86_400)  # looks for due renewals
     open_intent_grace_s: int = Field(default=900, ge=1, le=86_400)
     ticket_lifetime_s: int = Field(default=3_600, ge=1, le=86_400)
     batch_bytes: int = Field(default=8 << 20, ge=64 << 10, le=64 << 20)  # of a streamed batch

@@ -209,7 +209,7 @@ class Gateway:
         index, monitor = self._subjects(secrets)
         self._run(index.run())
         self._run(monitor.run())
-        self.renewals = RenewalWatch(self._state, settings, self._clock_s)
+        self.renewals = RenewalWatch(self._state, settings.node, self._clock_s)
         exchange = Exchange(world)
         self._closing.append(exchange.close)
         doors = Doors(

@@ -17,7 +17,6 @@ from audit.journal import Transaction
 from gateway.border.claims import MechanismClaims
 from gateway.border.kept import Kept, every, note_alarm
 from gateway.border.law import BorderLaw, day_in_hainan, lawful_border
-from gateway.config import Settings
 from gateway.domain.border import Register
 from gateway.domain.vocabulary import Status
 from gateway.registry.alarms import raise_alarm
@@ -27,6 +26,7 @@ _log = structlog.get_logger(__name__)
 RULE: Final = "R65"
 CODE: Final = "MECHANISM_RENEWAL_DUE"
 WATCHER: Final = "border-renewals"
+_LOOK_EVERY_S: Final = 3_600  # a renewal is due on a day, not at a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class RenewalWatch:
     def __init__(
         self,
         state: State,
-        settings: Settings,
+        node: str,
         clock: Callable[[], int],
         law: BorderLaw | None = None,
     ) -> None:
@@ -100,15 +100,14 @@ class RenewalWatch:
 
         Args:
             state: The open state.
-            settings: Name of this node, and how often it looks.
+            node: Name of this node.
             clock: Gives unix seconds.
             law: The law's numbers, by default those that ship with the policies.
         """
         self._state = state
-        self._node = settings.node
+        self._node = node
         self._law = law or lawful_border()
         self._clock = clock
-        self._interval_s = settings.limits.renewal_interval_s
         self.latest: int | None = None
         self.told: Callable[[bool], Awaitable[None]] | None = None
 
@@ -119,7 +118,7 @@ class RenewalWatch:
                 await self.look()
             except AuditError as error:
                 _log.error("renewals_not_looked_for", type=type(error).__name__)
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def look(self) -> int:
         """Raise what alarms are due; return how many mechanisms await their renewal."""

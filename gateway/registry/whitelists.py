@@ -300,7 +300,9 @@ def _check_scope(tx: Transaction, content: WhitelistClaims, now: int) -> None:
         )
     if scope.recipient != content.partner or not scope.fields >= set(content.fields):
         raise InvalidRequestError(
-            "BAD_REQUEST", "the whitelist reaches further than its mechanism's scope (R68)"
+            "BAD_REQUEST",
+            "the whitelist reaches further than its mechanism's scope (R68)",
+            hints=("name fields of its scope and its recipient, or register its next version",),
         )
 
 

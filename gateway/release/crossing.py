@@ -105,8 +105,9 @@ def crossing(
     named = "" if licence is None else licence.agreement.exporter
     exporter_id = named or f"uscc:{product.manager_uscc}"
     exporter = _exporter(view, reading, exporter_id, request, product, counts, named=bool(named))
-    mechanisms = tuple(_mechanisms(reading, exporter_id, recipient))
     whitelist = view.whitelist(recipient, product.name, now)
+    bound = "" if whitelist is None else whitelist.mechanism
+    mechanisms = tuple(_mechanisms(reading, exporter_id, recipient, request.purpose, bound))
     return Border(
         country=country if partner is None else partner.country,
         is_judicial=partner is not None and partner.judicial,
@@ -149,11 +150,20 @@ def _important(reading: _Reading, request: ExchangeRequest, product: Product) ->
     return False
 
 
-def _mechanisms(reading: _Reading, exporter: str, recipient: str) -> Iterator[Mechanism]:
-    """Yield the mechanisms of this exporter for this recipient; the policy reads their scope."""
+def _mechanisms(
+    reading: _Reading, exporter: str, recipient: str, purpose: str, bound: str
+) -> Iterator[Mechanism]:
+    """Yield the mechanisms of this exporter for this recipient that could bear this request.
+
+    What is over, or is for other purposes, holds for nothing here and costs nothing; the one
+    that binds the whitelist is told whatever it is for.
+    """
     for statement in reading.about(Register.MECHANISM, recipient):
         content = statement.content
-        if isinstance(content, Mechanism) and content.exporter == exporter:
+        if not isinstance(content, Mechanism) or content.exporter != exporter:
+            continue
+        touched = purpose in content.purposes or content.mechanism_id == bound
+        if touched and reading.now < content.not_after:
             reading.cite(statement)
             yield content
 

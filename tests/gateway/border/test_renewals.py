@@ -5,7 +5,6 @@ import pytest
 from gateway.border import kept, statements
 from gateway.border.law import lawful_border, negative_lists, year_of
 from gateway.border.renewals import RenewalWatch, awaiting_renewal, remind, renewal_of
-from gateway.config import Settings
 from gateway.domain.border import Register
 from gateway.domain.period import end_of_day
 from tests.gateway.border.conftest import DAY_S
@@ -56,9 +55,7 @@ async def test_the_watch_tells_health_and_raises_the_alarm(border) -> None:
     border.signed(MECHANISM)
     at = [NOW]
     told = []
-    watch = RenewalWatch(border.world.state, Settings.model_validate({
-        "node": "node-1", "log": {"origin": "xinguan.example/test"},
-    }), lambda: at[0])  # fmt: skip
+    watch = RenewalWatch(border.world.state, "node-1", lambda: at[0])
 
     async def tell(none_due):
         told.append(none_due)
