@@ -6,9 +6,10 @@ without padding (43 characters). Times are unix seconds. A reference to another 
 index, so that an auditor can walk from a release to whoever signed the ground it stands on.
 
 This module holds the kinds that follow requests; those that follow administrative acts are
-in `audit.acts` and `audit.grants`, those of repairs and recalls in `audit.repairs`, those of the
-index of subjects in `audit.index_entries`, those of persons counted for export in
-`audit.export_entries`, and all can be used from here too.
+in `audit.acts` and `audit.grants`, those of the border's registers in `audit.border`, those of
+persons counted for export in `audit.export_entries`, those of repairs and recalls in
+`audit.repairs`, those of the index of subjects in `audit.index_entries`, and all can be used
+from here too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from audit.acts import (
     stop_lifted,
     stop_ordered,
 )
+from audit.border import border_approved, border_proposed, border_registered, border_status
 from audit.entry_form import Digest, Entry, digest_text, make_entry
 from audit.export_entries import export_declared, export_settled
 from audit.grants import (
@@ -62,7 +64,8 @@ from audit.repairs import (
 )
 
 __all__ = [
-    "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "certificate_pinned",
+    "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "border_approved",
+    "border_proposed", "border_registered", "border_status", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
     "denial", "digest_text", "endpoint_declared", "export_declared", "export_settled",
     "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "key_changed",
@@ -102,6 +105,7 @@ class Use:
         publication: Index of the entry that published the contract.
         pinned: Index of the entry that pinned the certificate.
         whitelist: Index of the approval that completed the whitelist of fields (R68).
+        border: Indexes of what an export rests on in the registers of the border.
         subject_count: Number of subjects asked about; 0 for the whole product.
         subjects: Commitment to the subjects.
         idempotency: Commitment to the idempotency key.
@@ -129,6 +133,7 @@ class Use:
     publication: int | None = None
     pinned: int | None = None
     whitelist: int | None = None
+    border: Sequence[int] = ()
     subject_count: int | None = None
     subjects: Digest | None = None
     idempotency: Digest | None = None
@@ -158,6 +163,8 @@ def _use(use: Use) -> Entry:
             members[name] = digest_text(digest)
     if use.managers:
         members["managers"] = list(use.managers)
+    if use.border:
+        members["border"] = list(use.border)
     return members
 
 
