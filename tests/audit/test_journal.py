@@ -17,7 +17,7 @@ from audit.errors import AuditError, AuditUnavailableError, EntryError, Statemen
 from audit.journal import Journal
 from audit.merkle import leaf_hash
 from audit.sequence import next_index, read_bodies
-from audit.transaction import Row, Transaction
+from audit.transaction import Posting, Row, Transaction
 from tests.stores import Place
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +174,65 @@ async def test_rows_go_with_their_entries_and_one_that_is_refused_goes_alone(jou
         assert reader.execute("SELECT n FROM counted").fetchall() == [(104,)]
         assert reader.execute("SELECT count(*), max(entry) FROM keyed").fetchone() == (52, 51)
         assert next_index(reader) == 52
+
+
+class Purse:
+    """A ledger: a sum that may not pass ten; an entry beside each that was let in."""
+
+    def check(self, tx, items):
+        spent = tx.execute("SELECT n FROM purse").fetchone()[0]
+        verdicts = []
+        for amount in items:
+            fits = spent + amount <= 10
+            spent += amount if fits else 0
+            verdicts.append(None if fits else OverflowError(amount))
+        return verdicts
+
+    def post(self, tx, items):
+        tx.execute("UPDATE purse SET n = n + ?", (sum(amount for amount, _ in items),))
+        for _, index in items:
+            tx.execute("INSERT INTO spent (entry) VALUES (?)", (index,))
+
+
+async def test_a_ledger_lets_in_what_fits_also_when_a_row_of_the_group_is_refused(journal):
+    def tables(tx):
+        tx.execute("CREATE TABLE purse (n INTEGER NOT NULL)")
+        tx.execute("INSERT INTO purse (n) VALUES (0)")
+        tx.execute("CREATE TABLE spent (entry INTEGER PRIMARY KEY)")
+        tx.execute("CREATE TABLE keyed (k TEXT PRIMARY KEY)")
+
+    journal.run(tables)
+    purse = Purse()
+
+    def spend(number, amount, key):
+        def alone(tx):
+            appended = tx.append(entry(number))
+            tx.execute("INSERT INTO keyed (k) VALUES (?)", (key,))
+            return appended
+
+        return journal.record(
+            entry(number),
+            lambda _: [Row("INSERT INTO keyed (k) VALUES", (key,))],
+            alone,
+            lambda appended: appended.index,
+            Posting(purse, amount),
+        )
+
+    async def outcomes(*calls):
+        found = await asyncio.gather(*[spend(*call) for call in calls], return_exceptions=True)
+        return [type(each) if isinstance(each, Exception) else each for each in found]
+
+    first = await outcomes((0, 4, "a"), (1, 7, "b"), (2, 3, "c"))
+    assert first == [0, OverflowError, 1]
+    # The middle one is refused by its row; what it would have spent, the last may spend.
+    second = await outcomes((3, 1, "d"), (4, 2, "a"), (5, 2, "e"), (6, 1, "f"))
+    assert second == [2, StatementError, 3, OverflowError]
+    with contextlib.closing(journal.connect()) as reader:
+        assert reader.execute("SELECT n FROM purse").fetchone() == (10,)
+        assert reader.execute("SELECT entry FROM spent ORDER BY entry").fetchall() == [
+            (0,), (1,), (2,), (3,),
+        ]  # fmt: skip
+        assert next_index(reader) == 4
 
 
 def test_a_moment_is_one_commit_and_a_reader_cannot_write(journal):
