@@ -20,6 +20,7 @@ from audit.openings import OpeningStore
 from audit.reader import LogReader
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.config import Profile, Settings
+from gateway.credential.issuer import Issuer
 from gateway.decision.bundle import Bundle
 from gateway.decision.bundle import load as load_bundle
 from gateway.decision.decider import Decider
@@ -50,6 +51,7 @@ from gateway.repair.publish import Cleared, Publisher
 from gateway.repair.recall.assembly import open_recall
 from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
+from gateway.serving.credentials import CredentialKeeper, open_issuer
 from gateway.serving.port import open_port
 from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
@@ -222,6 +224,7 @@ class Gateway:
             catalogue,
             monitor,
             self._portfolios(secrets),
+            await self._credentials(catalogue, world.library),
             self.keeper.policy,
         )
         self._server, self.health, self.address = await open_port(
@@ -243,6 +246,16 @@ class Gateway:
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the port until the gateway stops."""
         self._background.append(asyncio.create_task(work))
+
+    async def _credentials(self, catalogue: Catalogue, library: SnapshotLibrary) -> Issuer | None:
+        """Return who issues credentials here; one process of the node publishes their status."""
+        issuer = open_issuer(self._deployment, catalogue.products)
+        if issuer is not None and self._replica.first:
+            kept = CredentialKeeper(self._deployment, self._state, library, issuer, self._clock_s)
+            self._closing.append(kept.close)
+            await kept.open()
+            self._run(kept.run())
+        return issuer
 
     def _portfolios(self, secrets: Secrets) -> Portfolios:
         reader, limits = self._state.connect(), self._settings.limits
