@@ -37,7 +37,8 @@ def compare(snapshot: Snapshot, credentials: Sequence[Kept], now: int) -> Compar
         credentials: Credentials of its product.
         now: Unix seconds.
     """
-    same, otherwise = [], []
+    same: list[str] = []
+    otherwise: list[str] = []
     for kept in credentials:
         found = _content(snapshot, kept, now)
         (same if found == kept.content else otherwise).append(kept.credential_id)

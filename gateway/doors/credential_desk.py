@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -19,28 +19,34 @@ from audit.journal import Appended, Transaction
 from audit.openings import OpeningStore
 from gateway.credential import book
 from gateway.credential.book import Kept
-from gateway.credential.encoding import Object, object_from_json, to_json
-from gateway.credential.errors import CredentialError
+from gateway.credential.encoding import Object, to_json
 from gateway.credential.field_json import json_values
 from gateway.credential.freshness import content_of
 from gateway.credential.issuer import Issuer
-from gateway.credential.jws import Jwk, public_members
+from gateway.credential.jws import Jwk
 from gateway.credential.mint import Head, mint
 from gateway.credential.sd_jwt import digest_of
 from gateway.credential.status_list import CredentialStatus
 from gateway.domain.errors import (
-    DeniedError,
     InvalidRequestError,
-    NotFoundError,
+    NotSupportedError,
     UnavailableError,
     XinguanError,
 )
 from gateway.domain.party import Caller
-from gateway.domain.vocabulary import Role
 from gateway.doors.ask import Ask
+from gateway.doors.credential_checks import (
+    check_form,
+    check_holder,
+    check_unchanged,
+    find_own,
+    one_record,
+    read_holder_key,
+    subjects_of,
+)
 from gateway.identity.peer import identify
 from gateway.registry.act import Act
-from gateway.release.delivery import Part, ReleasedBatch
+from gateway.release.delivery import Part
 from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from gateway.replicas.changes import newest
@@ -49,7 +55,6 @@ from xinguan.v1 import exchange_pb2
 
 RENEWED = "RENEWED"
 _ID_BYTES = 16
-_LONGEST_JWK = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +128,13 @@ class CredentialDesk:
         """The issuer.
 
         Raises:
-            UnavailableError: `CREDENTIALS_OFF` where none are issued.
+            NotSupportedError: `CREDENTIALS_OFF` where none are issued.
         """
         if self._issuer is None:
-            raise UnavailableError("CREDENTIALS_OFF", "this gateway issues no credentials")
+            raise NotSupportedError("CREDENTIALS_OFF", "this gateway issues no credentials")
         return self._issuer
 
-    async def issue(self, peer: bytes, wanted: Wanted) -> AsyncIterator[Issued]:
+    async def issue(self, peer: bytes, wanted: Wanted) -> AsyncGenerator[Issued, None]:
         """Issue one credential; it is handed over before the iterator is asked again.
 
         Args:
@@ -144,9 +149,9 @@ class CredentialDesk:
         """
         issuer = self.issuer
         caller = self._caller(peer)
-        _check_form(wanted.query)
-        _check_holder(caller, wanted.query.subjects[0])  # (1)
-        holder = _holder_key(wanted.holder)
+        check_form(wanted.query)
+        check_holder(caller, wanted.query.subjects[0])  # (1)
+        holder = read_holder_key(wanted.holder)
         seen = await self._state.submit(lambda tx: self._prepare(tx, wanted, caller))
         ask = Ask(wanted.query, max_subjects=1)
         async with aclosing(self._exchange.release(peer, ask)) as parts:  # (2)
@@ -166,7 +171,7 @@ class CredentialDesk:
             NotFoundError: `NOT_FOUND`; somebody else's is nobody's.
         """
         caller = self._caller(peer)
-        return await self._state.submit(lambda tx: _own(tx, credential_id, caller))
+        return await self._state.submit(lambda tx: find_own(tx, credential_id, caller))
 
     def _caller(self, peer: bytes) -> Caller:
         return identify(peer, self._world.registry.view(), self._world.clock_ms() // 1000)
@@ -174,8 +179,8 @@ class CredentialDesk:
     def _prepare(self, tx: Transaction, wanted: Wanted, caller: Caller) -> int:
         """Look at the credential that is to be replaced; return the newest change of a record."""
         if wanted.replaces:
-            old = _own(tx, wanted.replaces, caller)
-            if (old.product, (old.subject,)) != (wanted.query.product, _subjects(wanted.query)):
+            old = find_own(tx, wanted.replaces, caller)
+            if (old.product, (old.subject,)) != (wanted.query.product, subjects_of(wanted.query)):
                 raise InvalidRequestError(
                     "BAD_REQUEST", "the credential to be replaced is about something else"
                 )
@@ -184,7 +189,7 @@ class CredentialDesk:
     async def _make(
         self, issuer: Issuer, part: Part, wanted: Wanted, holder: Jwk | None, seen: int
     ) -> Issued:
-        batch = _one_record(part.batch)  # (3)
+        batch = one_record(part.batch)  # (3)
         delivery, settings = part.delivery, issuer.settings
         now = self._world.clock_ms() // 1000
         credential_id = os.urandom(_ID_BYTES).hex()
@@ -199,7 +204,7 @@ class CredentialDesk:
         release = _release(part, self._origin)
 
         def job(tx: Transaction) -> tuple[Appended, Kept, str]:  # (4)
-            _check_unchanged(tx, subject, seen)
+            check_unchanged(tx, subject, seen)
             where = book.draw(tx, settings.list_entries)
             head = Head(
                 issuer=settings.issuer,
@@ -275,82 +280,6 @@ class CredentialDesk:
                 count=changed,
             )
         )
-
-
-def _subjects(query: exchange_pb2.QueryRequest) -> tuple[str, ...]:
-    return tuple(query.subjects)
-
-
-def _check_form(query: exchange_pb2.QueryRequest) -> None:
-    """Check that a query asks for all of one record, so that nothing is left out by choice."""
-    if len(query.subjects) != 1:
-        raise InvalidRequestError("BAD_REQUEST", "a credential is about one subject")
-    if query.conditions or query.limit:
-        raise InvalidRequestError("BAD_REQUEST", "a credential has no conditions and no limit")
-
-
-def _check_holder(caller: Caller, subject: str) -> None:
-    """Check that a caller is one that credentials are made for; what it gets, the policy decides.
-
-    Raises:
-        DeniedError: `CREDENTIAL_NOT_FOR_YOU`.
-    """
-    own = caller.party.party_id == f"uscc:{subject}"
-    if caller.party.role is not Role.CROSS_BORDER_PARTNER and not own:
-        raise DeniedError(
-            "CREDENTIAL_NOT_FOR_YOU",
-            "credentials are issued to partners across the border and to the enterprise itself",
-        )
-
-
-def _holder_key(text: str) -> Jwk | None:
-    if not text:
-        return None
-    try:
-        if len(text) > _LONGEST_JWK:
-            raise InvalidRequestError("BAD_REQUEST", "the holder's key is too long")
-        return public_members(object_from_json(text.encode()))
-    except CredentialError:
-        raise InvalidRequestError(
-            "BAD_REQUEST", "the holder's key is a public JWK: P-256 or Ed25519"
-        ) from None
-
-
-def _own(tx: Transaction, credential_id: str, caller: Caller) -> Kept:
-    found = book.find(tx, credential_id)
-    if found is None or found.party_id != caller.party.party_id:
-        raise NotFoundError("NOT_FOUND", "no such credential was issued to you")
-    return found
-
-
-def _one_record(batch: ReleasedBatch | None) -> ReleasedBatch:
-    """Return a batch of exactly one record.
-
-    Raises:
-        NotFoundError: `NOTHING_TO_ATTEST` when there is none to show, whatever the reason.
-        InvalidRequestError: `SEVERAL_RECORDS`.
-    """
-    if batch is None or not batch.batch.num_rows:
-        raise NotFoundError("NOTHING_TO_ATTEST", "there is no record to make a credential of")
-    if batch.batch.num_rows > 1:
-        raise InvalidRequestError("SEVERAL_RECORDS", "a credential is made of a single record")
-    return batch
-
-
-def _check_unchanged(tx: Transaction, subject: str, seen: int) -> None:
-    """Check that nothing of the subject changed since the road was entered.
-
-    A repair that was committed meanwhile has turned the subject's credentials to *refresh*; this
-    one wasn't among them yet. A later one will find it.
-
-    Raises:
-        DeniedError: `STOPPED_STREAM`.
-    """
-    changed = tx.execute(
-        "SELECT 1 FROM gate_changes WHERE number > ? AND subject = ? LIMIT 1", (seen, subject)
-    ).fetchone()
-    if changed is not None:
-        raise DeniedError("STOPPED_STREAM", "a record changed meanwhile; ask again")
 
 
 def _release(part: Part, origin: str) -> Object:

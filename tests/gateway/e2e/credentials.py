@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,14 +144,22 @@ def library_of(site: Site) -> SnapshotLibrary:
 def regrade(site: Site, subject: str, grade: str, folder: Path) -> None:
     """Admit new grades, in which one company has another and everybody else the same."""
     table = pq.read_table(site.population.files["public_credit_grade"].path)
-    rows = table.to_pylist()
-    for row in rows:
-        if row["uscc"] == subject:
-            row["grade"] = grade
-            stamp = row["source_updated_at"]
-            row["source_updated_at"] = stamp.fromtimestamp(time.time() + 1, stamp.tzinfo)
-            row["source_version"] = row["source_version"] + 1
+    codes, stamps = (table.column(name).to_pylist() for name in ("uscc", "source_updated_at"))
+    now = datetime.fromtimestamp(int(time.time()) + 1, UTC)
+    changed = {
+        "grade": [
+            grade if code == subject else old
+            for code, old in zip(codes, table.column("grade").to_pylist(), strict=True)
+        ],
+        "source_updated_at": [
+            now if code == subject else stamp for code, stamp in zip(codes, stamps, strict=True)
+        ],
+    }
+    for name, values in changed.items():
+        at = table.schema.get_field_index(name)
+        field = table.schema.field(at)
+        table = table.set_column(at, field, pa.array(values, field.type))
     path = folder / f"grades-{next(_numbers)}.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
+    pq.write_table(table, path)
     product = Catalogue.load().product("public_credit_grade")
     load_product(site.desk.state, library_of(site), product, path, site.desk.act)
