@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.credential.encoding import to_json
 from gateway.credential.jws import Jwk
+from gateway.credential.mint import claim_name
 from gateway.domain.product import Product
 
 ISSUER_PATH: Final = ".well-known/jwt-vc-issuer"
@@ -43,7 +44,7 @@ def type_document(issuer: str, product: Product) -> bytes:
             ],
             "claims": [
                 {
-                    "path": [field.name],
+                    "path": [claim_name(field.name)],
                     "display": [
                         {"locale": "en", "label": field.title_en},
                         {"locale": "zh-CN", "label": field.title_zh},

@@ -14,6 +14,7 @@ RESERVED = frozenset(
     {"iss", "iat", "nbf", "exp", "vct", "vct#integrity", "cnf", "status", "jti", "sub", "aud"}
     | {"release", DIGESTS, ALGORITHM, "..."}
 )
+_APART = "_of_record"  # a product's own `status` is another thing than a credential's
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Head:
     holder: Jwk | None = None
 
 
+def claim_name(field: str) -> str:
+    """Return the name of the claim that a field of a record becomes."""
+    return f"{field}{_APART}" if field in RESERVED else field
+
+
 def mint(
     signer: Signer,
     head: Head,
@@ -58,7 +64,7 @@ def mint(
     Args:
         signer: The issuer's key.
         head: What everybody sees.
-        fields: Released fields with their values.
+        fields: Released fields with their values, by `claim_name`.
         decoys: Digests of nothing.
         salts: Draws random bytes.
 

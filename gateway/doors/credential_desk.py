@@ -24,7 +24,7 @@ from gateway.credential.field_json import json_values
 from gateway.credential.freshness import content_of
 from gateway.credential.issuer import Issuer
 from gateway.credential.jws import Jwk
-from gateway.credential.mint import Head, mint
+from gateway.credential.mint import Head, claim_name, mint
 from gateway.credential.sd_jwt import digest_of
 from gateway.credential.status_list import CredentialStatus
 from gateway.domain.errors import (
@@ -193,7 +193,8 @@ class CredentialDesk:
         delivery, settings = part.delivery, issuer.settings
         now = self._world.clock_ms() // 1000
         credential_id = os.urandom(_ID_BYTES).hex()
-        fields = dict(zip(batch.batch.schema.names, json_values(batch.batch), strict=True))
+        names = map(claim_name, batch.batch.schema.names)
+        fields = dict(zip(names, json_values(batch.batch), strict=True))
         columns = delivery.prepared.plan.columns
         content = content_of(credential_id, delivery.snapshot.take(batch.rows, columns))
         licence, caller = delivery.facts.licence, delivery.trail.caller
