@@ -9,7 +9,6 @@ from grpc_reflection.v1alpha import reflection
 from audit.openings import OpeningStore
 from audit.reader import LogReader
 from audit.trust_policy import TrustPolicy
-from gateway.credential.issuer import Issuer
 from gateway.decision.law import LawTable
 from gateway.deployment import Deployment, Secrets
 from gateway.doors.accesses import AccessDesk, SubjectKeys
@@ -73,7 +72,7 @@ class Doors:
     catalogue: Catalogue
     monitor: ReconciliationMonitor
     portfolios: Portfolios
-    issuer: Issuer | None = None  # None where no credentials are issued
+    credentials: CredentialDesk
     policy: TrustPolicy | None = None  # whose cosignatures count; None for an unwitnessed log
 
 
@@ -125,16 +124,8 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
         ),
         server,
     )
-    openings, origin = OpeningStore(doors.secrets.opening_key), doors.deployment.settings.log.origin
     credential_pb2_grpc.add_CredentialServiceServicer_to_server(
-        CredentialDoor(
-            CredentialDesk(
-                doors.exchange, world, doors.state, openings, doors.issuer, origin=origin
-            ),
-            world,
-            law,
-        ),
-        server,
+        CredentialDoor(doors.credentials, world, law), server
     )
     keys = AdminKeys(
         authority=authority.get,

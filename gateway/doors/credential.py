@@ -65,7 +65,7 @@ class CredentialDoor(credential_pb2_grpc.CredentialServiceServicer):
     ) -> credential_pb2.GetCredentialStatusResponse:
         """Tell what became of a credential of the caller."""
         try:
-            kept = await self._desk.status(peer_certificate(context), request.credential_id)
+            kept = self._desk.status(peer_certificate(context), request.credential_id)
             issuer = self._desk.issuer
             return credential_pb2.GetCredentialStatusResponse(
                 status=_STATUSES[kept.status],

@@ -10,6 +10,7 @@ from gateway.domain.errors import DeniedError, InvalidRequestError, NotFoundErro
 from gateway.domain.party import Caller
 from gateway.domain.vocabulary import Role
 from gateway.release.delivery import ReleasedBatch
+from gateway.store.migration import Statements
 from xinguan.v1 import exchange_pb2
 
 _LONGEST_JWK = 1_024
@@ -64,13 +65,13 @@ def read_holder_key(text: str) -> Jwk | None:
         ) from None
 
 
-def find_own(tx: Transaction, credential_id: str, caller: Caller) -> Kept:
+def find_own(state: Statements, credential_id: str, caller: Caller) -> Kept:
     """Return a credential that was issued to the caller.
 
     Raises:
         NotFoundError: `NOT_FOUND`; somebody else's is nobody's.
     """
-    found = book.find(tx, credential_id)
+    found = book.find(state, credential_id)
     if found is None or found.party_id != caller.party.party_id:
         raise NotFoundError("NOT_FOUND", "no such credential was issued to you")
     return found

@@ -17,6 +17,7 @@ from audit.commitment import Opening, commit
 from audit.errors import AuditUnavailableError
 from audit.journal import Appended, Transaction
 from audit.openings import OpeningStore
+from audit.store import Reader
 from gateway.credential import book
 from gateway.credential.book import Kept
 from gateway.credential.encoding import Object, to_json
@@ -101,6 +102,7 @@ class CredentialDesk:
         exchange: Exchange,
         world: World,
         state: State,
+        reader: Reader,
         openings: OpeningStore,
         issuer: Issuer | None,
         *,
@@ -112,6 +114,7 @@ class CredentialDesk:
             exchange: The road.
             world: Registry and clock.
             state: The state.
+            reader: Reads it; its maker closes it.
             openings: Keeps what opens the commitments of entries.
             issuer: The issuer, or None where no credentials are issued.
             origin: Name of the log.
@@ -119,6 +122,7 @@ class CredentialDesk:
         self._exchange = exchange
         self._world = world
         self._state = state
+        self._reader = reader
         self._openings = openings
         self._issuer = issuer
         self._origin = origin
@@ -152,7 +156,7 @@ class CredentialDesk:
         check_form(wanted.query)
         check_holder(caller, wanted.query.subjects[0])  # (1)
         holder = read_holder_key(wanted.holder)
-        seen = await self._state.submit(lambda tx: self._prepare(tx, wanted, caller))
+        seen = self._prepare(wanted, caller)
         ask = Ask(wanted.query, max_subjects=1)
         async with aclosing(self._exchange.release(peer, ask)) as parts:  # (2)
             async for part in parts:
@@ -164,27 +168,26 @@ class CredentialDesk:
                     raise
                 yield made  # (5)
 
-    async def status(self, peer: bytes, credential_id: str) -> Kept:
+    def status(self, peer: bytes, credential_id: str) -> Kept:
         """Return a credential that was issued to the caller.
 
         Raises:
             NotFoundError: `NOT_FOUND`; somebody else's is nobody's.
         """
-        caller = self._caller(peer)
-        return await self._state.submit(lambda tx: find_own(tx, credential_id, caller))
+        return find_own(self._reader, credential_id, self._caller(peer))
 
     def _caller(self, peer: bytes) -> Caller:
         return identify(peer, self._world.registry.view(), self._world.clock_ms() // 1000)
 
-    def _prepare(self, tx: Transaction, wanted: Wanted, caller: Caller) -> int:
+    def _prepare(self, wanted: Wanted, caller: Caller) -> int:
         """Look at the credential that is to be replaced; return the newest change of a record."""
         if wanted.replaces:
-            old = find_own(tx, wanted.replaces, caller)
+            old = find_own(self._reader, wanted.replaces, caller)
             if (old.product, (old.subject,)) != (wanted.query.product, subjects_of(wanted.query)):
                 raise InvalidRequestError(
                     "BAD_REQUEST", "the credential to be replaced is about something else"
                 )
-        return newest(tx)
+        return newest(self._reader)
 
     async def _make(
         self, issuer: Issuer, part: Part, wanted: Wanted, holder: Jwk | None, seen: int
