@@ -14,7 +14,11 @@ from gateway.credential.jws import Signer, to_jwk
 from gateway.credential.key_binding import Binding, bind
 from gateway.credential.status_list import CredentialStatus
 from gateway.demo.cast import AGENCY, PARTNER
+from gateway.doors.credential_desk import CredentialDesk
 from gateway.identity.keyfiles import new_document_key
+from gateway.registry.documents import LICENCE_TYPE, sign
+from gateway.registry.licences import GrantClaims
+from gateway.replicas.changes import note_change
 from tests.gateway.e2e.credentials import (
     COMPANY,
     GRADE,
@@ -207,6 +211,43 @@ async def test_masking_during_reorganisation_refreshes_and_never_suspends(issuin
     credential = await issue(issuing, partner, subject, "admin_penalty", ("uscc", "decision_no"))
     await publish(issuing, record, verdict="TEMP_MASK", origin="COURT", **COURT)
     await until(lambda: status_of(issuing, credential) == "CREDENTIAL_REFRESH")
+
+
+async def test_a_repair_that_comes_between_leaves_no_old_credential(issuing, partner, monkeypatch):
+    """It turns valid ones to refresh; one that wasn't written down yet must not be written."""
+    subject = issuing.population.sample[8]
+    whole = CredentialDesk._make
+
+    async def late(desk, *parts):
+        issuing.desk.state.run(
+            lambda tx: note_change(
+                tx, product="admin_penalty", record_key="x", subject=subject, ended=True
+            )
+        )
+        return await whole(desk, *parts)
+
+    monkeypatch.setattr(CredentialDesk, "_make", late)
+    call = issue(issuing, partner, subject)
+    await refused(issuing, call, "STOPPED_STREAM", "PERMISSION_DENIED", logged=False)
+    monkeypatch.undo()
+    assert status_of(issuing, await issue(issuing, partner, subject)) == "VALID"
+
+
+async def test_a_credential_ends_with_what_it_rests_on(issuing, partner):
+    now = int(time.time())
+    credential = await issue(issuing, partner, issuing.population.sample[9])
+    assert now + 7 * 86_400 - 60 < credential.expires_at.seconds <= now + 7 * 86_400 + 60
+    row = issuing.world.registry.view().licence_for(partner.party_id, "legal_entity_base")
+    short = now + 3_600
+    claims = issuing.desk.licence_claims(
+        partner.party_id, row.kind, licence_id=row.licence_id, serial=2,
+        grants={p: GrantClaims(fields=tuple(g.fields)) for p, g in row.grants.items()},
+        purposes=tuple(row.purposes), scenarios=tuple(row.scenarios), destinations=("SG",),
+        not_after=short,
+    )  # fmt: skip
+    issuing.desk.activate(sign(claims, issuing.desk.signing_key, LICENCE_TYPE))
+    credential = await issue(issuing, partner, issuing.population.sample[9])
+    assert credential.expires_at.seconds == short
 
 
 async def test_who_may_have_one(issuing, partner):
