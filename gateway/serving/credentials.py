@@ -24,6 +24,7 @@ from gateway.store.state import State
 
 _log = structlog.get_logger(__name__)
 _FORGET_EVERY_S = 3_600
+_AFTER_FAILURE_S = 1.0
 
 
 def open_issuer(deployment: Deployment, products: Mapping[str, Product]) -> Issuer | None:
@@ -99,6 +100,7 @@ class CredentialKeeper:
                     await self.compare()
             except Exception as error:  # noqa: BLE001 - it must go on; the type says enough
                 _log.error("credentials_not_published", type=type(error).__name__)
+                await asyncio.sleep(_AFTER_FAILURE_S)
             await asyncio.sleep(pause_s)
 
     async def publish(self) -> None:
