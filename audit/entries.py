@@ -6,8 +6,9 @@ without padding (43 characters). Times are unix seconds. A reference to another 
 index, so that an auditor can walk from a release to whoever signed the ground it stands on.
 
 This module holds the kinds that follow requests; those that follow administrative acts are
-in `audit.acts` and `audit.grants`, those of repairs and recalls in `audit.repairs`, those of the
-index of subjects in `audit.index_entries`, and all can be used from here too.
+in `audit.acts` and `audit.grants`, those of repairs and recalls in `audit.repairs`, those of
+credentials in `audit.credentials`, those of the index of subjects in `audit.index_entries`, and all
+can be used from here too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from audit.acts import (
     stop_lifted,
     stop_ordered,
 )
+from audit.credentials import credential_issued, credential_status
 from audit.entry_form import Digest, Entry, digest_text, make_entry
 from audit.grants import (
     certificate_pinned,
@@ -62,13 +64,14 @@ from audit.repairs import (
 __all__ = [
     "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
-    "denial", "digest_text", "endpoint_declared", "hold_lifted", "hold_placed", "index_root",
-    "intent", "intents_open", "key_changed", "licence_activated", "licence_status", "log_opened",
-    "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
-    "policy_activated", "policy_approved", "publicity_reconciled", "recall", "recall_acknowledged",
-    "recall_escalated", "recall_probed", "repair", "snapshot_admitted", "stop_lifted",
-    "stop_ordered", "suspension_closed", "suspension_proposed", "whitelist_approved",
-    "whitelist_proposed", "whitelist_withdrawn",
+    "credential_issued", "credential_status", "denial", "digest_text", "endpoint_declared",
+    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "key_changed",
+    "licence_activated", "licence_status", "log_opened", "node_started", "node_stopped",
+    "openings_destroyed", "outcome", "party_registered", "policy_activated", "policy_approved",
+    "publicity_reconciled", "recall", "recall_acknowledged", "recall_escalated",
+    "recall_probed", "repair", "snapshot_admitted", "stop_lifted", "stop_ordered",
+    "suspension_closed", "suspension_proposed", "whitelist_approved", "whitelist_proposed",
+    "whitelist_withdrawn",
 ]  # fmt: skip
 
 

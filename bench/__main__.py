@@ -25,6 +25,7 @@ NAMES = (
     "reconcile",
     "features",
     "flight",
+    "credential",
 )
 
 

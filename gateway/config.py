@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.credential_settings import CredentialSettings
 from gateway.domain.errors import XinguanError
 from gateway.source_settings import SourceName, SourceSettings
 
@@ -196,6 +197,8 @@ class Files(_Table):
     pseudonym_key: FileName = "keys/pseudonym.key"
     ticket_key: FileName = "keys/ticket.key"
     notice_key: FileName = "keys/notice.key"  # drawn at the first start
+    credential_keys: FileName = "keys/credential"  # a folder: the greatest number signs
+    credentials: FileName = "credentials"  # what an issuer publishes, for any static server
 
 
 class Log(_Table):
@@ -271,6 +274,7 @@ class Settings(_Table):
     log: Log = Log()
     witnesses: Witnesses = Witnesses()
     timestamps: Timestamps = Timestamps()
+    credentials: CredentialSettings = CredentialSettings()
     files: Files = Files()
     state: StateSettings = StateSettings()
     switches: dict[str, bool | int] = Field(default_factory=dict)

@@ -5,8 +5,11 @@
   a judgement debtor. A check of such a list reads the snapshot's rows, so sealing the record is
   lifting its restriction, and `LIFT_RESTRICTIONS` is settled by the repair's own entry. No other
   table says of a subject that it is restricted; whoever adds one lifts it here;
-- credentials are refreshed by the room that keeps them; it finds what it has to do in
-  `consequences`, with its effective time;
+- credentials that rest on records of the subject say *refresh* from this transaction on: those of
+  the record's product, and those of values that were computed with it. They are superseded, never
+  invalid: a repair improves a firm's credit, and a fresh credential can be fetched (domain-rules
+  13). So `REFRESH_CREDENTIALS` is settled by the repair's own entry too. Masking (M33), giving
+  back and labels of dispute do the same, since a fresh credential would say something else;
 - features are tombstoned (R44): those rows of a feature product that rest on records of the subject
   are withheld until they are recomputed (`gateway.portfolio`), which never reads what is sealed.
   Masking a record (M33), and giving it back, does the same: the features were computed with it, or
@@ -28,6 +31,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from gateway.credential import book
 from gateway.decision.tables import read_table
 from gateway.domain.share_state import ShareState, Standing
 from gateway.registry.periods import POLICIES
@@ -133,18 +137,20 @@ def write(
         now: Unix seconds.
     """
     if found.ended:
-        for kind, settled in ((LIFT_RESTRICTIONS, repair), (REFRESH_CREDENTIALS, None)):
+        for kind in (LIFT_RESTRICTIONS, REFRESH_CREDENTIALS):
             tx.execute(
                 "INSERT INTO consequences (repair, kind, product, record_key, effective_at,"
                 " settled_index) VALUES (?, ?, ?, ?, ?, ?)",
-                (repair, kind, product, record_key, now, settled),
+                (repair, kind, product, record_key, now, repair),
             )
         tx.execute(
             "INSERT INTO tombstones (product, record_key, repair, effective_at)"
             " VALUES (?, ?, ?, ?) ON CONFLICT (product, record_key) DO NOTHING",
             (product, record_key, repair, now),
         )
-    for derived in _out_of_date(found, product):
+    out_of_date = _out_of_date(found, product)
+    book.supersede(tx, (product, *out_of_date), subject, now)
+    for derived in out_of_date:
         tx.execute(
             "INSERT INTO recomputations (product, subject, since, repair) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (product, subject)"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import acts, entries, grants, index_entries, repairs
+from audit import acts, credentials, entries, grants, index_entries, repairs
 from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.errors import EntryError
@@ -48,6 +48,8 @@ KINDS = [
     "suspension_proposed",
     "suspension_closed",
     "publicity_reconciled",
+    "credential_issued",
+    "credential_status",
     "audit_read",
     "index_root",
     "openings_destroyed",
@@ -156,7 +158,7 @@ def test_no_kind_is_missing_and_none_is_undocumented():
     assert set(re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE)) == set(KINDS)
     public = {
         name
-        for module in (acts, grants, index_entries, repairs, entries)
+        for module in (acts, credentials, grants, index_entries, repairs, entries)
         for name, each in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and each.__module__ == module.__name__
     }

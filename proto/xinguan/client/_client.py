@@ -12,6 +12,7 @@ import grpc
 
 from xinguan.client._accesses import ProvedAccesses, build_request, check_answer
 from xinguan.client._answer import Answer
+from xinguan.client._credentials import CredentialCalls
 from xinguan.client._errors import RefusedError, TransportError, read_error
 from xinguan.client._identity import Identity
 from xinguan.client._recall import RecallCalls
@@ -19,6 +20,7 @@ from xinguan.signing import sign_request
 from xinguan.v1 import (
     audit_pb2,
     audit_pb2_grpc,
+    credential_pb2_grpc,
     exchange_pb2,
     exchange_pb2_grpc,
     repair_pb2,
@@ -30,7 +32,7 @@ _RETRY_PAUSES_S = (0.1, 0.4, 1.6)
 _MAX_MESSAGE_BYTES = 64 << 20
 
 
-class Client(RecallCalls):
+class Client(RecallCalls, CredentialCalls):
     """Calls one gateway as one party.
 
     A call that finds the gateway unreachable is tried again after 0.1, 0.4 and 1.6 seconds,
@@ -57,6 +59,7 @@ class Client(RecallCalls):
         self._exchange = exchange_pb2_grpc.ExchangeServiceStub(self._channel)
         self._audit = audit_pb2_grpc.AuditServiceStub(self._channel)
         self._repair = repair_pb2_grpc.RepairServiceStub(self._channel)
+        self._credentials = credential_pb2_grpc.CredentialServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
