@@ -10,9 +10,12 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.domain.errors import UnavailableError, XinguanError
+import structlog
+
+from gateway.domain.errors import XinguanError, defect
 from gateway.repair.publish import Published
 
+_log = structlog.get_logger(__name__)
 MAX_IN_FLIGHT = 256  # decisions of one stream
 _BREATH = 16
 _TOLD_AT_ONCE = 128  # outcomes of one message
@@ -64,8 +67,7 @@ class DecisionLine:
         """Return the outcomes that are there, at least one; none when the stream is over.
 
         Raises:
-            Exception: A decision could not be dealt with, or the caller may hand in no more;
-                everything before it was returned.
+            Exception: The caller may hand in no more; everything before was returned.
         """
         while not self._line:
             if self._ended:
@@ -79,14 +81,7 @@ class DecisionLine:
         while self._line and self._line[0][1].done() and len(outcomes) < _TOLD_AT_ONCE:
             repair_id, answer = self._line[0]
             error = answer.exception()
-            if error is None:
-                outcomes.append(Outcome(repair_id, answer.result()))
-            elif isinstance(error, XinguanError) and not isinstance(error, UnavailableError):
-                outcomes.append(Outcome(repair_id, error))
-            elif outcomes:
-                break
-            else:
-                raise error
+            outcomes.append(Outcome(repair_id, _told(error) if error else answer.result()))
             self._line.popleft()
             self._free.release()
         return outcomes
@@ -98,3 +93,11 @@ class DecisionLine:
             if answer.done() and not answer.cancelled():
                 answer.exception()  # asked for, so that asyncio doesn't report it as missed
         self._line.clear()
+
+
+def _told(error: BaseException) -> XinguanError:
+    """Return an error as it is told; a defect's cause may quote values, so only its type is."""
+    if isinstance(error, XinguanError):
+        return error
+    _log.error("defect", code="INTERNAL", type=type(error).__name__)
+    return defect()

@@ -10,7 +10,11 @@ from typing import Any, NoReturn
 import grpc
 
 from audit.errors import AuditUnavailableError
-from gateway.domain.errors import UnauthenticatedError, UnavailableError, XinguanError
+from gateway.domain.errors import (
+    UnauthenticatedError,
+    UnavailableError,
+    XinguanError,
+)
 from gateway.doors.errors import LawTexts, abort
 from gateway.doors.peer import peer_certificate
 from gateway.identity.peer import identify

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.domain.errors import InvalidRequestError, XinguanError
+from gateway.domain.errors import InternalError, InvalidRequestError, UnavailableError, XinguanError
 from gateway.domain.party import Caller
 from gateway.domain.vocabulary import Role, Status
 from gateway.doors.decision_line import MAX_IN_FLIGHT, DecisionLine, Outcome
@@ -24,6 +25,8 @@ from gateway.repair.publish import Handed, Lane, Published, Publisher
 from xinguan.v1 import repair_pb2, types_pb2
 
 _Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
+
+_READ_OUT_S = 1.0
 
 
 class RepairDoor(RecallDoor):
@@ -72,6 +75,7 @@ class RepairDoor(RecallDoor):
             while outcomes := await line.next():
                 yield await self._told(outcomes, context)
         except Exception as error:
+            await _read_out(requests)
             await refuse(context, error, self._world, self._law)
         finally:
             reading.cancel()
@@ -161,7 +165,22 @@ def _acknowledgement(
 
 def _refused(error: XinguanError, law: LawTexts) -> repair_pb2.RefusedDecision:
     status = status_of(error, law)
-    told = repair_pb2.RefusedDecision(code=error.code, message=status.message)
+    told = repair_pb2.RefusedDecision(
+        code=error.code,
+        message=status.message,
+        try_again=isinstance(error, UnavailableError | InternalError),
+    )
     for detail in status.details:
         detail.Unpack(told.refusal)
     return told
+
+
+async def _read_out(requests: AsyncIterator[repair_pb2.PublishStreamRequest]) -> None:
+    """Let a caller finish what it is sending, for a moment, before its stream is refused.
+
+    A gRPC client that is writing when the refusal comes makes an INTERNAL of its own out of it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READ_OUT_S):
+            async for _ in requests:
+                pass

@@ -150,7 +150,7 @@ class PublishOutcome(_message.Message):
 
     @_builtins.property
     def refused(self) -> Global___RefusedDecision:
-        """It was refused and changed nothing."""
+        """It was refused and changed nothing, unless it has to be tried again."""
 
     def __init__(
         self,
@@ -178,10 +178,15 @@ class RefusedDecision(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    TRY_AGAIN_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Reason code."""
     message: _builtins.str
     """The words that a failed call has as its message."""
+    try_again: _builtins.bool
+    """True when it could not be done now, or not everywhere: hand it in again in a new stream, and
+    all that have no outcome or this one too, in their order. What was applied is repeated then.
+    """
     @_builtins.property
     def refusal(self) -> _types_pb2.Refusal:
         """All reasons, with clause and remedy."""
@@ -192,10 +197,11 @@ class RefusedDecision(_message.Message):
         code: _builtins.str = ...,
         message: _builtins.str = ...,
         refusal: _types_pb2.Refusal | None = ...,
+        try_again: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "refusal", b"refusal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "refusal", b"refusal", "try_again", b"try_again"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -88,8 +88,7 @@ class RepairServiceServicer:
     def PublishStream(self, request_iterator, context):
         """The same for many decisions in their order, without waiting for each: for provincial feeds.
         Each is acknowledged or refused for itself; none is applied behind one that could not be
-        written, since its sequence would be stale when it is handed in again. When the stream ends
-        early, hand in again, in their order, those that have no outcome: what was applied is repeated.
+        written, since its sequence would be stale when it is handed in again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,7 @@ class RepairServiceStub:
     PublishStream: _grpc.StreamStreamMultiCallable[_repair_pb2.PublishStreamRequest, _repair_pb2.PublishStreamResponse]
     """The same for many decisions in their order, without waiting for each: for provincial feeds.
     Each is acknowledged or refused for itself; none is applied behind one that could not be
-    written, since its sequence would be stale when it is handed in again. When the stream ends
-    early, hand in again, in their order, those that have no outcome: what was applied is repeated.
+    written, since its sequence would be stale when it is handed in again.
     """
     Watch: _grpc.UnaryStreamMultiCallable[_repair_pb2.WatchRequest, _repair_pb2.WatchResponse]
     """Streams the caller's own notices, those after its cursor first, and stays open for new ones.
@@ -68,8 +67,7 @@ class RepairServiceAsyncStub(RepairServiceStub):
     PublishStream: _aio.StreamStreamMultiCallable[_repair_pb2.PublishStreamRequest, _repair_pb2.PublishStreamResponse]  # type: ignore[assignment]
     """The same for many decisions in their order, without waiting for each: for provincial feeds.
     Each is acknowledged or refused for itself; none is applied behind one that could not be
-    written, since its sequence would be stale when it is handed in again. When the stream ends
-    early, hand in again, in their order, those that have no outcome: what was applied is repeated.
+    written, since its sequence would be stale when it is handed in again.
     """
     Watch: _aio.UnaryStreamMultiCallable[_repair_pb2.WatchRequest, _repair_pb2.WatchResponse]  # type: ignore[assignment]
     """Streams the caller's own notices, those after its cursor first, and stays open for new ones.
@@ -105,8 +103,7 @@ class RepairServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_repair_pb2.PublishStreamResponse], _abc.AsyncIterator[_repair_pb2.PublishStreamResponse]]:
         """The same for many decisions in their order, without waiting for each: for provincial feeds.
         Each is acknowledged or refused for itself; none is applied behind one that could not be
-        written, since its sequence would be stale when it is handed in again. When the stream ends
-        early, hand in again, in their order, those that have no outcome: what was applied is repeated.
+        written, since its sequence would be stale when it is handed in again.
         """
 
     @_abc_1.abstractmethod
