@@ -36,6 +36,7 @@ from gateway.decision.tables import read_table
 from gateway.domain.share_state import ShareState, Standing
 from gateway.registry.periods import POLICIES
 from gateway.snapshot.snapshot import Snapshot
+from gateway.store.bulk import for_each_of, insert_rows
 from gateway.store.migration import Statements
 
 LIFT_RESTRICTIONS, REFRESH_CREDENTIALS = "LIFT_RESTRICTIONS", "REFRESH_CREDENTIALS"
@@ -115,20 +116,11 @@ def _out_of_date(found: Consequences, product: str) -> tuple[str, ...]:
     )
 
 
-def write(
-    tx: Statements,
-    found: Consequences,
-    *,
-    product: str,
-    record_key: str,
-    subject: str,
-    repair: int,
-    now: int,
-) -> None:
-    """Write what follows, in the transaction of the repair.
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What follows from one repair that stands in the log.
 
     Args:
-        tx: The transaction.
         found: What follows.
         product: Product of the record.
         record_key: The record.
@@ -136,33 +128,69 @@ def write(
         repair: Log index of the repair.
         now: Unix seconds.
     """
-    if found.ended:
-        for kind in (LIFT_RESTRICTIONS, REFRESH_CREDENTIALS):
-            tx.execute(
-                "INSERT INTO consequences (repair, kind, product, record_key, effective_at,"
-                " settled_index) VALUES (?, ?, ?, ?, ?, ?)",
-                (repair, kind, product, record_key, now, repair),
+
+    found: Consequences
+    product: str
+    record_key: str
+    subject: str
+    repair: int
+    now: int
+
+
+def write(tx: Statements, following: Sequence[Following]) -> None:
+    """Write what follows from repairs, in their transaction and in their order."""
+    ended = [one for one in following if one.found.ended]
+    insert_rows(
+        tx,
+        "INSERT INTO consequences (repair, kind, product, record_key, effective_at,"
+        " settled_index) VALUES",
+        [
+            (one.repair, kind, one.product, one.record_key, one.now, one.repair)
+            for one in ended
+            for kind in (LIFT_RESTRICTIONS, REFRESH_CREDENTIALS)
+        ],
+    )
+    insert_rows(
+        tx,
+        "INSERT INTO tombstones (product, record_key, repair, effective_at) VALUES",
+        [(one.product, one.record_key, one.repair, one.now) for one in ended],
+        "ON CONFLICT (product, record_key) DO NOTHING",
+    )
+    for one in following:
+        out_of_date = _out_of_date(one.found, one.product)
+        book.supersede(tx, (one.product, *out_of_date), one.subject, one.now)
+    marks = {
+        (derived, one.subject): (derived, one.subject, one.now, one.repair)
+        for one in following
+        for derived in _out_of_date(one.found, one.product)
+    }  # the last of several repairs of a subject counts
+    insert_rows(
+        tx,
+        "INSERT INTO recomputations (product, subject, since, repair) VALUES",
+        list(marks.values()),
+        "ON CONFLICT (product, subject)"
+        " DO UPDATE SET since = excluded.since, repair = excluded.repair",
+    )
+    insert_rows(
+        tx,
+        "INSERT INTO recalls (repair, product, record_key, kind, reason, effective_at,"
+        " gate_clear, recipients, deliveries) VALUES",
+        [
+            (
+                one.repair,
+                one.product,
+                one.record_key,
+                one.found.recall,
+                one.found.reason,
+                one.now,
+                0,
+                0,
+                0,
             )
-        tx.execute(
-            "INSERT INTO tombstones (product, record_key, repair, effective_at)"
-            " VALUES (?, ?, ?, ?) ON CONFLICT (product, record_key) DO NOTHING",
-            (product, record_key, repair, now),
-        )
-    out_of_date = _out_of_date(found, product)
-    book.supersede(tx, (product, *out_of_date), subject, now)
-    for derived in out_of_date:
-        tx.execute(
-            "INSERT INTO recomputations (product, subject, since, repair) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (product, subject)"
-            " DO UPDATE SET since = excluded.since, repair = excluded.repair",
-            (derived, subject, now, repair),
-        )
-    if found.recall:
-        tx.execute(
-            "INSERT INTO recalls (repair, product, record_key, kind, reason, effective_at,"
-            " gate_clear, recipients, deliveries) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)",
-            (repair, product, record_key, found.recall, found.reason, now),
-        )
+            for one in following
+            if one.found.recall
+        ],
+    )
 
 
 def prepare(state: Statements, snapshot: Snapshot) -> None:
@@ -196,13 +224,20 @@ def withhold_stale(state: Statements, snapshot: Snapshot, subjects: Sequence[str
         snapshot: An open snapshot of a derived product.
         subjects: Subjects of repairs.
     """
-    marks = state.execute(
-        "SELECT subject, since FROM recomputations"
-        f" WHERE product = ? AND subject IN ({','.join('?' * len(subjects))})",
-        (snapshot.product, *subjects),
-    ).fetchall()
-    if marks:
-        _withhold_stale(snapshot, dict(marks))
+    since: dict[str, int] = {}
+
+    def read(marks: str, some: Sequence[object]) -> None:
+        since.update(
+            state.execute(
+                "SELECT subject, since FROM recomputations"
+                f" WHERE product = ? AND subject IN ({marks})",
+                (snapshot.product, *some),
+            ).fetchall()
+        )
+
+    for_each_of(read, subjects)
+    if since:
+        _withhold_stale(snapshot, since)
 
 
 def _withhold_stale(snapshot: Snapshot, since: dict[str, int]) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +30,7 @@ from xinguan.v1 import (
 )
 
 _RETRY_PAUSES_S = (0.1, 0.4, 1.6)
+_DECISIONS = 16  # of one message of a stream
 _MAX_MESSAGE_BYTES = 64 << 20
 
 
@@ -208,6 +210,31 @@ class Client(RecallCalls, CredentialCalls):
             return await self._repair.Publish(
                 repair_pb2.PublishRequest(decision=decision), timeout=self._deadline_s
             )
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+
+    async def publish_repairs(
+        self, decisions: Iterable[str]
+    ) -> AsyncIterator[repair_pb2.PublishOutcome]:
+        """Publish signed decisions in their order; yield what became of each, in that order.
+
+        Many times as quick as one after another. When it raises, those that have no outcome are
+        to be handed in again, in their order; what was applied is repeated then.
+
+        Raises:
+            RefusedError: The caller may hand in no more.
+            TransportError: The gateway was lost.
+        """
+        every = iter(decisions)
+
+        async def requests() -> AsyncIterator[repair_pb2.PublishStreamRequest]:
+            while some := list(islice(every, _DECISIONS)):
+                yield repair_pb2.PublishStreamRequest(decisions=some)
+
+        try:
+            async for response in self._repair.PublishStream(requests()):
+                for outcome in response.outcomes:
+                    yield outcome
         except grpc.aio.AioRpcError as error:
             raise read_error(error) from None
 
