@@ -29,6 +29,7 @@ from audit.acts import (
 )
 from audit.credentials import credential_issued, credential_status
 from audit.entry_form import Digest, Entry, digest_text, make_entry
+from audit.export_entries import export_declared, export_settled
 from audit.grants import (
     certificate_pinned,
     certificate_revoked,
@@ -65,13 +66,13 @@ __all__ = [
     "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
     "credential_issued", "credential_status", "denial", "digest_text", "endpoint_declared",
-    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "key_changed",
-    "licence_activated", "licence_status", "log_opened", "node_started", "node_stopped",
-    "openings_destroyed", "outcome", "party_registered", "policy_activated", "policy_approved",
-    "publicity_reconciled", "recall", "recall_acknowledged", "recall_escalated",
-    "recall_probed", "repair", "snapshot_admitted", "stop_lifted", "stop_ordered",
-    "suspension_closed", "suspension_proposed", "whitelist_approved", "whitelist_proposed",
-    "whitelist_withdrawn",
+    "export_declared", "export_settled", "hold_lifted", "hold_placed", "index_root", "intent",
+    "intents_open", "key_changed", "licence_activated", "licence_status", "log_opened",
+    "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
+    "policy_activated", "policy_approved", "publicity_reconciled", "recall",
+    "recall_acknowledged", "recall_escalated", "recall_probed", "repair", "snapshot_admitted",
+    "stop_lifted", "stop_ordered", "suspension_closed", "suspension_proposed",
+    "whitelist_approved", "whitelist_proposed", "whitelist_withdrawn",
 ]  # fmt: skip
 
 

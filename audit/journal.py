@@ -17,9 +17,19 @@ from audit.canonical import encode_entry
 from audit.errors import AuditUnavailableError
 from audit.sqlite_store import SqliteStore
 from audit.store import Appended, Reader, Store
-from audit.transaction import CommitFailedError, Row, Transaction, Work, commit_group
+from audit.transaction import (
+    CommitFailedError,
+    Ledger,
+    Posting,
+    Row,
+    Transaction,
+    Work,
+    commit_group,
+)
 
-__all__ = ["Appended", "AuditUnavailableError", "Journal", "Row", "Transaction"]
+__all__ = [
+    "Appended", "AuditUnavailableError", "Journal", "Ledger", "Posting", "Row", "Transaction",
+]  # fmt: skip
 
 MAX_GROUP: Final = 256
 
@@ -100,6 +110,7 @@ class Journal:
         rows: Callable[[int], Sequence[Row]],
         alone: Callable[[Transaction], Appended],
         after: Callable[[Appended], T],
+        posting: Posting | None = None,
     ) -> T:
         """Append an entry with rows of its own, and wait until they are durable.
 
@@ -114,6 +125,8 @@ class Journal:
                 its caller should get when a constraint forbids it.
             after: Run on the writer's thread once the entry is durable; what it returns is the
                 result. A signature is made there, beside the event loop instead of in it.
+            posting: What the entry puts into a ledger; a ledger that refuses it raises its own
+                error here, and neither the entry nor its rows are written.
 
         Raises:
             EntryError: The entry has no canonical form or is too long.
@@ -121,7 +134,7 @@ class Journal:
         """
         future = asyncio.get_running_loop().create_future()
         body = entry if isinstance(entry, bytes) else encode_entry(entry)
-        self._put(Work(future, alone, body, rows, after))
+        self._put(Work(future, alone, body, rows, after, posting))
         # The future carries Any; its value is what `after` returned.
         return await future  # type: ignore[no-any-return]  # see above
 

@@ -38,6 +38,7 @@ REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "suspension_closed": {"proposal": "suspension_proposed"},
     "hold_lifted": {"placed": "hold_placed"},
     "index_root": {"destruction": "openings_destroyed"},
+    "export_settled": {"released": "intent", "sent": "intent"},
 }
 
 

@@ -6,14 +6,14 @@ savepoint), and the others commit. A failure of the store itself takes all of th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from audit.canonical import encode_entry
 from audit.errors import AuditUnavailableError, CommitFailedError, StatementError, StoreFailedError
 from audit.merkle import leaf_hash
 from audit.store import Appended, Cursor, Session, Writer
 
-__all__ = ["CommitFailedError", "Row", "Transaction", "Work", "commit_group"]
+__all__ = ["CommitFailedError", "Ledger", "Posting", "Row", "Transaction", "Work", "commit_group"]
 
 _CONTROL: Final = (
     *("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH"),
@@ -103,6 +103,37 @@ class Row:
     adds: bool = False
 
 
+class Ledger(Protocol):
+    """Keeps sums that an entry may only raise while they allow it, for a whole group at once.
+
+    Both methods run in the transaction of the group, alone among all writers of all processes;
+    what they write is taken back with the group. Any stands for what the ledger is told: its
+    own affair, alike for both.
+    """
+
+    def check(self, tx: Transaction, items: Sequence[Any]) -> Sequence[Exception | None]:
+        """Return for each item, in order, why its entry may not stand, or None.
+
+        An item counts against those after it only when it is let in. Nothing is written.
+        """
+
+    def post(self, tx: Transaction, items: Sequence[tuple[Any, int]]) -> None:
+        """Write what was let in, each with the index of its entry, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What an entry puts into a ledger.
+
+    Args:
+        ledger: Asked before the entry is written, told after it.
+        item: What it is asked about.
+    """
+
+    ledger: Ledger
+    item: Any
+
+
 class Work:
     """A job, the body of a plain append, or an entry with its rows, and what became of it.
 
@@ -110,7 +141,9 @@ class Work:
     runs when the rows of a group can't be written together.
     """
 
-    __slots__ = ("after", "body", "deliver_to", "error", "job", "leaf", "result", "rows")
+    __slots__ = (
+        "after", "body", "deliver_to", "error", "job", "leaf", "posting", "result", "rows",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -119,8 +152,10 @@ class Work:
         body: bytes = b"",
         rows: Callable[[int], Sequence[Row]] | None = None,
         after: Callable[[Appended], Any] | None = None,
+        posting: Posting | None = None,
     ) -> None:
         self.after = after
+        self.posting = posting
         self.deliver_to = deliver_to
         self.job = job
         self.body = body
@@ -175,13 +210,41 @@ def _append_all(session: Session, transaction: Transaction, together: list[Work]
         return
     try:
         with session.savepoint():
-            _insert_all(session, together)
+            admitted = _admitted(transaction, together)
+            if admitted:
+                _insert_all(session, admitted)
+                _post(transaction, admitted)
     except Exception as error:  # noqa: BLE001 - each is tried again, and told then
         _require_intact(session, error)
         # One of them is refused, a replayed key for example: each is tried alone.
         for work in together:
+            work.error = None
             _run_job(session, transaction, work)
     together.clear()
+
+
+def _admitted(transaction: Transaction, together: Sequence[Work]) -> list[Work]:
+    """Return the works that their ledgers let in; the others have their error."""
+    for ledger, works in _by_ledger(together):
+        asked = [work.posting.item for work in works if work.posting is not None]
+        for work, error in zip(works, ledger.check(transaction, asked), strict=True):
+            work.error = error
+    return [work for work in together if work.error is None]
+
+
+def _post(transaction: Transaction, admitted: Sequence[Work]) -> None:
+    for ledger, works in _by_ledger(admitted):
+        told = [(work.posting.item, work.result.index) for work in works if work.posting]
+        ledger.post(transaction, told)
+
+
+def _by_ledger(works: Sequence[Work]) -> list[tuple[Ledger, list[Work]]]:
+    found: dict[int, tuple[Ledger, list[Work]]] = {}
+    for work in works:
+        if work.posting is not None:
+            ledger = work.posting.ledger
+            found.setdefault(id(ledger), (ledger, []))[1].append(work)
+    return list(found.values())
 
 
 def _insert_all(session: Session, together: Sequence[Work]) -> None:
@@ -212,10 +275,16 @@ def _insert_all(session: Session, together: Sequence[Work]) -> None:
 def _run_job(session: Session, transaction: Transaction, work: Work) -> None:
     try:
         with session.savepoint():
+            if work.posting is not None:
+                (refused,) = work.posting.ledger.check(transaction, [work.posting.item])
+                if refused is not None:
+                    raise refused  # noqa: TRY301 - its savepoint and its caller are this one's
             if work.job is None:
                 work.result = transaction.append_body(work.body)
             else:
                 work.result = work.job(transaction)
+            if work.posting is not None:
+                _post(transaction, [work])
     except BaseException as error:  # noqa: BLE001 - handed to the caller
         _require_intact(session, error)
         # Futures refuse to carry StopIteration.

@@ -26,6 +26,7 @@ NAMES = (
     "features",
     "flight",
     "credential",
+    "counters",
 )
 
 

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -196,6 +196,7 @@ class Files(_Table):
     consent_key: FileName = "keys/consent.key"
     pseudonym_key: FileName = "keys/pseudonym.key"
     ticket_key: FileName = "keys/ticket.key"
+    export_key: FileName = "keys/export.key"  # tells persons apart whose export is counted
     notice_key: FileName = "keys/notice.key"  # drawn at the first start
     credential_keys: FileName = "keys/credential"  # a folder: the greatest number signs
     credentials: FileName = "credentials"  # what an issuer publishes, for any static server
@@ -216,6 +217,13 @@ class Witnesses(_Table):
     grace_s: int = Field(default=600, ge=1, le=86_400)
     timeout_ms: int = Field(default=1_000, ge=10, le=5_000)
     refresh_s: int = Field(default=60, ge=1, le=3_600)
+
+
+class Border(_Table):
+    """What crosses the border, and how the persons in it are counted."""
+
+    # How persons are told apart. Chosen once: another algorithm would count everybody anew.
+    count_tags: Literal["hmac-sha256", "hmac-sm3"] = "hmac-sha256"
 
 
 class Timestamps(_Table):
@@ -275,6 +283,7 @@ class Settings(_Table):
     witnesses: Witnesses = Witnesses()
     timestamps: Timestamps = Timestamps()
     credentials: CredentialSettings = CredentialSettings()
+    border: Border = Border()
     files: Files = Files()
     state: StateSettings = StateSettings()
     switches: dict[str, bool | int] = Field(default_factory=dict)

@@ -49,6 +49,7 @@ class Secrets:
         pseudonym_key: Root of each consumer's pseudonym key, 32 bytes.
         ticket_key: Seals tickets, 32 bytes.
         consent_key: Labels subjects of consents, 32 bytes.
+        export_key: Tags persons whose export is counted, 32 bytes.
     """
 
     log_key: Ed25519PrivateKey = field(repr=False)
@@ -57,6 +58,7 @@ class Secrets:
     pseudonym_key: bytes = field(repr=False)
     ticket_key: bytes = field(repr=False)
     consent_key: bytes = field(repr=False)
+    export_key: bytes = field(repr=False)
 
     @property
     def consents(self) -> ConsentKeys:
@@ -184,6 +186,7 @@ class Deployment:
             pseudonym_key=read_secret(self.directory / names.pseudonym_key),
             ticket_key=read_secret(self.directory / names.ticket_key),
             consent_key=read_secret(self.directory / names.consent_key),
+            export_key=read_secret(self.directory / names.export_key),
         )
 
     def tls(self) -> TlsFiles:

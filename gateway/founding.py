@@ -223,6 +223,7 @@ def _write_keys(own: Path, settings: Settings, wanted: Founding) -> Ed25519Priva
         names.consent_key,
         names.pseudonym_key,
         names.ticket_key,
+        names.export_key,
     ):
         write_new(own / name, new_secret(), PRIVATE_MODE)
     new_key(own / names.credential_keys)

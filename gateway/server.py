@@ -19,6 +19,8 @@ from audit.errors import AuditError, AuditUnavailableError
 from audit.openings import OpeningStore
 from audit.reader import LogReader
 from gateway.announcement import Announced, announce_start, announce_stop
+from gateway.border.counters import open_counts
+from gateway.border.counters_tags import TagAlgorithm
 from gateway.config import Profile, Settings
 from gateway.decision.bundle import Bundle
 from gateway.decision.bundle import load as load_bundle
@@ -57,7 +59,7 @@ from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.subjects.keeper import IndexKeeper
 from gateway.subjects.monitor import ReconciliationMonitor
-from gateway.subjects.reconciliation import MEMORY, limits_of, report_open_intents, warn_of
+from gateway.subjects.reconciliation import MEMORY, limits_of, report_and_settle, warn_of
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
@@ -168,7 +170,7 @@ class Gateway:
         )
         if self._replica.first:  # while others of this node serve, their intents are under way
             node, now = settings.node, self._clock_ms() // 1000
-            warn_of(await self._state.submit(lambda tx: report_open_intents(tx, node, now)), node)
+            warn_of(await self._state.submit(lambda tx: report_and_settle(tx, node, now)), node)
         announced = await announce_start(
             self._state, settings, catalogue.products, bundle, self._clock_s(),
             trust=None if self.keeper.policy is None else self.keeper.policy.digest,
@@ -355,7 +357,11 @@ class Gateway:
             inputs=decider.input_for,
             policy=announced.policy,
         )
+        algorithm = TagAlgorithm(settings.border.count_tags)
+        exports = open_counts(self._state, secrets.export_key, settings.node, algorithm)
+        self._closing.append(exports.close)
         return World(
+            exports=exports,
             clock_ms=self._clock_ms,
             clock=self._clock,
             registry=registry,

@@ -575,6 +575,10 @@ SCHEMA = {
     "hold_placed": "actor:s hold:s reason:s subject:d?",
     "hold_lifted": "actor:s hold:s reason:s placed:i",
     "intents_open": "count:i intents:I",
+    "export_declared": (
+        "actor:s exporter:s year:i class:s version:i persons:i as_of:i signer:s document:h"
+    ),
+    "export_settled": "actor:s released:I sent:I reason:s?",
     "audit_read": "actor:s what:s start:i? count:i? subject:d? reason:s?",
 }
 # Where an index leads: kind, and pairs of members that must say the same (theirs, ours).
@@ -618,6 +622,7 @@ LINKS: dict[str, Links] = {
     "suspension_closed": {"proposal": ("suspension_proposed", (("party", "party"),))},
     "hold_lifted": {"placed": ("hold_placed", (("hold", "hold"),))},
     "index_root": {"destruction": ("openings_destroyed", ())},
+    "export_settled": {"released": ("intent", ()), "sent": ("intent", ())},
 }
 
 

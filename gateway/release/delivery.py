@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from audit.commitment import delivery_digest
+from gateway.border.counters import Crossing
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, XinguanError
 from gateway.domain.facts import Facts
@@ -24,6 +25,7 @@ from gateway.release.trail import Trail
 from gateway.release.world import Prepared, World
 from gateway.snapshot.snapshot import Snapshot, SnapshotBatch
 
+DELIVERED = "delivered"
 _NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -114,8 +116,10 @@ class Delivery:
         prepared: Prepared,
         snapshot: Snapshot,
         intent: Promised,
+        crossing: Crossing | None = None,
     ) -> None:
         """Begin; the intent stands in the log."""
+        self.crossing = crossing
         self.world = world
         self.trail = trail
         self.facts = facts
@@ -258,7 +262,7 @@ class Delivery:
         self._digest.update(batch.digest)
         first, self._first = self._first, False
         if self.only:
-            closing = await self._outcome("delivered", batch)
+            closing = await self._outcome(DELIVERED, batch)
             return Part(self, first, batch, None, closing)
         if first:
             self.intent = self.world.evidence.promise(self.intent)
@@ -268,7 +272,7 @@ class Delivery:
 
     async def close(self) -> Part:
         """Record the outcome of a delivery in several batches and return its last part."""
-        closing = await self._outcome("delivered", None)
+        closing = await self._outcome(DELIVERED, None)
         first, self._first = self._first, False
         if first:
             self.intent = self.world.evidence.promise(self.intent)
@@ -283,7 +287,7 @@ class Delivery:
         self.open = False
         sent = self._sent(status, batch, self._rows, self._bytes, self._digest.digest())
         promise = await self.world.evidence.outcome(
-            self.trail, self.facts.licence, self.intent, sent
+            self.trail, self.facts.licence, self.intent, sent, self.crossing
         )
         return Closing(self._rows, self._bytes, promise)
 
@@ -298,6 +302,9 @@ class Delivery:
             snapshot_id=self.snapshot.snapshot_id,
             small=None if batch is None else batch.batch,
             row_numbers=None if batch is None else batch.rows,
+            # A complete answer without rows tells something too; a failed one tells nothing
+            # unless a part of it was handed over before.
+            left=status == DELIVERED or not self._first,
         )
 
     def _exhausted(self) -> bool:

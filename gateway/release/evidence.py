@@ -8,32 +8,30 @@ sealed, and can be destroyed. Released values are never kept.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
-
-import numpy as np
-import pyarrow as pa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit import entries
 from audit.commitment import Opening, SubjectLabels, commit, fields_root, snapshot_label
 from audit.entries import Entry
 from audit.errors import AuditUnavailableError
-from audit.journal import Appended, Journal, Row, Transaction
-from audit.openings import OpeningStore
+from audit.journal import Appended, Journal, Posting, Row, Transaction
 from audit.promise import sign_promise
+from gateway.border.counters import Crossing
 from gateway.domain.decision import Decision
 from gateway.domain.errors import NotFoundError, UnavailableError, XinguanError
 from gateway.domain.facts import Facts
 from gateway.domain.licence import Licence
 from gateway.domain.request import ExchangeRequest
 from gateway.registry import idempotency
+from gateway.release.evidence_parts import EvidenceKeys, Promised, Sent
 from gateway.release.field_values import field_values
 from gateway.release.intent_entries import IntentEntries
 from gateway.release.reference_form import reference_form
 from gateway.release.released_rows import encode_rows
 from gateway.release.trail import Trail
 from gateway.release.use import blinded, use_known
+
+__all__ = ["Evidence", "EvidenceKeys", "Promised", "Sent"]
 
 _T = TypeVar("_T")
 _SMALL_ROWS = 64
@@ -43,63 +41,6 @@ _INTO_INPUTS = "INSERT INTO decision_inputs (digest, body) VALUES"
 _INPUT_ONCE = "ON CONFLICT (digest) DO NOTHING"
 _INTO_INTENT_ENTRIES = "INSERT INTO intent_entries (intent, entry, kind) VALUES"
 _INTO_DELIVERIES = "INSERT INTO deliveries (intent, sequence, snapshot_id, rows) VALUES"
-
-
-@dataclass(frozen=True, slots=True)
-class Promised:
-    """A durable entry and the log key's promise that it stands at its index.
-
-    Args:
-        index: Log index.
-        leaf_hash: RFC 6962 leaf hash, 32 bytes.
-        signature: Over this entry and those of `also`; empty until it is signed.
-        also: Index and leaf hash of further entries under the same signature.
-    """
-
-    index: int
-    leaf_hash: bytes
-    signature: bytes = b""
-    also: tuple[tuple[int, bytes], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceKeys:
-    """Keys of the log and of what lies beside it.
-
-    Args:
-        origin: Name of the log.
-        log_key: Signs promises.
-        openings: Seals what opens commitments.
-        index_key: 32 bytes; labels subjects in the index of accesses.
-    """
-
-    origin: str
-    log_key: Ed25519PrivateKey = field(repr=False)
-    openings: OpeningStore = field(repr=False)
-    index_key: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """How a delivery ended.
-
-    Args:
-        status: `delivered`, `cancelled`, or the reason code of a failure.
-        rows: Rows that were handed over.
-        size: Bytes of Arrow IPC that were handed over.
-        digest: SHA-256 over the digests of the batches.
-        snapshot_id: Snapshot that they come from.
-        small: The batch of an answer in one part, or None.
-        row_numbers: Rows of the snapshot that `small` holds, in its order.
-    """
-
-    status: str
-    rows: int
-    size: int
-    digest: bytes
-    snapshot_id: str
-    small: pa.RecordBatch | None = None
-    row_numbers: np.ndarray | None = None
 
 
 class Evidence:
@@ -145,6 +86,7 @@ class Evidence:
         decision: Decision,
         snapshot_id: str,
         replay_digest: bytes | None,
+        crossing: Crossing | None = None,
     ) -> Promised:
         """Record that data is about to leave, before anything is read.
 
@@ -154,8 +96,10 @@ class Evidence:
             decision: The decision.
             snapshot_id: The snapshot that will be read.
             replay_digest: Claims the idempotency key for this request; None for a ticket.
+            crossing: What is kept of an export, the persons whom it counts among it.
 
         Raises:
+            CountMovedError: `XB_COUNT_MOVED`; the decision was made on another count.
             ConflictError: `REPLAYED` or `CONFLICT`; the key was used before.
             UnavailableError: `AUDIT_UNAVAILABLE`; nothing may leave.
         """
@@ -180,6 +124,8 @@ class Evidence:
             made.append(Row(_INTO_REQUESTS, (trail.request_id, party_id, index, form)))
             if document is not None:
                 made.append(Row(_INTO_INPUTS, (decision.input_digest, document), _INPUT_ONCE))
+            if crossing is not None:
+                made.append(crossing.intent_row(index))
             return made
 
         def alone(tx: Transaction) -> Appended:
@@ -192,7 +138,8 @@ class Evidence:
             return rows(index) + claimed
 
         # Signed with the first batch, or together with the outcome of a small answer.
-        promised = await _durable(self._journal.record(entry, together, alone, _unsigned))
+        posting = None if crossing is None else crossing.reserve()
+        promised = await _durable(self._journal.record(entry, together, alone, _unsigned, posting))
         self._kept_inputs.add(decision.input_digest)
         return promised
 
@@ -234,7 +181,12 @@ class Evidence:
         return await self._append(entry, rows, self.promise)
 
     async def outcome(
-        self, trail: Trail, licence: Licence | None, intent: Promised, sent: Sent
+        self,
+        trail: Trail,
+        licence: Licence | None,
+        intent: Promised,
+        sent: Sent,
+        crossing: Crossing | None = None,
     ) -> Promised:
         """Record how a delivery ended; of an answer in one part, before it leaves.
 
@@ -243,6 +195,7 @@ class Evidence:
             licence: Whose rows of the day are counted.
             intent: The intent that it closes.
             sent: How it ended.
+            crossing: The export that the intent was recorded with.
 
         Raises:
             UnavailableError: `AUDIT_UNAVAILABLE`; an answer in one part may not leave.
@@ -277,10 +230,18 @@ class Evidence:
                 made.append(Row(_INTO_DELIVERIES, (intent.index, 0, sent.snapshot_id, runs)))
             if sent.rows and licence is not None:
                 made.append(self._count_row(licence.licence_id, sent.rows, trail.now_ms))
+            if crossing is not None:
+                row = crossing.outcome_row(
+                    intent.index, index, sent.status, left=sent.left, rows=sent.rows, size=sent.size
+                )
+                made.append(row)
             return made
 
         also = ((intent.index, intent.leaf_hash),) if sent.small is not None else ()
-        return await self._append(entry, rows, lambda appended: self.promise(appended, *also))
+        posting = None if crossing is None else crossing.settle(intent.index, left=sent.left)
+        return await self._append(
+            entry, rows, lambda appended: self.promise(appended, *also), posting
+        )
 
     async def denial(self, trail: Trail, refusal: XinguanError) -> int:
         """Record a refusal, with as much as was known; return its log index.
@@ -324,9 +285,10 @@ class Evidence:
         entry: Entry,
         rows: Callable[[int], list[Row]],
         after: Callable[[Appended], Promised],
+        posting: Posting | None = None,
     ) -> Promised:
         return await _durable(
-            self._journal.record(entry, rows, lambda tx: _append(tx, entry, rows), after)
+            self._journal.record(entry, rows, lambda tx: _append(tx, entry, rows), after, posting)
         )
 
     def _labels(self, subjects: Sequence[str]) -> list[bytes]:

@@ -17,26 +17,38 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import structlog
 
+from gateway.border.counters import Crossing
+from gateway.border.counters_items import CountMovedError
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, defect
 from gateway.domain.facts import Facts
 from gateway.identity.peer import identify
 from gateway.release.ahead import Ahead, Spare
 from gateway.release.delivery import Delivery, Part
+from gateway.release.evidence import Promised
 from gateway.release.identifiers import request_id
 from gateway.release.trail import Trail
-from gateway.release.world import Ask, Planned, World
+from gateway.release.world import Ask, Planned, Prepared, World
 from gateway.snapshot.snapshot import Snapshot
 
 _log = structlog.get_logger(__name__)
 
 _THREADS = max(2, min(8, os.cpu_count() or 2))
+_MOVES = 4  # how often a request is decided anew because others were counted meanwhile
 # A reason with this code (R13) means "not now", not "not you".
 _NOT_NOW = frozenset({"PRODUCT_UNAVAILABLE"})
+
+
+class Way(NamedTuple):
+    """What a request is released by: facts, the decision on them, and its plan."""
+
+    facts: Facts
+    decision: Decision
+    prepared: Prepared
 
 
 class Exchange:
@@ -78,12 +90,12 @@ class Exchange:
             world.check_fresh(facts.product, snapshot, trail.now)
             world.witnesses.check(trail.now)
             world.quotas.check(facts.licence, trail.now_ms)
-            intent = await world.evidence.intent(  # (5) intent
-                trail, facts, decision, snapshot.snapshot_id, ask.replay_digest
-            )
+            way = Way(facts, decision, prepared)
+            way, crossing, intent = await self._intent(trail, way, snapshot, ask)  # (5) intent
+            facts, decision, prepared = way
         except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
             await self._refused(failure, trail)
-        delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent)
+        delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent, crossing)
         ahead = Ahead(world.gate, delivery, self._threads, self._spare)
         try:
             # (6) scan, (7) gate, (8) enforce
@@ -159,6 +171,42 @@ class Exchange:
             world.check_time(request, trail.now)
         ask.check_signature(caller, trail.peer)
         return world.gather(view, caller, request, product, trail.now)
+
+    async def _intent(
+        self, trail: Trail, way: Way, snapshot: Snapshot, ask: Ask
+    ) -> tuple[Way, Crossing | None, Promised]:
+        """Record the intent; where others were counted for export meanwhile, decide anew first.
+
+        Raises:
+            CountMovedError: `XB_COUNT_MOVED`; the count moved under every attempt.
+            XinguanError: A refusal.
+        """
+        world = self._world
+        for last in (False,) * _MOVES + (True,):
+            crossing = world.crossing(way.facts, way.decision)
+            try:
+                intent = await world.evidence.intent(
+                    trail, way.facts, way.decision, snapshot.snapshot_id, ask.replay_digest,
+                    crossing,
+                )  # fmt: skip
+            except CountMovedError:
+                if last:
+                    raise
+                way = await self._anew(trail, way)
+            else:
+                return way, crossing, intent
+        raise AssertionError
+
+    async def _anew(self, trail: Trail, way: Way) -> Way:
+        """Decide a request once more, on the counts as they are now."""
+        world, before = self._world, way.facts
+        view = world.registry.view()
+        trail.view_version = view.version
+        caller = identify(trail.peer, view, trail.now)
+        facts = world.gather(view, caller, before.request, before.product, trail.now)
+        trail.decision = decision = await world.decider.decide(facts)
+        refuse_denied(decision)
+        return Way(facts, decision, world.prepare(facts, decision))
 
     async def _still_allowed(
         self, trail: Trail, facts: Facts, decision: Decision, snapshot: Snapshot

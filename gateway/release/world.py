@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from gateway.border.counters import COUNT, Crossing, ExportCounters
 from gateway.domain.decision import Decision
 from gateway.domain.errors import InvalidRequestError, Reason, UnavailableError
 from gateway.domain.facts import Facts, Publicity
@@ -123,6 +124,7 @@ class World:
     batch_bytes: int = 8 << 20
     row_masks: RowMasks = field(default_factory=RowMasks)
     witnesses: Vouching = field(default_factory=Unwitnessed)
+    exports: ExportCounters | None = None
     _prepared: OrderedDict[object, Prepared] = field(default_factory=OrderedDict)
 
     def product(self, name: str) -> Product:
@@ -178,9 +180,24 @@ class World:
         A node whose clock is lost can't tell how old a feed is, so it has none.
         """
         facts = gather(view, caller, request, product, self.node, now)
+        if facts.border is not None and self.exports is not None:
+            facts = replace(facts, border=self.exports.with_counts(facts.border, facts))
         if product.feed_limit_s and not self.clock.trusted():
             return replace(facts, publicity=Publicity(None, product.feed_limit_s))
         return facts
+
+    def crossing(self, facts: Facts, decision: Decision) -> Crossing | None:
+        """Return what is kept of an allowed export; see `gateway.border.counters`.
+
+        Raises:
+            UnavailableError: `XB_COUNT_KEY` when this node can't count and the decision asks it.
+            DeniedError: `XB_COUNT_UNNAMED` for persons of a whole product.
+        """
+        if self.exports is not None:
+            return self.exports.crossing(facts, decision)
+        if COUNT in decision.obligations:
+            raise UnavailableError("XB_COUNT_KEY", "this node counts no exports")
+        return None
 
     def check_fresh(self, product: Product, snapshot: Snapshot, now: int) -> None:
         """Check that records which are no longer the current ones may still be read.

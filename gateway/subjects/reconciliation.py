@@ -20,8 +20,10 @@ from audit.journal import Transaction
 from audit.openings import OpeningStore
 from audit.reader import LogReader
 from audit.store import Reader
+from gateway.border.counters_reconcile import settle_open
 from gateway.config import Limits as Settings
 from gateway.domain.errors import UnavailableError
+from gateway.registry.act import Act
 
 _log = structlog.get_logger(__name__)
 MEMORY: Final = "doctor.json"
@@ -118,6 +120,13 @@ def report_open_intents(tx: Transaction, node: str, now: int) -> Sequence[int]:
         " ON CONFLICT (node) DO UPDATE SET below = excluded.below, log_index = excluded.log_index",
         (node, below if newest is None else int(newest) + 1, index),
     )
+    return found
+
+
+def report_and_settle(tx: Transaction, node: str, now: int) -> Sequence[int]:
+    """Do the same, and settle what those intents counted for export."""
+    found = report_open_intents(tx, node, now)
+    settle_open(tx, found, Act(now, node, actor=node))
     return found
 
 

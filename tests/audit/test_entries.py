@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import acts, credentials, entries, grants, index_entries, repairs
+from audit import acts, credentials, entries, export_entries, grants, index_entries, repairs
 from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.errors import EntryError
@@ -56,6 +56,8 @@ KINDS = [
     "hold_placed",
     "hold_lifted",
     "intents_open",
+    "export_declared",
+    "export_settled",
 ]
 DIGEST = bytes(range(32))
 USE = Use(
@@ -158,7 +160,7 @@ def test_no_kind_is_missing_and_none_is_undocumented():
     assert set(re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE)) == set(KINDS)
     public = {
         name
-        for module in (acts, credentials, grants, index_entries, repairs, entries)
+        for module in (acts, credentials, entries, export_entries, grants, index_entries, repairs)
         for name, each in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and each.__module__ == module.__name__
     }

@@ -74,7 +74,7 @@ def test_the_authorities_keys_lie_beside_the_gateway_never_inside(dev: Deploymen
 
 def test_every_private_file_is_its_owners_alone(dev: Deployment) -> None:
     keys = list(dev.root.rglob("*.key"))
-    assert len(keys) == 9
+    assert len(keys) == 10
     for path in (*keys, dev.state_path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
     for folder in (dev.directory, dev.directory / "keys", dev.dev_authority):
@@ -89,6 +89,7 @@ def test_all_keys_differ_and_none_is_shown(dev: Deployment) -> None:
         secrets.pseudonym_key,
         secrets.ticket_key,
         secrets.consent_key,
+        secrets.export_key,
     ]
     assert len(set(symmetric)) == 5
     for shown in (repr(secrets), repr(secrets.consents), repr(dev.tls())):

@@ -41,6 +41,16 @@ sensitive if {
 	not lost[i]
 }
 
+# METADATA
+# title: The request is of personal information that isn't sensitive, behind an organisation
+ordinary if {
+	crossing_persons
+	not law.lists.person_kinds[input.request.subject_kind]
+	some i, group in input.fields
+	group.class == "PI"
+	not lost[i]
+}
+
 all_names := {name | some group in input.fields; some name in group.names}
 
 assessed(names) if {
@@ -227,6 +237,32 @@ whitelist_bound if {
 #   remedy: "Nothing to do."
 obligations contains "count_export" if {
 	crossing_persons
+	not exempt
+}
+
+# METADATA
+# title: A person sent as ordinary and as sensitive counts in both
+# custom:
+#   rule: R63
+#   code: XB_COUNTED
+#   title_zh: 当年累计人数
+#   clause: "CAC Order 16 arts 5, 7, 8: cumulative since 1 January, persons counted once."
+#   remedy: "Nothing to do."
+obligations contains "count_sensitive" if {
+	sensitive
+	not exempt
+}
+
+# METADATA
+# title: The ordinary count rises with information that isn't sensitive
+# custom:
+#   rule: R63
+#   code: XB_COUNTED
+#   title_zh: 当年累计人数
+#   clause: "CAC Order 16 arts 5, 7, 8: cumulative since 1 January, persons counted once."
+#   remedy: "Nothing to do."
+obligations contains "count_ordinary" if {
+	ordinary
 	not exempt
 }
 

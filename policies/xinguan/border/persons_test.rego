@@ -131,3 +131,26 @@ test_r63_lost_sensitive_fields_do_not_count if {
 	token := [["/fields/-", {"class": "SPI", "border": "D", "granted": true, "whitelisted": true, "names": ["owner"]}], ["/border/mechanisms", []]]
 	fixture.silent("XB_MECHANISM", fixture.partner, token)
 }
+
+test_r63_persons_count_as_sensitive if {
+	duties := fixture.decided(fixture.person_abroad, []).obligations
+	"count_sensitive" in duties
+	not "count_ordinary" in duties
+}
+
+test_r63_ordinary_information_of_a_company_counts_as_ordinary if {
+	duties := fixture.decided(fixture.ordinary_abroad, []).obligations
+	"count_ordinary" in duties
+	not "count_sensitive" in duties
+}
+
+test_r63_both_kinds_count_in_both if {
+	both := [["/fields/-", {"class": "SPI", "border": "A", "granted": true, "whitelisted": true, "names": ["list_type"]}]]
+	duties := fixture.decided(fixture.ordinary_abroad, both).obligations
+	{"count_export", "count_ordinary", "count_sensitive"} - {duty | some duty in duties} == set()
+}
+
+test_r62_exempt_persons_count_in_neither if {
+	duties := fixture.decided(fixture.person_abroad, [["/border/exempt_basis", "ART4"]]).obligations
+	{"count_export", "count_ordinary", "count_sensitive"} & {duty | some duty in duties} == set()
+}
