@@ -5,10 +5,10 @@ commitments (`audit.commitment`). Digests and commitments of 32 bytes are writte
 without padding (43 characters). Times are unix seconds. A reference to another entry is its
 index, so that an auditor can walk from a release to whoever signed the ground it stands on.
 
-This module holds the kinds that follow requests; those that follow administrative acts are
-in `audit.acts` and `audit.grants`, those of repairs and recalls in `audit.repairs`, those of
-credentials in `audit.credentials`, those of the index of subjects in `audit.index_entries`, and all
-can be used from here too.
+This module holds the kinds that follow requests. The others are beside it, by what they are of, and
+can be used from here too: `audit.acts` (the gateway and its operator), `audit.grants` (parties and
+what they may do), `audit.border` and `audit.export_entries` (the border's registers, and persons
+counted), `audit.credentials`, `audit.repairs` (repairs and recalls), `audit.index_entries`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ from audit.acts import (
     stop_lifted,
     stop_ordered,
 )
+from audit.border import border_approved, border_proposed, border_registered, border_status
 from audit.credentials import credential_issued, credential_status
 from audit.entry_form import Digest, Entry, digest_text, make_entry
 from audit.export_entries import export_declared, export_settled
@@ -63,7 +64,8 @@ from audit.repairs import (
 )
 
 __all__ = [
-    "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "certificate_pinned",
+    "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "border_approved",
+    "border_proposed", "border_registered", "border_status", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
     "credential_issued", "credential_status", "denial", "digest_text", "endpoint_declared",
     "export_declared", "export_settled", "hold_lifted", "hold_placed", "index_root", "intent",
@@ -104,6 +106,7 @@ class Use:
         publication: Index of the entry that published the contract.
         pinned: Index of the entry that pinned the certificate.
         whitelist: Index of the approval that completed the whitelist of fields (R68).
+        border: Indexes of what an export rests on in the registers of the border.
         subject_count: Number of subjects asked about; 0 for the whole product.
         subjects: Commitment to the subjects.
         idempotency: Commitment to the idempotency key.
@@ -131,6 +134,7 @@ class Use:
     publication: int | None = None
     pinned: int | None = None
     whitelist: int | None = None
+    border: Sequence[int] = ()
     subject_count: int | None = None
     subjects: Digest | None = None
     idempotency: Digest | None = None
@@ -160,6 +164,8 @@ def _use(use: Use) -> Entry:
             members[name] = digest_text(digest)
     if use.managers:
         members["managers"] = list(use.managers)
+    if use.border:
+        members["border"] = list(use.border)
     return members
 
 

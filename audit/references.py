@@ -17,6 +17,7 @@ _REQUEST: Final = {
     "publication": "contract_published",
     "pinned": "certificate_pinned",
     "whitelist": "whitelist_approved",
+    "border": "border_registered",
 }
 REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "intent": _REQUEST,
@@ -30,6 +31,9 @@ REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "consent_withdrawn": {"consent": "consent_registered"},
     "whitelist_approved": {"proposal": "whitelist_proposed", "earlier": "whitelist_approved"},
     "whitelist_withdrawn": {"proposal": "whitelist_proposed"},
+    "border_approved": {"proposal": "border_proposed"},
+    "border_registered": {"proposal": "border_proposed", "approvals": "border_approved"},
+    "border_status": {"registered": "border_registered", "proposal": "border_proposed"},
     "recall": {"repair": "repair", "first": "intent", "last": "intent"},
     "recall_acknowledged": {"recall": "recall"},
     "recall_escalated": {"recall": "recall"},

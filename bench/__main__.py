@@ -10,6 +10,7 @@ import sys
 NAMES = (
     "query",
     "decision",
+    "border",
     "replay",
     "audit_log",
     "audit_size",

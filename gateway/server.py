@@ -21,6 +21,7 @@ from audit.reader import LogReader
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.border.counters import open_counts
 from gateway.border.counters_tags import TagAlgorithm
+from gateway.border.renewals import RenewalWatch
 from gateway.config import Profile, Settings
 from gateway.decision.bundle import Bundle
 from gateway.decision.bundle import load as load_bundle
@@ -212,6 +213,7 @@ class Gateway:
         index, monitor = self._subjects(secrets)
         self._run(index.run())
         self._run(monitor.run())
+        self.renewals = RenewalWatch(self._state, settings.node, self._clock_s)
         exchange = Exchange(world)
         self._closing.append(exchange.close)
         doors = Doors(
@@ -228,6 +230,7 @@ class Gateway:
             self._portfolios(secrets),
             await self._credentials(catalogue, world, exchange, secrets),
             self.keeper.policy,
+            self.renewals,
         )
         self._server, self.health, self.address = await open_port(
             deployment, self._listen, doors, shares_port=self._shares_port
@@ -235,6 +238,7 @@ class Gateway:
         await self._server.start()
         self._closing.append(self._recall.stop)
         self._recall.start()
+        self._run(self.renewals.run())
         self._run(self.health.update_always(settings.limits.health_interval_ms))
         self.feeds = feeds.runner()
         self._run(self.feeds.run())
@@ -361,6 +365,7 @@ class Gateway:
         exports = open_counts(self._state, secrets.export_key, settings.node, algorithm)
         self._closing.append(exports.close)
         return World(
+            counts=exports,
             exports=exports,
             clock_ms=self._clock_ms,
             clock=self._clock,

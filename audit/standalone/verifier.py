@@ -520,7 +520,7 @@ def range_root(start: int, leaves: list[bytes], size: int, hashes: Sequence[byte
 USE = (
     "request:s product:s? managers:S? party:s? certificate:d? operator:d? case:d? purpose:s? "
     "scenario:s? destination:s? licence:i? consent:i? contract:d? bundle:d? input:d? decision:d? "
-    "policy:i? run:i? publication:i? pinned:i? whitelist:i? subject_count:i? subjects:d? "
+    "policy:i? run:i? publication:i? pinned:i? whitelist:i? border:I? subject_count:i? subjects:d? "
     "idempotency:d? signature:d?"
 )
 SCHEMA = {
@@ -549,6 +549,14 @@ SCHEMA = {
     "whitelist_proposed": "actor:s partner:s product:s version:i fields:S mechanism:s not_before:i",
     "whitelist_approved": "actor:s partner:s product:s version:i role:s proposal:i earlier:I?",
     "whitelist_withdrawn": "actor:s partner:s product:s version:i proposal:i",
+    "border_proposed": "actor:s register:s name:s version:i terms:s",
+    "border_approved": "actor:s register:s name:s version:i role:s proposal:i",
+    "border_registered": (
+        "actor:s register:s name:s version:i terms:s signer:s? document:d? proposal:i? approvals:I?"
+    ),
+    "border_status": (
+        "actor:s register:s name:s version:i status:s registered:i? proposal:i? reason:s?"
+    ),
     "stop_ordered": "actor:s scope:s reason:s?",
     "stop_lifted": "actor:s scope:s reason:s?",
     "intent": USE + " snapshot:d fields:F",
@@ -593,8 +601,11 @@ REQUEST_LINKS: Links = {
     ),
     "pinned": ("certificate_pinned", (("party", "party"), ("fingerprint", "certificate"))),
     "whitelist": ("whitelist_approved", (("partner", "party"), ("product", "product"))),
+    "border": ("border_registered", ()),
 }
 SAME_LIST = (("partner", "partner"), ("product", "product"), ("version", "version"))
+SAME_STATEMENT = (("register", "register"), ("name", "name"), ("version", "version"))
+SAME_TERMS = (*SAME_STATEMENT, ("terms", "terms"))
 LINKS: dict[str, Links] = {
     "intent": REQUEST_LINKS,
     "denial": REQUEST_LINKS,
@@ -610,6 +621,15 @@ LINKS: dict[str, Links] = {
         "earlier": ("whitelist_approved", SAME_LIST),
     },
     "whitelist_withdrawn": {"proposal": ("whitelist_proposed", SAME_LIST)},
+    "border_approved": {"proposal": ("border_proposed", SAME_STATEMENT)},
+    "border_registered": {
+        "proposal": ("border_proposed", SAME_TERMS),
+        "approvals": ("border_approved", SAME_STATEMENT),
+    },
+    "border_status": {
+        "registered": ("border_registered", SAME_STATEMENT),
+        "proposal": ("border_proposed", SAME_STATEMENT),
+    },
     "recall": {
         "repair": ("repair", ()),
         "first": ("intent", (("party", "party"),)),

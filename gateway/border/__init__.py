@@ -1,1 +1,1 @@
-"""Across the border: what of it is state. The law itself is in `policies/xinguan/border`."""
+"""The room of the border: what an export rests on, stated, approved and ended in registers."""

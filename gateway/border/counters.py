@@ -11,7 +11,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from audit.errors import AuditError
@@ -21,6 +21,7 @@ from gateway.border.counters_items import Reservation, Settlement, persons_of
 from gateway.border.counters_law import CountClass, CountLaw, export_year
 from gateway.border.counters_ledger import ExportLedger
 from gateway.border.counters_tags import TagAlgorithm, Tagger
+from gateway.border.counts import Standing
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError
 from gateway.domain.facts import Border, Facts
@@ -46,21 +47,6 @@ _OUTCOME_HOLDS: Final = (
     "ON CONFLICT (intent) DO UPDATE SET outcome = excluded.outcome, status = excluded.status,"
     " released = excluded.released, records = excluded.records, bytes = excluded.bytes"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Counts of an exporter as the policy looks at them.
-
-    Args:
-        persons: Distinct persons of this year, ordinary information, the request's included.
-        sensitive_persons: The same of sensitive information.
-        index: Newest log entry that changed either count; -1 before the first.
-    """
-
-    persons: int
-    sensitive_persons: int
-    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +95,7 @@ class Crossing:
 
 
 class ExportCounters:
-    """The counts of one process. Its reading connection is its own."""
+    """The counts of one process: an `ExportCounts`. Its reading connection is its own."""
 
     def __init__(self, connection: Reader, law: CountLaw, tagger: Tagger, *, node: str) -> None:
         """Take a reading connection of the state, the law's numbers and the export key."""
@@ -163,34 +149,6 @@ class ExportCounters:
             totals[CountClass.SENSITIVE] + (fresh[CountClass.SENSITIVE] if sensitive else 0),
             newest,
         )
-
-    def with_counts(self, border: Border, facts: Facts) -> Border:
-        """Return the facts of a crossing with the counts of its exporter filled in.
-
-        Args:
-            border: The crossing, its exporter settled.
-            facts: The request and its product; the rest is not looked at.
-
-        Raises:
-            UnavailableError: `AUDIT_UNAVAILABLE`.
-        """
-        listed = border.whitelist.fields if border.whitelist is not None else frozenset()
-        fields = [name for name in facts.request.decided if name in listed]
-        classes = self.law.classes_asked(facts.product, facts.request, fields)
-        standing = self.standing(
-            border.exporter.party_id,
-            export_year(facts.now),
-            facts.request.subjects if classes else (),
-            sensitive=CountClass.SENSITIVE in classes,
-            ordinary=CountClass.ORDINARY in classes,
-        )
-        exporter = replace(
-            border.exporter,
-            persons=standing.persons,
-            sensitive_persons=standing.sensitive_persons,
-            counters_index=standing.index,
-        )
-        return replace(border, exporter=exporter)
 
     def crossing(self, facts: Facts, decision: Decision) -> Crossing | None:
         """Return what is kept of an allowed request, or None for one inside the country.

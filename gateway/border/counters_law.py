@@ -16,9 +16,6 @@ from typing import Self
 from gateway.decision.bundle import DEFAULT_POLICIES
 from gateway.decision.tables import read_table
 from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S
-from gateway.domain.product import Product
-from gateway.domain.request import ExchangeRequest
-from gateway.domain.vocabulary import FieldClass, SubjectKind
 
 _EPOCH = dt.date(1970, 1, 1)
 _WHOLE = 100  # per cent
@@ -68,21 +65,19 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class CountLaw:
-    """The thresholds, the levels of alarms, and who is a person.
+    """The thresholds, and the levels of alarms.
 
     Args:
         ordinary: Thresholds of ordinary information, ascending.
         sensitive: Thresholds of sensitive information, ascending.
         per_cents: At which shares of a threshold an alarm is raised, ascending.
         pace_days: How many days the forecast looks back on.
-        person_kinds: Kinds of subject who are persons (domain-rules 13).
     """
 
     ordinary: tuple[int, ...]
     sensitive: tuple[int, ...]
     per_cents: tuple[int, ...]
     pace_days: int
-    person_kinds: frozenset[SubjectKind]
 
     @classmethod
     def load(cls, policies: Path = DEFAULT_POLICIES) -> Self:
@@ -94,16 +89,14 @@ class CountLaw:
         """
         data = policies / "data"
         thresholds, alarms = read_table(data, "thresholds"), read_table(data, "export_alarms")
-        kinds = read_table(data, "lists")["person_kinds"]["values"]
         levels = alarms["levels"]["values"]
-        if not isinstance(kinds, list) or not isinstance(levels, list):
-            raise TypeError("person_kinds, levels: a list is expected")
+        if not isinstance(levels, list):
+            raise TypeError("levels: a list is expected")
         return cls(
             ordinary=tuple(sorted(_number(thresholds[name]["value"]) for name in _PERSONS)),
             sensitive=tuple(sorted(_number(thresholds[name]["value"]) for name in _SENSITIVE)),
             per_cents=tuple(sorted(map(_number, levels))),
             pace_days=_number(alarms["pace"]["value"]),
-            person_kinds=frozenset(map(SubjectKind, kinds)),
         )
 
     def thresholds(self, kind: CountClass) -> tuple[int, ...]:
@@ -132,29 +125,6 @@ class CountLaw:
         thresholds = self.thresholds(kind)
         levels = _levels(thresholds, self.per_cents)
         return [level for level in levels if before < level.count <= after]
-
-    def classes_asked(
-        self, product: Product, request: ExchangeRequest, fields: Iterable[str]
-    ) -> frozenset[CountClass]:
-        """Return in which counts the subjects of a request would stand, were it allowed.
-
-        The policy alone says in which they do; this fills in the number that it looks at.
-
-        Args:
-            product: The contract asked about.
-            request: The request.
-            fields: Names of the fields that could cross.
-        """
-        asked = [product.fields[name].classification for name in fields if name in product.fields]
-        if request.subject_kind in self.person_kinds:
-            # All credit data about a person is treated as sensitive (domain-rules 3.3).
-            return frozenset({CountClass.SENSITIVE} if asked else ())
-        found = set()
-        if FieldClass.PI in asked:
-            found.add(CountClass.ORDINARY)
-        if FieldClass.SPI in asked:
-            found.add(CountClass.SENSITIVE)
-        return frozenset(found)
 
 
 def shanghai_day(at: int) -> int:

@@ -298,7 +298,7 @@ def _border(facts: Facts, border: Border) -> Document:
         "is_judicial": border.is_judicial,
         "restricted": border.restricted,
         "important_data": border.important_data,
-        "whitelist": None if border.whitelist is None else _whitelist(border.whitelist),
+        "whitelist": None if border.whitelist is None else _whitelist(border, border.whitelist),
         "mechanisms": [_mechanism(facts, mechanism) for mechanism in border.mechanisms],
         "exporter": {
             "party": exporter.party_id,
@@ -307,18 +307,28 @@ def _border(facts: Facts, border: Border) -> Document:
             "persons": exporter.persons,
             "sensitive_persons": exporter.sensitive_persons,
             "counters_index": exporter.counters_index,
+            "named": exporter.named,
+            "stated": exporter.stated,
+            "role": exporter.role,
+            "licences": sorted(exporter.licences),
         },
         "impact_assessment_until": border.impact_assessment_until,
         "exempt_basis": border.exempt_basis,
         "enterprise_authorised": border.enterprise_authorised,
+        "rests_on": list(border.rests_on),
+        "turns": list(border.turns),
     }
 
 
-def _whitelist(whitelist: Whitelist) -> Document:
+def _whitelist(border: Border, whitelist: Whitelist) -> Document:
+    bound = [m for m in border.mechanisms if m.mechanism_id == whitelist.mechanism]
     return {
         "version": whitelist.version,
         "approvals": dict(whitelist.approvals),
         "mechanism": whitelist.mechanism,
+        # Told of the whole list, not only of the fields asked for: a list that has outgrown
+        # its mechanism is in effect for none of them (R68).
+        "within_scope": any(whitelist.fields <= mechanism.fields for mechanism in bound),
         "not_before": whitelist.not_before,
         "withdrawn_at": whitelist.withdrawn_at,
         "index": whitelist.index,

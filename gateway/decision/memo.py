@@ -141,4 +141,6 @@ def _border_key(border: Border) -> tuple[Hashable, ...]:
         border.impact_assessment_until,
         border.exempt_basis,
         border.enterprise_authorised,
+        border.rests_on,
+        border.turns,
     )

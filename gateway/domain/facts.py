@@ -74,6 +74,7 @@ class Mechanism:
     Args:
         mechanism_id: Number of the assessment, filing or certificate.
         kind: ASSESSMENT, SCC or CERT.
+        exporter: Party id of the exporter in its scope.
         recipient: Party id of the recipient in its scope.
         fields: Fields in its scope.
         purposes: Purposes in its scope.
@@ -85,6 +86,7 @@ class Mechanism:
 
     mechanism_id: str
     kind: str
+    exporter: str
     recipient: str
     fields: frozenset[str]
     purposes: frozenset[str]
@@ -96,14 +98,31 @@ class Mechanism:
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """The exporter of record (never the platform itself for persons)."""
+    """The exporter of record (never the platform itself for persons).
+
+    Args:
+        party_id: The party that the partner's agreement names, else the product's manager.
+        is_ciio: An operator of critical information infrastructure; true when nothing is known.
+        is_state_organ: A state organ, or authorised like one; true when nothing is known.
+        persons: Distinct persons this year, ordinary PI, this request's included.
+        sensitive_persons: Distinct persons this year, sensitive PI, this request's included.
+        counters_index: Log index that the counts rest on.
+        named: True when the partner's agreement names it.
+        stated: True when the register of exporters says what it is.
+        role: Its role, empty while it is not active.
+        licences: Kinds of its licences for this product that are in force.
+    """
 
     party_id: str
     is_ciio: bool
     is_state_organ: bool
-    persons: int  # distinct persons this year, ordinary PI, this request's included
-    sensitive_persons: int  # distinct persons this year, sensitive PI, this request's included
+    persons: int
+    sensitive_persons: int
     counters_index: int
+    named: bool = False
+    stated: bool = False
+    role: str = ""
+    licences: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +140,8 @@ class Border:
         impact_assessment_until: End of the impact assessment's validity, or None.
         exempt_basis: ART4, ART5_CONTRACT, ART5_EMERGENCY or empty.
         enterprise_authorised: True when the enterprise authorised its C and P1 fields.
+        rests_on: Log indexes of the registers' entries that these facts were read from.
+        turns: Times at which one of the registers will say something else by itself.
     """
 
     country: str
@@ -133,6 +154,8 @@ class Border:
     impact_assessment_until: int | None
     exempt_basis: str = ""
     enterprise_authorised: bool = False
+    rests_on: tuple[int, ...] = ()
+    turns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,20 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The agreement a licence rests on (R32)."""
+    """The agreement a licence rests on (R32).
+
+    Args:
+        agreement_id: Its number.
+        not_before: Start of its term.
+        not_after: End of its term.
+        exporter: Party id of the licensed agency that exports persons' information to this
+            partner (R58); empty when the agreement names none.
+    """
 
     agreement_id: str
     not_before: int
     not_after: int
+    exporter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from grpc_reflection.v1alpha import reflection
 from audit.openings import OpeningStore
 from audit.reader import LogReader
 from audit.trust_policy import TrustPolicy
+from gateway.border.renewals import RenewalWatch
 from gateway.decision.law import LawTable
 from gateway.deployment import Deployment, Secrets
 from gateway.doors.accesses import AccessDesk, SubjectKeys
@@ -55,6 +56,7 @@ SERVICES = (
     FLIGHT_SERVICE,
 )
 RECONCILIATION = "xinguan.reconciliation"
+RENEWALS = "xinguan.border"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Doors:
     portfolios: Portfolios
     credentials: CredentialDesk
     policy: TrustPolicy | None = None  # whose cosignatures count; None for an unwitnessed log
+    renewals: RenewalWatch | None = None
 
 
 async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
@@ -148,6 +151,8 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
         await servicer.set(RECONCILIATION, status.SERVING if agrees else status.NOT_SERVING)
 
     doors.monitor.told = tell_health
+    if doors.renewals is not None:
+        await _tell_renewals(servicer, doors.renewals)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     reflection.enable_server_reflection(
         (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
@@ -155,3 +160,14 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
     products = ProductHealth(servicer, world)
     await products.update()
     return products
+
+
+async def _tell_renewals(servicer: health.aio.HealthServicer, watch: RenewalWatch) -> None:
+    """Keep the health of `xinguan.border`: NOT_SERVING while a mechanism awaits its renewal."""
+    status = health_pb2.HealthCheckResponse
+    await servicer.set(RENEWALS, status.UNKNOWN)
+
+    async def tell(none_due: bool) -> None:
+        await servicer.set(RENEWALS, status.SERVING if none_due else status.NOT_SERVING)
+
+    watch.told = tell

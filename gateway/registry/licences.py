@@ -46,11 +46,12 @@ PartyId = Annotated[str, StringConstraints(max_length=64), AfterValidator(parse_
 
 
 class AgreementClaims(Claims):
-    """The agreement behind a licence (R32)."""
+    """The agreement behind a licence (R32); a recognition agreement may name an exporter."""
 
     agreement_id: Identifier
     not_before: Instant
     not_after: Instant
+    exporter: PartyId | None = None
 
 
 class GrantClaims(Claims):
@@ -120,6 +121,8 @@ def activate(
     if catalogue is not None:
         check_grants(claims, catalogue)
     parties.find(tx, claims.party_id)
+    if claims.agreement.exporter is not None:
+        parties.find(tx, claims.agreement.exporter)
     last = _row(tx, claims.licence_id)
     if last is not None:
         _check_renewal(claims, from_row(last), act.now)
@@ -185,7 +188,11 @@ def from_row(row: LicenceRow) -> Licence:
         party_id=claims["party_id"],
         kind=LicenceKind(claims["kind"]),
         agreement=Agreement(
-            agreement["agreement_id"], agreement["not_before"], agreement["not_after"]
+            agreement["agreement_id"],
+            agreement["not_before"],
+            agreement["not_after"],
+            # Licences of before this claim was known have none.
+            agreement.get("exporter") or "",
         ),
         grants={
             name: Grant(

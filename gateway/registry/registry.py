@@ -8,7 +8,7 @@ call, and a refresh costs the change, not the size.
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller, Certificate, Party
 from gateway.domain.vocabulary import Status
 from gateway.registry import (
+    border,
     certificates,
     consents,
     derived,
@@ -28,6 +29,7 @@ from gateway.registry import (
     parties,
     whitelists,
 )
+from gateway.registry.border import BorderRegisters
 from gateway.registry.document_keys import DocumentKey
 from gateway.registry.whitelists import Proposal
 from gateway.store.state import State
@@ -55,6 +57,7 @@ class View:
         feeds: Product name to the time of its last reconciliation.
         by_party: Party id and product to the licences that grant it, the best first.
         derived: Product that is computed from records to those of its sources that have feeds.
+        border: The registers of the border.
     """
 
     version: int
@@ -68,6 +71,7 @@ class View:
     feeds: Mapping[str, int]
     by_party: Mapping[tuple[str, str], tuple[Licence, ...]]
     derived: Mapping[str, tuple[str, ...]]
+    border: BorderRegisters = field(default_factory=BorderRegisters)
 
     def caller(self, fingerprint: str) -> Caller | None:
         """Return the party and certificate behind a pin, whatever their status, or None."""
@@ -108,6 +112,10 @@ class View:
                 if licence.not_before <= at < licence.not_after:
                     return licence
         return found[0]
+
+    def licences_of(self, party_id: str, product: str) -> tuple[Licence, ...]:
+        """Return every licence of a party that grants a product, whatever its status."""
+        return self.by_party.get((party_id, product), ())
 
     def consent(self, consent_id: str) -> Consent | None:
         """Return a consent, withdrawn or not, or None."""
@@ -221,6 +229,7 @@ def _refresh(connection: Reader, old: View, version: int) -> View:
         feeds=_feeds(connection, old),
         by_party=_by_party(old, renewed, every),
         derived=derived.read_sources(connection),
+        border=_border(connection, old),
     )
 
 
@@ -286,6 +295,12 @@ def _whitelists(connection: Reader, old: View) -> Mapping[tuple[str, str], tuple
         others = [known for known in present if known.version != whitelist.version]
         found[key] = tuple(sorted([*others, whitelist], key=lambda known: known.version))
     return _merged(old.whitelists, found)
+
+
+def _border(connection: Reader, old: View) -> BorderRegisters:
+    select = f"SELECT {border.COLUMNS} FROM border_statements"
+    rows = _changed(connection, select, "changed", old.version)
+    return old.border.with_rows(rows) if rows else old.border
 
 
 def _by_party(

@@ -14,16 +14,17 @@ from pydantic import Field
 
 from audit import entries
 from audit.journal import Transaction
+from gateway.domain.border import Register, speaking
 from gateway.domain.errors import (
     ConflictError,
     DeniedError,
     InvalidRequestError,
     NotFoundError,
 )
-from gateway.domain.facts import Whitelist
+from gateway.domain.facts import Mechanism, Whitelist
 from gateway.domain.party import Party
 from gateway.domain.vocabulary import Role, Status
-from gateway.registry import document_keys, parties
+from gateway.registry import border, document_keys, parties
 from gateway.registry.act import Act, raise_version
 from gateway.registry.documents import APPROVAL_TYPE, Claims, parse_claims, verify
 from gateway.registry.licences import Identifier, Instant, Name, PartyId
@@ -116,13 +117,15 @@ def propose(tx: Transaction, content: WhitelistClaims, act: Act) -> Proposal:
 
     Raises:
         NotFoundError: `NOT_FOUND` when the partner is not registered.
-        InvalidRequestError: `BAD_REQUEST` when it is no cross-border partner.
+        InvalidRequestError: `BAD_REQUEST` when it is no cross-border partner, or the mechanism
+            that it names does not reach as far as its fields (R68).
         ConflictError: `CONFLICT` when the version is not the next one.
     """
     if parties.find(tx, content.partner).role is not Role.CROSS_BORDER_PARTNER:
         raise InvalidRequestError("BAD_REQUEST", "the partner is no cross-border partner (R67)")
     if content.version != next_version(tx, content.partner, content.product):
         raise ConflictError("CONFLICT", "the version is not the one after the last")
+    _check_scope(tx, content, act.now)
     appended = tx.append(
         entries.whitelist_proposed(
             time=act.now,
@@ -154,6 +157,8 @@ def approve(tx: Transaction, content: WhitelistClaims, approver: Party, act: Act
             or the proposer.
         ConflictError: `CONFLICT` when the content differs, the role has approved already, or
             the version was withdrawn.
+        InvalidRequestError: `BAD_REQUEST` when the mechanism that it names no longer reaches as
+            far as its fields (R68).
     """
     proposal = find(tx, content.partner, content.product, content.version)
     if _content(proposal.content) != _content(content):
@@ -164,6 +169,7 @@ def approve(tx: Transaction, content: WhitelistClaims, approver: Party, act: Act
         raise DeniedError("ROLE_FORBIDDEN", "who proposed a version does not approve it (R68)")
     if proposal.withdrawn_at is not None or approver.role in proposal.approvals:
         raise ConflictError("CONFLICT", "it was withdrawn, or this role has approved it already")
+    _check_scope(tx, content, act.now)
     appended = tx.append(
         entries.whitelist_approved(
             time=act.now,
@@ -268,6 +274,36 @@ def from_row(row: WhitelistRow) -> Proposal:
     )
     given = {role: (who, index) for role, (who, index) in json.loads(approvals).items()}
     return Proposal(content, proposer, given, done, end, at)
+
+
+def _check_scope(tx: Transaction, content: WhitelistClaims, now: int) -> None:
+    """Refuse a version that reaches further than the mechanism it names (R68).
+
+    The mechanism may begin together with the version. What happens to it afterwards is the
+    policy's to judge, request by request.
+    """
+    if not content.mechanism:
+        return
+    rows = tx.execute(
+        f"SELECT {border.COLUMNS} FROM border_statements"
+        " WHERE register = ? AND name = ? ORDER BY version",
+        (Register.MECHANISM.value, content.mechanism),
+    ).fetchall()
+    versions = [known for known in map(border.from_row, rows) if known is not None]
+    spoken = speaking(versions, max(now, content.not_before))
+    scope = None if spoken is None else spoken.content
+    if not isinstance(scope, Mechanism) or scope.not_after <= now:
+        raise InvalidRequestError(
+            "BAD_REQUEST",
+            "the mechanism that the whitelist names is not in force (R68)",
+            hints=("register it first: xinguan border mechanism add",),
+        )
+    if scope.recipient != content.partner or not scope.fields >= set(content.fields):
+        raise InvalidRequestError(
+            "BAD_REQUEST",
+            "the whitelist reaches further than its mechanism's scope (R68)",
+            hints=("name fields of its scope and its recipient, or register its next version",),
+        )
 
 
 def _content(claims: WhitelistClaims) -> tuple[str, str, int, frozenset[str], str, int]:

@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.border.counts import ExportCounts, ThisRequestOnly
 from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
-from gateway.domain.facts import Border, Exporter, Facts, Hop, Publicity, Responsibility, Whitelist
+from gateway.domain.facts import Facts, Hop, Publicity, Responsibility, Whitelist
 from gateway.domain.licence import Consent, Licence, StopOrder
-from gateway.domain.party import Caller
+from gateway.domain.party import Caller, Party
 from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
 from gateway.domain.vocabulary import Role
+from gateway.registry.border import BorderRegisters
 from gateway.registry.consents import subject_label
 from gateway.registry.document_keys import DocumentKey
-
-HOME = "CN"
+from gateway.release.crossing import HOME, crossing
 
 
 class RegistryView(Protocol):
@@ -35,6 +36,19 @@ class RegistryView(Protocol):
 
     def licence_for(self, party_id: str, product: str, at: int | None = None) -> Licence | None:
         """Return the licence of a party that speaks for a product, whatever its status."""
+        ...
+
+    @property
+    def border(self) -> BorderRegisters:
+        """The registers of the border."""
+        ...
+
+    def party(self, party_id: str) -> Party | None:
+        """Return a registered organisation, or None."""
+        ...
+
+    def licences_of(self, party_id: str, product: str) -> tuple[Licence, ...]:
+        """Return every licence of a party that grants a product, whatever its status."""
         ...
 
     def consent(self, consent_id: str) -> Consent | None:
@@ -85,6 +99,9 @@ class Node:
     consent_key: bytes = field(repr=False)
 
 
+_NO_COUNTERS = ThisRequestOnly()
+
+
 def gather(
     view: RegistryView,
     caller: Caller,
@@ -92,6 +109,7 @@ def gather(
     product: Product,
     node: Node,
     now: int,
+    counts: ExportCounts = _NO_COUNTERS,
 ) -> Facts:
     """Return the input of the decision.
 
@@ -102,6 +120,7 @@ def gather(
         product: The contract asked about.
         node: This gateway.
         now: Unix seconds.
+        counts: Persons that exporters have supplied abroad this year.
 
     Raises:
         InvalidRequestError: `CONSENT_UNKNOWN` when the request names a consent that was
@@ -136,7 +155,7 @@ def gather(
         ),
         # Deny on doubt: no register of a platform's operators is connected yet (R72).
         platform_operators_only=False if party.role is Role.PLATFORM_ENTERPRISE else None,
-        border=_border(view, caller, request, product, now) if abroad else None,
+        border=(crossing(view, caller, request, product, licence, counts, now) if abroad else None),
         switches=node.switches,
     )
 
@@ -151,29 +170,3 @@ def _user(caller: Caller, licence: Licence | None, request: ExchangeRequest) -> 
     """Return the user's hop: the organisation, under its licence or else its registration."""
     index = caller.party.index if licence is None else licence.index
     return Hop(caller.party.party_id, caller.certificate.fingerprint, request.asked_at, index)
-
-
-def _border(
-    view: RegistryView, caller: Caller, request: ExchangeRequest, product: Product, now: int
-) -> Border:
-    party = caller.party
-    country = party.jurisdiction if party.jurisdiction != HOME else request.destination
-    return Border(
-        country=country,
-        is_judicial=False,
-        restricted=False,
-        important_data=False,
-        whitelist=view.whitelist(party.party_id, product.name, now),
-        # No mechanism is registered and no person is counted yet: the policy lets nothing
-        # about a person cross while that is so.
-        mechanisms=(),
-        exporter=Exporter(
-            party_id=product.manager_uscc,
-            is_ciio=False,
-            is_state_organ=True,
-            persons=0,
-            sensitive_persons=0,
-            counters_index=0,
-        ),
-        impact_assessment_until=None,
-    )

@@ -98,6 +98,7 @@ def _kind(
         None if facts.licence is None else facts.licence.index,
         None if facts.consent is None else facts.consent.index,
         *links_of(facts).values(),
+        None if facts.border is None else facts.border.rests_on,
         request.purpose,
         request.scenario,
         request.destination,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway.border.counters import COUNT, Crossing, ExportCounters
+from gateway.border.counts import ExportCounts, ThisRequestOnly
 from gateway.domain.decision import Decision
 from gateway.domain.errors import InvalidRequestError, Reason, UnavailableError
 from gateway.domain.facts import Facts, Publicity
@@ -124,6 +125,7 @@ class World:
     batch_bytes: int = 8 << 20
     row_masks: RowMasks = field(default_factory=RowMasks)
     witnesses: Vouching = field(default_factory=Unwitnessed)
+    counts: ExportCounts = field(default_factory=ThisRequestOnly)
     exports: ExportCounters | None = None
     _prepared: OrderedDict[object, Prepared] = field(default_factory=OrderedDict)
 
@@ -179,9 +181,7 @@ class World:
 
         A node whose clock is lost can't tell how old a feed is, so it has none.
         """
-        facts = gather(view, caller, request, product, self.node, now)
-        if facts.border is not None and self.exports is not None:
-            facts = replace(facts, border=self.exports.with_counts(facts.border, facts))
+        facts = gather(view, caller, request, product, self.node, now, self.counts)
         if product.feed_limit_s and not self.clock.trusted():
             return replace(facts, publicity=Publicity(None, product.feed_limit_s))
         return facts

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import acts, credentials, entries, export_entries, grants, index_entries, repairs
+from audit import acts, border, credentials, entries, export_entries, grants, index_entries, repairs
 from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.errors import EntryError
@@ -27,6 +27,10 @@ KINDS = [
     "whitelist_proposed",
     "whitelist_approved",
     "whitelist_withdrawn",
+    "border_proposed",
+    "border_approved",
+    "border_registered",
+    "border_status",
     "policy_activated",
     "policy_approved",
     "contract_published",
@@ -82,6 +86,7 @@ USE = Use(
     publication=1_000_004,
     pinned=1_000_005,
     whitelist=1_000_006,
+    border=(1_000_007, 1_000_008),
     subject_count=1,
     subjects=DIGEST,
     idempotency=DIGEST,
@@ -160,7 +165,16 @@ def test_no_kind_is_missing_and_none_is_undocumented():
     assert set(re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE)) == set(KINDS)
     public = {
         name
-        for module in (acts, credentials, entries, export_entries, grants, index_entries, repairs)
+        for module in (
+            acts,
+            border,
+            credentials,
+            entries,
+            export_entries,
+            grants,
+            index_entries,
+            repairs,
+        )
         for name, each in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and each.__module__ == module.__name__
     }
@@ -191,7 +205,13 @@ def test_the_two_entries_of_an_ordinary_query_stay_under_1500_bytes():
     fields = {f"field_name_{i:02d}": ("allow", "allow", "mask")[i % 3] for i in range(20)}
     # The pin and the publication lead to certificate and contract; nothing crosses a border.
     use = replace(
-        USE, consent=None, signature=None, certificate=None, contract=None, whitelist=None
+        USE,
+        consent=None,
+        signature=None,
+        certificate=None,
+        contract=None,
+        whitelist=None,
+        border=(),
     )
     intent = entries.intent(
         time=1_800_000_000, node="node-1", use=use, snapshot=DIGEST, fields=fields

@@ -33,6 +33,7 @@ DAY = 86_400
 START, END = NOW - 30 * DAY, NOW + 30 * DAY
 UNIT = "11460099MB0000001A"
 PARTY = "uscc:91460099MA0000001X"
+EXPORTER = "uscc:exporter"
 SWITCHES: dict[str, bool | int] = {
     "art6_exempt": False,
     "natural_person_special_report": False,
@@ -161,21 +162,27 @@ def whitelist(*fields, **changes) -> Whitelist:
 
 def mechanism(kind="SCC", **changes) -> Mechanism:
     base = Mechanism(
-        mechanism_id=f"{kind}-1", kind=kind, recipient=PARTY, fields=frozenset(NAMES),
+        mechanism_id=f"{kind}-1", kind=kind, exporter=EXPORTER, recipient=PARTY,
+        fields=frozenset(NAMES),
         purposes=frozenset({"TRADE"}), scale_cap=0, not_before=START, not_after=END, index=30,
     )  # fmt: skip
     return replace(base, **changes)
 
 
 def exporter(persons=0, sensitive=0, **changes) -> Exporter:
-    return replace(Exporter("uscc:exporter", False, False, persons, sensitive, 40), **changes)
+    base = Exporter(
+        EXPORTER, is_ciio=False, is_state_organ=False, persons=persons,
+        sensitive_persons=sensitive, counters_index=40, named=True, stated=True, role="AGENCY",
+        licences=frozenset({"PERSONAL_CREDIT_LICENCE"}),
+    )  # fmt: skip
+    return replace(base, **changes)
 
 
 def border(**changes) -> Border:
     base = Border(
         country="SG", is_judicial=False, restricted=False, important_data=False,
         whitelist=whitelist(), mechanisms=(mechanism(),), exporter=exporter(),
-        impact_assessment_until=END,
+        impact_assessment_until=END, rests_on=(41,),
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -237,4 +244,6 @@ def ordinary_abroad(persons=0, sensitive=0, mechanisms=None, **changes) -> Facts
     base = put(base, "border.exporter", exporter(persons, sensitive))
     if mechanisms is not None:
         base = put(base, "border.mechanisms", mechanisms)
+        if not mechanisms:  # a list bound to a mechanism that isn't there holds for nothing
+            base = put(base, "border.whitelist", whitelist(mechanism=""))
     return vary(base, **changes)

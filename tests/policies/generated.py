@@ -135,7 +135,14 @@ MUTATIONS = {
         st.sampled_from(PEOPLE),
         is_ciio=_flags,
         is_state_organ=_flags,
+        named=_flags,
+        stated=_flags,
+        role=st.sampled_from(["AGENCY", "OPERATOR", ""]),
+        licences=st.sets(
+            st.sampled_from(["PERSONAL_CREDIT_LICENCE", "ENTERPRISE_CREDIT_FILING", "BANKING"])
+        ).map(frozenset),
     ),
+    "border.turns": st.sampled_from([(), (NOW + 1,), (NOW + DAY,)]),
     "border.impact_assessment_until": _maybe_time,
     "border.exempt_basis": st.sampled_from(["", "ART4", "ART5_CONTRACT", "ART6"]),
     "border.enterprise_authorised": _flags,

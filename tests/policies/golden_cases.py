@@ -296,7 +296,8 @@ def border() -> Iterator[Case]:
         vary(base, licence__agreement__not_after=NOW + 1),
     )
     important = vary(base, border__important_data=True)
-    assessed = vary(important, border__mechanisms=(w.mechanism("ASSESSMENT"),))
+    assessment = (w.mechanism("ASSESSMENT", mechanism_id="SCC-1"),)
+    assessed = vary(important, border__mechanisms=assessment)
     yield case("R53", "XB_IMPORTANT", important, assessed)
     yield case("R53", "XB_BULK", subjects(base, 2), subjects(base, 1))
     yield case("R54", "XB_NOT_WHITELISTED", vary(base, border__whitelist=w.whitelist("uscc")))
@@ -315,10 +316,13 @@ def border() -> Iterator[Case]:
     secret = w.crossing("uscc", "turnover")
     yield case("R56", "XB_NOT_AUTHORISED", secret, vary(secret, border__enterprise_authorised=True))
     yield case("R57", "XB_RECORDED", base, agency(), shows="border_record")
-    assessment = (w.mechanism("ASSESSMENT", mechanism_id="SCC-1"),)
     organ = vary(person, border__exporter__is_state_organ=True)
     yield case("R58", "XB_STATE_PI", organ, vary(organ, border__mechanisms=assessment))
     ciio = vary(person, border__exporter__is_ciio=True)
+    unnamed = vary(person, border__exporter__named=False)
+    yield case("R58", "XB_EXPORTER", unnamed, person)
+    filed = frozenset({"ENTERPRISE_CREDIT_FILING"})
+    yield case("R58", "XB_EXPORTER", vary(person, border__exporter__licences=filed), person)
     yield case("R59", "XB_CIIO", ciio, vary(ciio, border__mechanisms=assessment))
     yield case("R60", "XB_CONSENT", vary(person, consent=None, consent_covers=False), person)
     yield case("R60", "XB_CONSENT", vary(person, consent__mode="GENERAL"), person)
@@ -328,7 +332,7 @@ def border() -> Iterator[Case]:
         vary(person, border__impact_assessment_until=NOW),
         vary(person, border__impact_assessment_until=NOW + 1),
     )
-    bare = vary(person, border__mechanisms=())
+    bare = vary(person, border__mechanisms=(), border__whitelist=w.whitelist(mechanism=""))
     yield case("R62", "XB_MECHANISM", bare, vary(bare, border__exempt_basis="ART5_CONTRACT"))
     yield case("R63", "XB_COUNTED", person, base, shows="count_export")
     ordinary = w.ordinary_abroad
@@ -368,6 +372,9 @@ def border() -> Iterator[Case]:
     yield case(
         "R68", "XB_WHITELIST_UNAPPROVED", vary(person, border__whitelist__mechanism="OTHER"), person
     )
+    yield case("R68", "XB_WHITELIST_MECHANISM", vary(base, border__mechanisms=()))
+    narrow = (w.mechanism(fields=frozenset({"uscc", "reg_status"})),)
+    yield case("R68", "XB_WHITELIST_MECHANISM", vary(base, border__mechanisms=narrow))
 
 
 SUBJECTS = {

@@ -63,6 +63,8 @@ async def test_mechanism_by_count(decider, persons, sensitive, enough):
 
 def about_a_person(persons, sensitive, mechanisms):
     facts = person_abroad("uscc", "reg_status", border__mechanisms=mechanisms)
+    if not mechanisms:
+        facts = vary(facts, border__whitelist=w.whitelist(mechanism=""))
     return vary(facts, border__exporter=w.exporter(persons, sensitive))
 
 
@@ -76,6 +78,7 @@ async def test_a_request_about_a_person_is_itself_one_sensitive_person(decider):
 async def test_an_organisation_needs_no_mechanism_at_any_count(decider):
     facts = w.crossing("uscc", "reg_status")
     facts = vary(facts, border__mechanisms=(), border__exporter=w.exporter(5_000_000, 5_000_000))
+    facts = vary(facts, border__whitelist=w.whitelist(mechanism=""))
     assert (await decider.decide(facts)).allow
 
 

@@ -221,6 +221,29 @@ deny contains {"rule": "R68", "code": "XB_WHITELIST_UNAPPROVED", "fields": []} i
 }
 
 # METADATA
+# title: The mechanism that binds the whitelist stands no more, or is narrower than the list
+# custom:
+#   rule: R68
+#   code: XB_WHITELIST_MECHANISM
+#   title_zh: 白名单所绑定的机制已失效或范围不足
+#   clause: "Measure 60: a whitelist holds no longer and reaches no further than the mechanism that it is bound to."
+#   remedy: "Renew or resume the mechanism, or have a whitelist inside its scope approved."
+deny contains {"rule": "R68", "code": "XB_WHITELIST_MECHANISM", "fields": []} if {
+	whitelist_in_effect
+	input.border.whitelist.mechanism != ""
+	not mechanism_stands
+}
+
+# A mechanism that is suspended or withdrawn is not told to the policy at all.
+mechanism_stands if {
+	input.border.whitelist.within_scope
+	some mechanism in input.border.mechanisms
+	mechanism.id == input.border.whitelist.mechanism
+	mechanism.not_before <= input.now
+	input.now < mechanism.not_after
+}
+
+# METADATA
 # title: More than one subject, or a whole product, across the border
 # custom:
 #   rule: R53

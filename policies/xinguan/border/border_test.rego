@@ -154,3 +154,16 @@ test_r66_silent_for_organisations if {
 	adverse := [["/product/adverse", true], ["/publicity/as_of", fixture.now]]
 	not fixture.condition("determination_date", fixture.partner, adverse)
 }
+
+# R68 XB_WHITELIST_MECHANISM
+test_r68_xb_whitelist_mechanism_fires if fixture.fires("XB_WHITELIST_MECHANISM", fixture.partner, [["/border/mechanisms", []]])
+
+test_r68_xb_whitelist_mechanism_silent if fixture.silent("XB_WHITELIST_MECHANISM", fixture.partner, [])
+
+test_r68_xb_whitelist_mechanism_fires_2 if fixture.fires("XB_WHITELIST_MECHANISM", fixture.partner, [["/border/whitelist/within_scope", false]])
+
+test_r68_xb_whitelist_mechanism_silent_2 if fixture.silent("XB_WHITELIST_MECHANISM", fixture.partner, [["/border/mechanisms", []], ["/border/whitelist/mechanism", ""]])
+
+test_r68_xb_whitelist_mechanism_fires_3 if fixture.fires("XB_WHITELIST_MECHANISM", fixture.partner, [["/border/mechanisms/0/not_after", fixture.now]])
+
+test_r68_xb_whitelist_mechanism_silent_3 if fixture.silent("XB_WHITELIST_MECHANISM", fixture.partner, [["/border/mechanisms/0/not_after", fixture.now + 1]])

@@ -89,6 +89,37 @@ deny contains {"rule": "R58", "code": "XB_STATE_PI", "fields": []} if {
 }
 
 # METADATA
+# title: No licensed agency is the exporter of record
+# custom:
+#   rule: R58
+#   code: XB_EXPORTER
+#   title_zh: 协议未载明持牌出境主体
+#   clause: "PIPL arts 38, 39; Regulation on Credit Reporting art. 7: a licensed agency exports information about persons and answers for it, never the platform; the agreement names it."
+#   remedy: "Have the agreement name a licensed agency as exporter, and register what it is."
+deny contains {"rule": "R58", "code": "XB_EXPORTER", "fields": []} if {
+	crossing_persons
+	not exporter_of_record
+}
+
+exporter_of_record if {
+	input.border.exporter.named
+	input.border.exporter.stated
+	law.lists.exporter_roles[input.border.exporter.role]
+	exporter_licensed
+}
+
+exporter_licensed if {
+	some kind in input.border.exporter.licences
+	law.lists.exporter_person_licences[kind]
+}
+
+exporter_licensed if {
+	not law.lists.person_kinds[input.request.subject_kind]
+	some kind in input.border.exporter.licences
+	law.lists.exporter_licences[kind]
+}
+
+# METADATA
 # title: Operators of critical infrastructure need an assessment
 # custom:
 #   rule: R59

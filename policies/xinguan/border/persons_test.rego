@@ -11,6 +11,23 @@ test_r58_xb_state_pi_fires_2 if fixture.fires("XB_STATE_PI", fixture.partner, [[
 
 test_r58_xb_state_pi_silent_2 if fixture.silent("XB_STATE_PI", fixture.partner, [["/border/exporter/is_state_organ", true]])
 
+# R58 XB_EXPORTER
+test_r58_xb_exporter_fires if fixture.fires("XB_EXPORTER", fixture.person_abroad, [["/border/exporter/named", false]])
+
+test_r58_xb_exporter_silent if fixture.silent("XB_EXPORTER", fixture.person_abroad, [])
+
+test_r58_xb_exporter_fires_2 if fixture.fires("XB_EXPORTER", fixture.person_abroad, [["/border/exporter/stated", false]])
+
+test_r58_xb_exporter_fires_3 if fixture.fires("XB_EXPORTER", fixture.person_abroad, [["/border/exporter/role", "OPERATOR"]])
+
+test_r58_xb_exporter_fires_4 if fixture.fires("XB_EXPORTER", fixture.person_abroad, [["/border/exporter/licences", ["ENTERPRISE_CREDIT_FILING"]]])
+
+test_r58_xb_exporter_fires_5 if fixture.fires("XB_EXPORTER", fixture.ordinary_abroad, [["/border/exporter/licences", []]])
+
+test_r58_xb_exporter_silent_2 if fixture.silent("XB_EXPORTER", fixture.ordinary_abroad, [["/border/exporter/licences", ["ENTERPRISE_CREDIT_FILING"]]])
+
+test_r58_xb_exporter_silent_3 if fixture.silent("XB_EXPORTER", fixture.partner, [["/border/exporter/named", false]])
+
 # R59 XB_CIIO
 test_r59_xb_ciio_fires if fixture.fires("XB_CIIO", fixture.person_abroad, [["/border/exporter/is_ciio", true]])
 

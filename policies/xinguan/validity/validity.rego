@@ -50,6 +50,8 @@ boundaries contains publicity.stale_from
 
 boundaries contains input.border.impact_assessment_until
 
+boundaries contains at if some at in input.border.turns
+
 boundaries contains input.border.whitelist.not_before
 
 boundaries contains input.border.whitelist.withdrawn_at

@@ -3,9 +3,7 @@
 import datetime as dt
 import hashlib
 import hmac
-from dataclasses import replace
 
-import pytest
 from cryptography.hazmat.primitives import hashes
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +20,8 @@ from gateway.border.counters_law import (
 )
 from gateway.border.counters_tags import TagAlgorithm, Tagger
 from gateway.decision.tables import flatten
-from gateway.domain.vocabulary import SubjectKind
 from tests.gateway.border.counters.crowd import needed
 from tests.policies.engines import ROOT
-from tests.simulator import make_field, make_product, make_request
 
 LAW = CountLaw.load()
 ORDINARY, SENSITIVE = CountClass.ORDINARY, CountClass.SENSITIVE
@@ -130,27 +126,6 @@ def test_more_persons_never_make_it_later(total, daily, more) -> None:
     faster = [each + more for each in daily]
     sooner = forecast(total, 10_000, faster, 0, far)
     assert now is None or (sooner is not None and sooner <= now)
-
-
-@pytest.mark.parametrize(
-    ("kind", "fields", "expected"),
-    [
-        (SubjectKind.NATURAL_PERSON, ["pi", "open"], {SENSITIVE}),
-        (SubjectKind.SOLE_PROP, ["open"], {SENSITIVE}),
-        (SubjectKind.LEGAL_ENTITY, ["open"], set()),
-        (SubjectKind.LEGAL_ENTITY, ["pi"], {ORDINARY}),
-        (SubjectKind.LEGAL_ENTITY, ["spi"], {SENSITIVE}),
-        (SubjectKind.LEGAL_ENTITY, ["pi", "spi"], {ORDINARY, SENSITIVE}),
-        (SubjectKind.NATURAL_PERSON, [], set()),
-        (SubjectKind.LEGAL_ENTITY, ["of another contract"], set()),
-    ],
-)
-def test_in_which_counts_a_request_would_stand(kind, fields, expected) -> None:
-    product = make_product(
-        [make_field("open"), make_field("pi", cls="PI"), make_field("spi", cls="SPI")]
-    )
-    request = replace(make_request(product), subject_kind=kind)
-    assert LAW.classes_asked(product, request, fields) == expected
 
 
 def test_a_tag_is_the_named_mac_of_exporter_year_and_person() -> None:
