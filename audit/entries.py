@@ -6,8 +6,9 @@ without padding (43 characters). Times are unix seconds. A reference to another 
 index, so that an auditor can walk from a release to whoever signed the ground it stands on.
 
 This module holds the kinds that follow requests; those that follow administrative acts are
-in `audit.acts` and `audit.grants`, those of repairs and recalls in `audit.repairs`, those of the
-index of subjects in `audit.index_entries`, and all can be used from here too.
+in `audit.acts` and `audit.grants`, those of issuers abroad in `audit.foreign`, those of repairs
+and recalls in `audit.repairs`, those of the index of subjects in `audit.index_entries`, and all can
+be used from here too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,13 @@ from audit.acts import (
     stop_ordered,
 )
 from audit.entry_form import Digest, Entry, digest_text, make_entry
+from audit.foreign import (
+    foreign_admitted,
+    foreign_refreshed,
+    issuer_approved,
+    issuer_proposed,
+    issuer_withdrawn,
+)
 from audit.grants import (
     certificate_pinned,
     certificate_revoked,
@@ -62,8 +70,10 @@ from audit.repairs import (
 __all__ = [
     "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
-    "denial", "digest_text", "endpoint_declared", "hold_lifted", "hold_placed", "index_root",
-    "intent", "intents_open", "key_changed", "licence_activated", "licence_status", "log_opened",
+    "denial", "digest_text", "endpoint_declared", "foreign_admitted", "foreign_refreshed",
+    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "issuer_approved",
+    "issuer_proposed", "issuer_withdrawn", "key_changed", "licence_activated", "licence_status",
+    "log_opened",
     "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
     "policy_activated", "policy_approved", "publicity_reconciled", "recall", "recall_acknowledged",
     "recall_escalated", "recall_probed", "repair", "snapshot_admitted", "stop_lifted",
@@ -104,6 +114,7 @@ class Use:
         subjects: Commitment to the subjects.
         idempotency: Commitment to the idempotency key.
         signature: Digest of the caller's own signature on the request.
+        end_user: Commitment to the user behind the caller, where one is named.
     """
 
     request: str
@@ -131,11 +142,12 @@ class Use:
     subjects: Digest | None = None
     idempotency: Digest | None = None
     signature: Digest | None = None
+    end_user: Digest | None = None
 
 
 _USE_DIGESTS: Final = (
     "certificate", "operator", "case", "contract", "bundle", "input", "decision",
-    "subjects", "idempotency", "signature",
+    "subjects", "idempotency", "signature", "end_user",
 )  # fmt: skip
 _USE_PLAIN: Final = ("product", "party", "purpose", "scenario", "destination")
 _USE_NUMBERS: Final = (

@@ -521,7 +521,7 @@ USE = (
     "request:s product:s? managers:S? party:s? certificate:d? operator:d? case:d? purpose:s? "
     "scenario:s? destination:s? licence:i? consent:i? contract:d? bundle:d? input:d? decision:d? "
     "policy:i? run:i? publication:i? pinned:i? whitelist:i? subject_count:i? subjects:d? "
-    "idempotency:d? signature:d?"
+    "idempotency:d? signature:d? end_user:d?"
 )
 SCHEMA = {
     "log_opened": "origin:s vkey:s",
@@ -549,6 +549,17 @@ SCHEMA = {
     "whitelist_proposed": "actor:s partner:s product:s version:i fields:S mechanism:s not_before:i",
     "whitelist_approved": "actor:s partner:s product:s version:i role:s proposal:i earlier:I?",
     "whitelist_withdrawn": "actor:s partner:s product:s version:i proposal:i",
+    "issuer_proposed": (
+        "actor:s issuer:s version:i issuer_kind:s jurisdiction:s agreement:s content:h not_before:i"
+    ),
+    "issuer_approved": (
+        "actor:s issuer:s version:i role:s proposal:i earlier:I? signer:s? document:h?"
+    ),
+    "issuer_withdrawn": "actor:s issuer:s version:i proposal:i reason:s?",
+    "foreign_admitted": (
+        "actor:s product:s issuer:s registration:i document:d record:d status:d table:s?"
+    ),
+    "foreign_refreshed": "actor:s product:s confirmed:i withdrawn:i held:i stale:i",
     "stop_ordered": "actor:s scope:s reason:s?",
     "stop_lifted": "actor:s scope:s reason:s?",
     "intent": USE + " snapshot:d fields:F",
@@ -591,6 +602,7 @@ REQUEST_LINKS: Links = {
     "whitelist": ("whitelist_approved", (("partner", "party"), ("product", "product"))),
 }
 SAME_LIST = (("partner", "partner"), ("product", "product"), ("version", "version"))
+SAME_ISSUER = (("issuer", "issuer"), ("version", "version"))
 LINKS: dict[str, Links] = {
     "intent": REQUEST_LINKS,
     "denial": REQUEST_LINKS,
@@ -606,6 +618,12 @@ LINKS: dict[str, Links] = {
         "earlier": ("whitelist_approved", SAME_LIST),
     },
     "whitelist_withdrawn": {"proposal": ("whitelist_proposed", SAME_LIST)},
+    "issuer_approved": {
+        "proposal": ("issuer_proposed", SAME_ISSUER),
+        "earlier": ("issuer_approved", SAME_ISSUER),
+    },
+    "issuer_withdrawn": {"proposal": ("issuer_proposed", SAME_ISSUER)},
+    "foreign_admitted": {"registration": ("issuer_approved", (("issuer", "issuer"),))},
     "recall": {
         "repair": ("repair", ()),
         "first": ("intent", (("party", "party"),)),
@@ -1279,6 +1297,7 @@ def compare(index: int, entry: Json, answer: Any) -> None:
 DOMAINS = {
     "operator": "operator", "case": "case", "subjects": "subjects", "idempotency": "idempotency",
     "content": "content", "delivered": "rows", "subject": "subject",
+    "end_user": "end_user",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from gateway.domain.vocabulary import FieldAction
 OBLIGATIONS = frozenset(
     {
         "label_dispute", "coverage", "shuffle", "minimal_answer", "border_record",
-        "count_export", "interest_subsidy",
+        "count_export", "interest_subsidy", "onward_use",
     }
 )  # fmt: skip
 _OPERATORS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "in", "is_null"})

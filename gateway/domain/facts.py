@@ -6,6 +6,7 @@ No subject identifier stands here: only kinds, counts and facts. Times are unix 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.domain.foreign import ForeignIssuer
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
@@ -121,6 +122,7 @@ class Border:
         impact_assessment_until: End of the impact assessment's validity, or None.
         exempt_basis: ART4, ART5_CONTRACT, ART5_EMERGENCY or empty.
         enterprise_authorised: True when the enterprise authorised its C and P1 fields.
+        intermediary: True for a foreign bureau, which asks for users of its own.
     """
 
     country: str
@@ -133,6 +135,18 @@ class Border:
     impact_assessment_until: int | None
     exempt_basis: str = ""
     enterprise_authorised: bool = False
+    intermediary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Facts of a request for what issuers abroad stated (M58).
+
+    Args:
+        issuers: Every registered issuer, in its newest approved version, in force or not.
+    """
+
+    issuers: tuple[ForeignIssuer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +168,7 @@ class Facts:
             platform (R72).
         border: Facts of the crossing, or None inside the country.
         switches: Deployment switches by name; unknown names are refused at start.
+        inbound: Facts of the issuers, when the product holds what was stated abroad.
     """
 
     now: int
@@ -169,3 +184,4 @@ class Facts:
     platform_operators_only: bool | None
     border: Border | None
     switches: Mapping[str, bool | int]
+    inbound: Inbound | None = None

@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
-from gateway.domain.facts import Border, Exporter, Facts, Hop, Publicity, Responsibility, Whitelist
+from gateway.domain.facts import (
+    Border,
+    Exporter,
+    Facts,
+    Hop,
+    Inbound,
+    Publicity,
+    Responsibility,
+    Whitelist,
+)
+from gateway.domain.foreign import FOREIGN_PRODUCT, ForeignIssuer
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
@@ -51,6 +61,14 @@ class RegistryView(Protocol):
 
     def feed_as_of(self, product: str) -> int | None:
         """Return when a product's publicity feed was last reconciled (R13)."""
+        ...
+
+    def foreign_issuers(self, at: int) -> tuple[ForeignIssuer, ...]:
+        """Return every registered issuer abroad in its newest version, withdrawn or not."""
+        ...
+
+    def is_foreign_bureau(self, party_id: str) -> bool:
+        """Say whether a party asks for users of its own, as foreign bureaus do."""
         ...
 
     def document_key(self, key_id: str) -> DocumentKey | None:
@@ -138,6 +156,7 @@ def gather(
         platform_operators_only=False if party.role is Role.PLATFORM_ENTERPRISE else None,
         border=_border(view, caller, request, product, now) if abroad else None,
         switches=node.switches,
+        inbound=Inbound(view.foreign_issuers(now)) if product.name == FOREIGN_PRODUCT else None,
     )
 
 
@@ -176,4 +195,5 @@ def _border(
             counters_index=0,
         ),
         impact_assessment_until=None,
+        intermediary=view.is_foreign_bureau(party.party_id),
     )
