@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import acts, entries, grants, index_entries, repairs
+from audit import acts, entries, foreign, grants, index_entries, repairs
 from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.errors import EntryError
@@ -87,6 +87,7 @@ USE = Use(
     subjects=DIGEST,
     idempotency=DIGEST,
     signature=DIGEST,
+    end_user=DIGEST,
 )
 
 
@@ -161,7 +162,7 @@ def test_no_kind_is_missing_and_none_is_undocumented():
     assert set(re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE)) == set(KINDS)
     public = {
         name
-        for module in (acts, grants, index_entries, repairs, entries)
+        for module in (acts, foreign, grants, index_entries, repairs, entries)
         for name, each in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and each.__module__ == module.__name__
     }
@@ -192,8 +193,9 @@ def test_the_two_entries_of_an_ordinary_query_stay_under_1500_bytes():
     fields = {f"field_name_{i:02d}": ("allow", "allow", "mask")[i % 3] for i in range(20)}
     # The pin and the publication lead to certificate and contract; nothing crosses a border.
     use = replace(
-        USE, consent=None, signature=None, certificate=None, contract=None, whitelist=None
-    )
+        USE, consent=None, signature=None, certificate=None, contract=None, whitelist=None,
+        end_user=None,
+    )  # fmt: skip
     intent = entries.intent(
         time=1_800_000_000, node="node-1", use=use, snapshot=DIGEST, fields=fields
     )
