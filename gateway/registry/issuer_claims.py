@@ -7,11 +7,12 @@ different roles (`gateway.registry.issuers`). Nothing that an issuer says of its
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gateway.domain.foreign import IssuerKind
+from gateway.domain.party import parse_party_id
 from gateway.registry.documents import Claims, parse_claims
-from gateway.registry.licences import Code, Country, Identifier, Instant, PartyId
+from gateway.registry.licences import Code, Country, Identifier, Instant
 
 ISSUER_TYPE = "xinguan-issuer+jwt"
 HOME = "CN"
@@ -26,6 +27,11 @@ Prefix = Annotated[
 Column = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 ClaimName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:\-]{0,63}$")]
 IdentifierKind = Annotated[str, StringConstraints(pattern=r"^(LEI|[A-Z]{2}:[A-Z]{2,12})$")]
+PartyOrNone = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    AfterValidator(lambda text: parse_party_id(text) if text else ""),
+]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=400)]
 Grade = Annotated[str, StringConstraints(min_length=1, max_length=16)]
 
@@ -101,7 +107,7 @@ class IssuerClaims(Claims):
     version: int = Field(ge=1, le=2**31)
     name: Words
     kind: Annotated[IssuerKind, Field(strict=False)]
-    party: PartyId | Literal[""] = ""
+    party: PartyOrNone = ""
     jurisdiction: Country
     subjects_of: tuple[Country, ...] = Field(min_length=1, max_length=64)
     keys: tuple[dict[str, str], ...] = Field(min_length=1, max_length=16)

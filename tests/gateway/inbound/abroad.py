@@ -83,6 +83,7 @@ class Issuer:
     algorithm: str = "ES256"
     kid: str = "k-2026"
     bits: int = 2
+    now: int = NOW
     entries: bytearray = field(default_factory=lambda: bytearray(32_768))
     key: JWK = field(init=False)
 
@@ -125,21 +126,24 @@ class Issuer:
             "status_prefixes": [f"{self.issuer}/status/"],
             "agreement": {
                 "agreement_id": "MR-SG-2026",
-                "not_before": NOW - 90 * DAY,
-                "not_after": NOW + 900 * DAY,
+                "not_before": self.now - 90 * DAY,
+                "not_after": self.now + 900 * DAY,
                 "onward_use": "NO_ONWARD_USE",
                 "onward_zh": "仅供请求机构自用，不得向第三方提供。",
                 "onward_en": "For the requesting institution alone; no supply to third parties.",
             },
-            "not_before": NOW - 60 * DAY,
+            "not_before": self.now - 60 * DAY,
         }
         return said | changes
 
     def registration(self, **changes: Any) -> IssuerClaims:
         return read_issuer(json.dumps(self.description(**changes)).encode())
 
-    def claims(self, *, issued: int = NOW - 600, index: int = 7, **changes: Any) -> dict[str, Any]:
+    def claims(
+        self, *, issued: int | None = None, index: int = 7, **changes: Any
+    ) -> dict[str, Any]:
         """Return the claims of a document; a value of None leaves the claim out."""
+        issued = self.now - 600 if issued is None else issued
         made = {
             "iss": self.issuer,
             "vct": VCT,
@@ -191,9 +195,15 @@ class Issuer:
         return signed(said, self.key, header.pop("typ", "credit-report+jwt"), **header)
 
     def status_list(
-        self, *, issued: int = NOW - 60, uri: str = STATUS_URI, key: JWK | None = None, **more: Any
+        self,
+        *,
+        issued: int | None = None,
+        uri: str = STATUS_URI,
+        key: JWK | None = None,
+        **more: Any,
     ) -> str:
         """Return the status list as it stands now."""
+        issued = self.now - 60 if issued is None else issued
         packed = b64(zlib.compress(bytes(self.entries)))
         said = {
             "sub": uri,

@@ -50,8 +50,7 @@ def checker(*tokens, registration=None, **changes):
 def refused(document, check=None, now=NOW, **words):
     check = check or checker()
     with pytest.raises(ForeignDocumentError) as caught:
-        found = check.document(document, now, **words)
-        check_valid(check.status(found, now).standing)
+        check_valid(check.status(check.document(document, now, **words), now).standing)
     return caught.value.code
 
 
