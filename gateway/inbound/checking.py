@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.inbound.errors import ForeignDocumentError, malformed
-from gateway.inbound.jose import Json, VerificationKey, decode, read_keys, strict_object
+from gateway.inbound.jose import Json, decode, read_keys, strict_object
 from gateway.inbound.mapping import GradeTables, Mapped, RegisteredTables, map_claims
 from gateway.inbound.presentation import Binding, Presented, instant, verify
 from gateway.inbound.status import Standing, StatusList, StatusReference, open_list, reference_of
@@ -89,6 +89,8 @@ class Checker:
     register: Register
     lists: StatusLists
     tables: GradeTables = field(default_factory=RegisteredTables)
+    # One list serves many documents; it was opened with exactly these keys at exactly this time.
+    _opened: dict[tuple[str, str, int, int], StatusList] = field(default_factory=dict)
 
     def document(
         self, presentation: str, now: int, *, binding: Binding | None = None, kept: bool = False
@@ -139,14 +141,25 @@ class Checker:
             raise ForeignDocumentError(
                 "FOREIGN_STATEMENT", "its status list is not where its issuer's lists are"
             )
-        token = self.lists.token(reference.uri)
-        if token is None:
-            raise ForeignDocumentError("FOREIGN_STATUS_MISSING", "its status list is not to be had")
-        keys: dict[str, VerificationKey] = dict(read_keys(issuer.keys))
-        source = open_list(token, keys, now, max_age_s=issuer.status_max_age_s)
+        source = self._list(checked.registration, reference.uri, now)
         if source.uri != reference.uri:
             raise ForeignDocumentError("FOREIGN_STATUS_MISSING", "the list is another than its own")
         return Status(reference, source, source.at(reference.index))
+
+    def _list(self, registration: Registration, uri: str, now: int) -> StatusList:
+        """Return a list, verified with the keys of one registration."""
+        issuer = registration.content
+        key = (uri, issuer.issuer, issuer.version, now)
+        if key not in self._opened:
+            token = self.lists.token(uri)
+            if token is None:
+                raise ForeignDocumentError(
+                    "FOREIGN_STATUS_MISSING", "its status list is not to be had"
+                )
+            self._opened[key] = open_list(
+                token, read_keys(issuer.keys), now, max_age_s=issuer.status_max_age_s
+            )
+        return self._opened[key]
 
     def _in_force(self, issuer: object, now: int) -> Registration:
         found = self.register(issuer) if isinstance(issuer, str) else None

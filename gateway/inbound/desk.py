@@ -163,9 +163,10 @@ class Desk:
             outcomes: list[Outcome] = []
             older: list[Stored] = []
             kept = 0
+            asked = checker(self._register(act.now))
             for one in handed:
                 try:
-                    key, replaced = await self._keep(one, checker, act, binding)
+                    key, replaced = await self._keep(one, asked, act, binding)
                 except ForeignDocumentError as refused:
                     outcomes.append(Outcome(one.name, "", refused.code, refused.message))
                     continue
@@ -213,12 +214,11 @@ class Desk:
     async def _keep(
         self,
         one: Handed,
-        checker: Callable[[Register], Checker],
+        asked: Checker,
         act: Act,
         binding: Binding | None,
     ) -> tuple[str, Sequence[Stored]]:
         """Check and keep one document; return its key and what it replaces."""
-        asked = checker(self._register(act.now))
         checked = asked.document(one.presentation, act.now, binding=binding)
         status = asked.status(checked, act.now)
         check_valid(status.standing)
