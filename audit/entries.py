@@ -31,6 +31,13 @@ from audit.border import border_approved, border_proposed, border_registered, bo
 from audit.credentials import credential_issued, credential_status
 from audit.entry_form import Digest, Entry, digest_text, make_entry
 from audit.export_entries import export_declared, export_settled
+from audit.foreign import (
+    foreign_admitted,
+    foreign_refreshed,
+    issuer_approved,
+    issuer_proposed,
+    issuer_withdrawn,
+)
 from audit.grants import (
     certificate_pinned,
     certificate_revoked,
@@ -68,8 +75,10 @@ __all__ = [
     "border_proposed", "border_registered", "border_status", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
     "credential_issued", "credential_status", "denial", "digest_text", "endpoint_declared",
-    "export_declared", "export_settled", "hold_lifted", "hold_placed", "index_root", "intent",
-    "intents_open", "key_changed", "licence_activated", "licence_status", "log_opened",
+    "export_declared", "export_settled", "foreign_admitted", "foreign_refreshed",
+    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "issuer_approved",
+    "issuer_proposed", "issuer_withdrawn", "key_changed", "licence_activated",
+    "licence_status", "log_opened",
     "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
     "policy_activated", "policy_approved", "publicity_reconciled", "recall",
     "recall_acknowledged", "recall_escalated", "recall_probed", "repair", "snapshot_admitted",
@@ -111,6 +120,7 @@ class Use:
         subjects: Commitment to the subjects.
         idempotency: Commitment to the idempotency key.
         signature: Digest of the caller's own signature on the request.
+        end_user: Commitment to the user behind the caller, where one is named.
     """
 
     request: str
@@ -139,11 +149,12 @@ class Use:
     subjects: Digest | None = None
     idempotency: Digest | None = None
     signature: Digest | None = None
+    end_user: Digest | None = None
 
 
 _USE_DIGESTS: Final = (
     "certificate", "operator", "case", "contract", "bundle", "input", "decision",
-    "subjects", "idempotency", "signature",
+    "subjects", "idempotency", "signature", "end_user",
 )  # fmt: skip
 _USE_PLAIN: Final = ("product", "party", "purpose", "scenario", "destination")
 _USE_NUMBERS: Final = (

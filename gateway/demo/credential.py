@@ -1,6 +1,7 @@
 """The step in which the partner keeps a credential and checks it without asking anybody."""
 
 from dataclasses import replace
+from typing import Any
 
 from gateway.credential.errors import CredentialError
 from gateway.credential.sd_jwt import conceal, select
@@ -11,7 +12,7 @@ from gateway.demo.stage import Stage
 
 ISSUER = "https://credentials.example.org"
 _FIELDS = ("uscc", "name", "reg_status")
-_WORDS = {
+_WORDS: dict[str, Any] = {  # words of a call
     "purpose": "TRADE",
     "scenario": "MUTUAL_RECOGNITION",
     "destination": "SG",

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from audit import acts, border, credentials, entries, export_entries, grants, index_entries, repairs
+from audit import (
+    acts,
+    border,
+    credentials,
+    entries,
+    export_entries,
+    foreign,
+    grants,
+    index_entries,
+    repairs,
+)
 from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.errors import EntryError
@@ -31,6 +41,11 @@ KINDS = [
     "border_approved",
     "border_registered",
     "border_status",
+    "issuer_proposed",
+    "issuer_approved",
+    "issuer_withdrawn",
+    "foreign_admitted",
+    "foreign_refreshed",
     "policy_activated",
     "policy_approved",
     "contract_published",
@@ -91,6 +106,7 @@ USE = Use(
     subjects=DIGEST,
     idempotency=DIGEST,
     signature=DIGEST,
+    end_user=DIGEST,
 )
 
 
@@ -171,6 +187,7 @@ def test_no_kind_is_missing_and_none_is_undocumented():
             credentials,
             entries,
             export_entries,
+            foreign,
             grants,
             index_entries,
             repairs,
@@ -212,6 +229,7 @@ def test_the_two_entries_of_an_ordinary_query_stay_under_1500_bytes():
         contract=None,
         whitelist=None,
         border=(),
+        end_user=None,
     )
     intent = entries.intent(
         time=1_800_000_000, node="node-1", use=use, snapshot=DIGEST, fields=fields

@@ -260,6 +260,7 @@ class Client(RecallCalls, CredentialCalls):
         attempt: int = 0,
         portfolio: str = "",
         compression: str = "UNSPECIFIED",
+        end_user: str = "",
     ) -> exchange_pb2.QueryRequest:
         """Return a complete, signed request.
 
@@ -283,6 +284,8 @@ class Client(RecallCalls, CredentialCalls):
             attempt: Number of the attempt, part of the key from the second on.
             portfolio: Handle of an uploaded portfolio instead of subjects; over Flight only.
             compression: LZ4 or ZSTD; over Flight only.
+            end_user: The user behind the caller, when it asks for somebody else; the log keeps a
+                commitment.
         """
         key = idempotency_key or secrets.token_hex(16)
         query = exchange_pb2.QueryRequest(
@@ -293,6 +296,7 @@ class Client(RecallCalls, CredentialCalls):
                 destination=destination,
                 operator=operator,
                 case_reference=case_reference,
+                end_user=end_user,
             ),
             product=product,
             fields=fields,
