@@ -9,7 +9,7 @@ TESSERA_VERSION := 1.0.2
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test fault bench proto policies opa regal grpcurl tessera-fsck check lock clean setup
+.PHONY: demo test fault bench proto policies opa regal grpcurl tessera-fsck js-verifier check lock clean setup
 
 setup: $(READY)
 
@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	@$(BIN)/xinguan demo $(if $(DATA),--data $(DATA)) $(if $(HOME_DIR),--home $(HOME_DIR)) $(if $(JSON),--json)
 
-test: $(READY) opa grpcurl tessera-fsck check
+test: $(READY) opa grpcurl tessera-fsck js-verifier check
 	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 # Faults at every system call, kills and pauses under load: minutes, not seconds. Their short
@@ -57,6 +57,9 @@ grpcurl: $(READY)
 
 tessera-fsck: $(READY)
 	@bash tools/tessera_fsck.sh $(TESSERA_VERSION) $(TOOLS)
+
+js-verifier:
+	@bash tools/js_verifier.sh $(TOOLS)
 
 lock: $(READY)
 	@bash tools/lock.sh

@@ -5,11 +5,10 @@ commitments (`audit.commitment`). Digests and commitments of 32 bytes are writte
 without padding (43 characters). Times are unix seconds. A reference to another entry is its
 index, so that an auditor can walk from a release to whoever signed the ground it stands on.
 
-This module holds the kinds that follow requests; those that follow administrative acts are
-in `audit.acts` and `audit.grants`, those of the border's registers in `audit.border`, those of
-persons counted for export in `audit.export_entries`, those of repairs and recalls in
-`audit.repairs`, those of the index of subjects in `audit.index_entries`, and all can be used
-from here too.
+This module holds the kinds that follow requests. The others are beside it, by what they are of, and
+can be used from here too: `audit.acts` (the gateway and its operator), `audit.grants` (parties and
+what they may do), `audit.border` and `audit.export_entries` (the border's registers, and persons
+counted), `audit.credentials`, `audit.repairs` (repairs and recalls), `audit.index_entries`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,8 +28,16 @@ from audit.acts import (
     stop_ordered,
 )
 from audit.border import border_approved, border_proposed, border_registered, border_status
+from audit.credentials import credential_issued, credential_status
 from audit.entry_form import Digest, Entry, digest_text, make_entry
 from audit.export_entries import export_declared, export_settled
+from audit.foreign import (
+    foreign_admitted,
+    foreign_refreshed,
+    issuer_approved,
+    issuer_proposed,
+    issuer_withdrawn,
+)
 from audit.grants import (
     certificate_pinned,
     certificate_revoked,
@@ -67,13 +74,16 @@ __all__ = [
     "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "border_approved",
     "border_proposed", "border_registered", "border_status", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
-    "denial", "digest_text", "endpoint_declared", "export_declared", "export_settled",
-    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "key_changed",
-    "licence_activated", "licence_status", "log_opened", "node_started", "node_stopped",
-    "openings_destroyed", "outcome", "party_registered", "policy_activated", "policy_approved",
-    "publicity_reconciled", "recall", "recall_acknowledged", "recall_escalated", "recall_probed",
-    "repair", "snapshot_admitted", "stop_lifted", "stop_ordered", "suspension_closed",
-    "suspension_proposed", "whitelist_approved", "whitelist_proposed", "whitelist_withdrawn",
+    "credential_issued", "credential_status", "denial", "digest_text", "endpoint_declared",
+    "export_declared", "export_settled", "foreign_admitted", "foreign_refreshed",
+    "hold_lifted", "hold_placed", "index_root", "intent", "intents_open", "issuer_approved",
+    "issuer_proposed", "issuer_withdrawn", "key_changed", "licence_activated",
+    "licence_status", "log_opened",
+    "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
+    "policy_activated", "policy_approved", "publicity_reconciled", "recall",
+    "recall_acknowledged", "recall_escalated", "recall_probed", "repair", "snapshot_admitted",
+    "stop_lifted", "stop_ordered", "suspension_closed", "suspension_proposed",
+    "whitelist_approved", "whitelist_proposed", "whitelist_withdrawn",
 ]  # fmt: skip
 
 
@@ -110,6 +120,7 @@ class Use:
         subjects: Commitment to the subjects.
         idempotency: Commitment to the idempotency key.
         signature: Digest of the caller's own signature on the request.
+        end_user: Commitment to the user behind the caller, where one is named.
     """
 
     request: str
@@ -138,11 +149,12 @@ class Use:
     subjects: Digest | None = None
     idempotency: Digest | None = None
     signature: Digest | None = None
+    end_user: Digest | None = None
 
 
 _USE_DIGESTS: Final = (
     "certificate", "operator", "case", "contract", "bundle", "input", "decision",
-    "subjects", "idempotency", "signature",
+    "subjects", "idempotency", "signature", "end_user",
 )  # fmt: skip
 _USE_PLAIN: Final = ("product", "party", "purpose", "scenario", "destination")
 _USE_NUMBERS: Final = (

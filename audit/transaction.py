@@ -67,6 +67,22 @@ class Transaction:
         leaf = leaf_hash(body)
         return Appended(self._session.insert_bodies([(leaf, body)]), leaf, body)
 
+    def append_all(self, entries: Sequence[Mapping[str, object]]) -> list[Appended]:
+        """Append entries one behind the other, with one statement.
+
+        Args:
+            entries: As `audit.entries` builds them, in their order.
+
+        Raises:
+            EntryError: One has no canonical form or is too long; none is appended.
+        """
+        if not entries:
+            return []
+        bodies = [encode_entry(entry) for entry in entries]
+        rows = [(leaf_hash(body), body) for body in bodies]
+        first = self._session.insert_bodies(rows)
+        return [Appended(index, leaf, body) for index, (leaf, body) in enumerate(rows, first)]
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -26,6 +26,7 @@ NAMES = (
     "reconcile",
     "features",
     "flight",
+    "credential",
     "counters",
 )
 

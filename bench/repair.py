@@ -2,20 +2,26 @@
 
 Alone: one serving process. Together: two processes on the same state, so that each publish waits
 until the other one has confirmed it too. Latency is of publishes one after another over mutual TLS,
-the signed decision verified, durable and in effect before the answer; the rate is with several
-origins at once, each in the order of its sequence. The baseline is a bare durable append of the log
-in the same directory, the part that no design can save.
+the signed decision verified, durable and in effect before the answer. Two rates: of many callers,
+each with one publish under way, in the order of several origins' sequences; and of one stream of
+decisions (`PublishStream`), as a provincial feed hands them in. Beside the rate stands how much
+processor time a publish took of the serving process, which other work on the machine changes
+less. The baseline is a bare durable append of the log in the same directory, one after another:
+the part of a single publish that no design can save. Ratios are publishes a second over those.
 """
 
 import argparse
 import asyncio
 import itertools
 import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -23,7 +29,6 @@ import numpy as np
 
 from audit.journal import Journal
 from bench.machine import machine
-from bench.query import serving
 from gateway.demo.cast import AUTHORITY
 from gateway.demo.stage import Stage, set_stage
 from gateway.founding import AUTHORITY_KEY
@@ -40,6 +45,8 @@ _ORIGINS = (
     (Origin.COURT_ANNULMENT, Verdict.WITHDRAWN),
 )
 _WINDOW = 16  # publishes of one origin under way at once
+_IN_MESSAGE = 16  # decisions of one message of a stream
+_STREAM = "/xinguan.v1.RepairService/PublishStream"
 _numbers, _sequence = itertools.count(1), itertools.count(1)
 
 
@@ -110,17 +117,65 @@ async def rate(channel: grpc.aio.Channel, decisions: Decisions, count: int) -> f
     return done / (time.perf_counter() - began)
 
 
-async def run(stage: Stage, address: str, decisions: Decisions, count: int) -> dict[str, float]:
+async def stream_rate(channel: grpc.aio.Channel, decisions: Decisions, count: int) -> float:
+    """Return decisions a second of one stream, from the first handed in to the last outcome."""
+    requests = [decisions.next(*_ORIGINS[0]) for _ in range(count)]
+    tokens = [repair_pb2.PublishRequest.FromString(each).decision for each in requests]
+
+    async def messages() -> AsyncIterator[bytes]:
+        for first in range(0, count, _IN_MESSAGE):
+            some = tokens[first : first + _IN_MESSAGE]
+            yield repair_pb2.PublishStreamRequest(decisions=some).SerializeToString()
+
+    began, done = time.perf_counter(), 0
+    async for message in channel.stream_stream(_STREAM)(messages()):
+        outcomes = repair_pb2.PublishStreamResponse.FromString(message).outcomes
+        done += sum(one.HasField("published") for one in outcomes)
+    assert done == count, "decisions were refused"
+    return count / (time.perf_counter() - began)
+
+
+@contextmanager
+def serving(root: Path, *words: str) -> Iterator[tuple[str, int]]:
+    """Serve a deployment with one process; give its address and its number."""
+    program = Path(sys.executable).parent / "xinguan"
+    command = [str(program), "serve", "--home", str(root), "--json", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert server.stdout is not None
+            yield json.loads(server.stdout.readline())["listening"], server.pid
+        finally:
+            server.terminate()
+
+
+def processor_s(pid: int) -> float:
+    """Return the seconds of processor time that a process took so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def run(
+    stage: Stage, address: str, pid: int, decisions: Decisions, count: int
+) -> dict[str, float]:
     """Measure one setting."""
     credentials = stage.identity(AUTHORITY).credentials()
     async with grpc.aio.secure_channel(address, credentials) as channel:
         await latencies(channel, decisions, 20)
         took = await latencies(channel, decisions, count)
-        per_second = await rate(channel, decisions, count * 4)
+        await rate(channel, decisions, count)  # the first of many at once open what the rest use
+        before = processor_s(pid)
+        many = await rate(channel, decisions, count * 8)
+        between = processor_s(pid)
+        streamed = await stream_rate(channel, decisions, count * 8)
+        after = processor_s(pid)
     return {
         "p50_ms": round(took[len(took) // 2] * 1000, 1),
         "p99_ms": round(took[int(len(took) * 0.99)] * 1000, 1),
-        "publishes_per_s": round(per_second),
+        "one_by_one_per_s": round(len(took) / sum(took)),
+        "many_callers_per_s": round(many),
+        "many_callers_cpu_ms": round((between - before) * 1000 / (count * 8), 2),
+        "stream_per_s": round(streamed),
+        "stream_cpu_ms": round((after - between) * 1000 / (count * 8), 2),
     }
 
 
@@ -140,33 +195,44 @@ def durable_append_ms(path: Path) -> float:
 def main(arguments: list[str] | None = None) -> dict[str, object]:
     """Run the benchmark and return its row."""
     parser = argparse.ArgumentParser(prog="bench.repair", description=__doc__)
-    parser.add_argument("--publishes", type=int, default=200, help="one after another, a setting")
+    parser.add_argument("--publishes", type=int, default=250, help="one after another, a setting")
+    parser.add_argument("--alone", action="store_true", help="one process only")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "deployment"
         # Somewhat more than a fifth of the synthetic penalties are shared.
-        stage = set_stage(root, int(time.time()), companies=given.publishes * 60 + 500)
+        settings = 1 if given.alone else 2
+        stage = set_stage(root, int(time.time()), companies=given.publishes * 88 * settings + 500)
         decisions = Decisions(stage)
+        append_ms = durable_append_ms(Path(scratch) / "bare.sqlite3")
         row: dict[str, object] = {
-            "baseline_append_ms": durable_append_ms(Path(scratch) / "bare.sqlite3"),
+            "baseline_append_ms": append_ms,
             "target": "p99 < 50 ms alone, < 1 s with replicas; 1,000 publishes/s",
         }
-        for name, others in (("alone", ()), ("two_processes", ("follower",))):
+        for name, others in (("alone", ()), ("two_processes", ("follower",)))[:settings]:
             with ExitStack() as stack:
-                address = stack.enter_context(serving(root, 1))
+                address, pid = stack.enter_context(serving(root))
                 for other in others:
                     words = ("--node", other, "--listen", "127.0.0.1:0")
-                    stack.enter_context(serving(root, 1, *words))
-                row[name] = asyncio.run(run(stage, address, decisions, given.publishes))
+                    stack.enter_context(serving(root, *words))
+                measured = asyncio.run(run(stage, address, pid, decisions, given.publishes))
+            ratio = append_ms / 1000
+            measured["many_callers_ratio"] = round(measured["many_callers_per_s"] * ratio, 2)
+            measured["stream_ratio"] = round(measured["stream_per_s"] * ratio, 2)
+            row[name] = measured
     print(json.dumps(row, indent=2) if given.json else _table(row))
     return row
 
 
 def _table(row: dict[str, object]) -> str:
-    return f"Publishing repairs ({machine()['text']})\n" + "\n".join(
-        f"  {name:20} {value}" for name, value in row.items()
-    )
+    lines = [f"Publishing repairs ({machine()['text']})"]
+    for name, value in row.items():
+        if isinstance(value, dict):
+            lines += [f"  {name}", *(f"    {key:22} {each:>10,}" for key, each in value.items())]
+        else:
+            lines.append(f"  {name:22} {value}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

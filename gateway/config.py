@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.credential_settings import CredentialSettings
 from gateway.domain.errors import XinguanError
 from gateway.source_settings import SourceName, SourceSettings
 
@@ -197,6 +198,8 @@ class Files(_Table):
     ticket_key: FileName = "keys/ticket.key"
     export_key: FileName = "keys/export.key"  # tells persons apart whose export is counted
     notice_key: FileName = "keys/notice.key"  # drawn at the first start
+    credential_keys: FileName = "keys/credential"  # a folder: the greatest number signs
+    credentials: FileName = "credentials"  # what an issuer publishes, for any static server
 
 
 class Log(_Table):
@@ -279,6 +282,7 @@ class Settings(_Table):
     log: Log = Log()
     witnesses: Witnesses = Witnesses()
     timestamps: Timestamps = Timestamps()
+    credentials: CredentialSettings = CredentialSettings()
     border: Border = Border()
     files: Files = Files()
     state: StateSettings = StateSettings()

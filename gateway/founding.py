@@ -11,6 +11,7 @@ from audit import entries
 from audit.journal import Transaction
 from audit.note import verifier_key
 from gateway.config import CONFIG_NAME, ConfigError, Profile, Settings, parse_settings
+from gateway.credential.keyring import new_key
 from gateway.deployment import (
     DEV_AUTHORITY_DIRECTORY,
     GATEWAY_DIRECTORY,
@@ -140,6 +141,10 @@ origin = {_quoted(wanted.origin)}
 # policy_deadline_ms = 200
 # rows_per_day = 10000000
 
+# Credentials for partners across the border, see docs/cross-border-credential.md:
+# [credentials]
+# issuer = "https://credentials.example.org"
+
 # Switches of the policy, see `xinguan policy`:
 # [switches]
 # border_bulk = false
@@ -221,6 +226,7 @@ def _write_keys(own: Path, settings: Settings, wanted: Founding) -> Ed25519Priva
         names.export_key,
     ):
         write_new(own / name, new_secret(), PRIVATE_MODE)
+    new_key(own / names.credential_keys)
     if wanted.state_password:
         write_new(own / names.state_password, wanted.state_password.encode(), PRIVATE_MODE)
     return log_key

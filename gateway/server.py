@@ -20,7 +20,6 @@ from audit.openings import OpeningStore
 from audit.reader import LogReader
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.border.counters import open_counts
-from gateway.border.counters_tags import TagAlgorithm
 from gateway.border.renewals import RenewalWatch
 from gateway.config import Profile, Settings
 from gateway.decision.bundle import Bundle
@@ -32,6 +31,7 @@ from gateway.decision.opa import OpaServerEngine
 from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.doors.assembly import Doors
+from gateway.doors.credential_desk import CredentialDesk
 from gateway.doors.recall import RecallDesk
 from gateway.log_keeper import LogKeeper
 from gateway.registry.call_rate import CallRate
@@ -53,6 +53,7 @@ from gateway.repair.publish import Cleared, Publisher
 from gateway.repair.recall.assembly import open_recall
 from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
+from gateway.serving.credentials import CredentialKeeper, open_issuer
 from gateway.serving.port import open_port
 from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
@@ -226,6 +227,7 @@ class Gateway:
             catalogue,
             monitor,
             self._portfolios(secrets),
+            await self._credentials(catalogue, world, exchange, secrets),
             self.keeper.policy,
             self.renewals,
         )
@@ -249,6 +251,22 @@ class Gateway:
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the port until the gateway stops."""
         self._background.append(asyncio.create_task(work))
+
+    async def _credentials(
+        self, catalogue: Catalogue, world: World, exchange: Exchange, secrets: Secrets
+    ) -> CredentialDesk:
+        """Return what issues credentials; one process of the node publishes their status."""
+        issuer = open_issuer(self._deployment, catalogue.products)
+        if issuer is not None and self._replica.first:
+            library = world.library
+            kept = CredentialKeeper(self._deployment, self._state, library, issuer, self._clock_s)
+            self._closing.append(kept.close)
+            await kept.open()
+            self._run(kept.run())
+        reader, openings = self._state.connect(), OpeningStore(secrets.opening_key)
+        self._closing.append(reader.close)
+        origin = self._settings.log.origin
+        return CredentialDesk(exchange, world, self._state, reader, openings, issuer, origin=origin)
 
     def _portfolios(self, secrets: Secrets) -> Portfolios:
         reader, limits = self._state.connect(), self._settings.limits
@@ -342,8 +360,8 @@ class Gateway:
             inputs=decider.input_for,
             policy=announced.policy,
         )
-        algorithm = TagAlgorithm(settings.border.count_tags)
-        exports = open_counts(self._state, secrets.export_key, settings.node, algorithm)
+        tags = settings.border.count_tags
+        exports = open_counts(self._state, secrets.export_key, settings.node, tags)
         self._closing.append(exports.close)
         return World(
             counts=exports,

@@ -29,3 +29,4 @@ else
 fi
 step "data contracts" xinguan catalogue check
 step "no registry host in the lock" bash -c '! grep -nE "https?://|--(extra-)?index-url" requirements.lock'
+step "nor in that of npm" bash -c '! grep -n "\"resolved\"" tests/gateway/credential/js/package-lock.json'

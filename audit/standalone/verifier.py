@@ -521,7 +521,7 @@ USE = (
     "request:s product:s? managers:S? party:s? certificate:d? operator:d? case:d? purpose:s? "
     "scenario:s? destination:s? licence:i? consent:i? contract:d? bundle:d? input:d? decision:d? "
     "policy:i? run:i? publication:i? pinned:i? whitelist:i? border:I? subject_count:i? subjects:d? "
-    "idempotency:d? signature:d?"
+    "idempotency:d? signature:d? end_user:d?"
 )
 SCHEMA = {
     "log_opened": "origin:s vkey:s",
@@ -557,6 +557,17 @@ SCHEMA = {
     "border_status": (
         "actor:s register:s name:s version:i status:s registered:i? proposal:i? reason:s?"
     ),
+    "issuer_proposed": (
+        "actor:s issuer:s version:i issuer_kind:s jurisdiction:s agreement:s content:h not_before:i"
+    ),
+    "issuer_approved": (
+        "actor:s issuer:s version:i role:s proposal:i earlier:I? signer:s? document:h?"
+    ),
+    "issuer_withdrawn": "actor:s issuer:s version:i proposal:i reason:s?",
+    "foreign_admitted": (
+        "actor:s product:s issuer:s registration:i document:d record:d status:d table:s?"
+    ),
+    "foreign_refreshed": "actor:s product:s confirmed:i withdrawn:i held:i stale:i",
     "stop_ordered": "actor:s scope:s reason:s?",
     "stop_lifted": "actor:s scope:s reason:s?",
     "intent": USE + " snapshot:d fields:F",
@@ -606,6 +617,7 @@ REQUEST_LINKS: Links = {
 SAME_LIST = (("partner", "partner"), ("product", "product"), ("version", "version"))
 SAME_STATEMENT = (("register", "register"), ("name", "name"), ("version", "version"))
 SAME_TERMS = (*SAME_STATEMENT, ("terms", "terms"))
+SAME_ISSUER = (("issuer", "issuer"), ("version", "version"))
 LINKS: dict[str, Links] = {
     "intent": REQUEST_LINKS,
     "denial": REQUEST_LINKS,
@@ -630,6 +642,12 @@ LINKS: dict[str, Links] = {
         "registered": ("border_registered", SAME_STATEMENT),
         "proposal": ("border_proposed", SAME_STATEMENT),
     },
+    "issuer_approved": {
+        "proposal": ("issuer_proposed", SAME_ISSUER),
+        "earlier": ("issuer_approved", SAME_ISSUER),
+    },
+    "issuer_withdrawn": {"proposal": ("issuer_proposed", SAME_ISSUER)},
+    "foreign_admitted": {"registration": ("issuer_approved", (("issuer", "issuer"),))},
     "recall": {
         "repair": ("repair", ()),
         "first": ("intent", (("party", "party"),)),
@@ -1304,6 +1322,7 @@ def compare(index: int, entry: Json, answer: Any) -> None:
 DOMAINS = {
     "operator": "operator", "case": "case", "subjects": "subjects", "idempotency": "idempotency",
     "content": "content", "delivered": "rows", "subject": "subject",
+    "end_user": "end_user",
 }  # fmt: skip
 
 

@@ -225,14 +225,14 @@ class ExportCounters:
 
 
 def open_counts(
-    state: State, key: bytes, node: str, algorithm: TagAlgorithm = TagAlgorithm.SHA256
+    state: State, key: bytes, node: str, algorithm: str = TagAlgorithm.SHA256
 ) -> ExportCounters:
     """Return the counts of an open state, once its books are known to be of this key.
 
     Raises:
         UnavailableError: `XB_COUNT_KEY`; another key would count everybody a second time.
     """
-    tagger = Tagger(key, algorithm)
+    tagger = Tagger(key, TagAlgorithm(algorithm))
     state.run(ExportLedger(CountLaw.load(), tagger).require_key)
     return ExportCounters(state.connect(), CountLaw.load(), tagger, node=node)
 

@@ -44,6 +44,8 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "feed": Place("feed", "app", "Feeds that decisions and publicity come in by."),
     "reconcile": Place("reconcile", "reconcile", "Compare with a publicity authority (R11)."),
     "serve": Place("serve", "serve", "Open the gate: gRPC and Arrow Flight on one port."),
+    "credential": Place("credential", "app", "Credentials that partners check offline."),
+    "inbound": Place("inbound", "app", "Credit documents from abroad: check, admit, refresh."),
     "recall": Place("recall", "app", "Who must stop using what it received before a repair."),
     "audit": Place("audit", "app", "Verify, prove and read the audit log."),
     "demo": Place("demo", "demo", "Walk through the whole road on this machine."),

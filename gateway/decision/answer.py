@@ -13,7 +13,7 @@ from gateway.domain.vocabulary import FieldAction
 OBLIGATIONS = frozenset(
     {
         "label_dispute", "coverage", "shuffle", "minimal_answer", "border_record",
-        "count_export", "count_ordinary", "count_sensitive", "interest_subsidy",
+        "count_export", "count_ordinary", "count_sensitive", "interest_subsidy", "onward_use",
     }
 )  # fmt: skip
 _OPERATORS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "in", "is_null"})

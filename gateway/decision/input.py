@@ -12,7 +12,8 @@ import json
 from dataclasses import dataclass
 
 from gateway.domain.errors import InvalidRequestError
-from gateway.domain.facts import Border, Facts, Hop, Mechanism, Whitelist
+from gateway.domain.facts import Border, Facts, Hop, Inbound, Mechanism, Whitelist
+from gateway.domain.foreign import ForeignIssuer
 from gateway.domain.licence import Consent, Licence
 from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S
 from gateway.domain.product import Field, Product
@@ -89,6 +90,8 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
             # The user of R82: the human and the case that the access is for, both or neither.
             "operator_named": bool(request.operator.strip() and request.case_reference.strip()),
             **_loan(request.loan, limits.subsidy_loan_fen),
+            # Absent unless true, like the flags of a group of fields.
+            **({"end_user_named": True} if request.end_user.strip() else {}),
         },
         "fields": _groups(facts, limits.minimal_fields),
         "consent": None if facts.consent is None else _consent(facts, facts.consent),
@@ -102,6 +105,7 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
         "platform_operators_only": facts.platform_operators_only,
         "border": None if facts.border is None else _border(facts, facts.border),
         "switches": dict(facts.switches),
+        **_inbound(facts.inbound),
     }
 
 
@@ -317,6 +321,31 @@ def _border(facts: Facts, border: Border) -> Document:
         "enterprise_authorised": border.enterprise_authorised,
         "rests_on": list(border.rests_on),
         "turns": list(border.turns),
+        **({"intermediary": True} if border.intermediary else {}),
+    }
+
+
+def _inbound(inbound: Inbound | None) -> Document:
+    """Return the issuers behind a product from abroad; nothing for all other products."""
+    if inbound is None:
+        return {}
+    return {"inbound": {"issuers": [_issuer(issuer) for issuer in inbound.issuers]}}
+
+
+def _issuer(issuer: ForeignIssuer) -> Document:
+    return {
+        "id": issuer.issuer,
+        "kind": issuer.kind.value,
+        "jurisdiction": issuer.jurisdiction,
+        "not_before": issuer.not_before,
+        "withdrawn_at": issuer.withdrawn_at,
+        "agreement": {
+            "id": issuer.agreement,
+            "not_before": issuer.agreement_from,
+            "not_after": issuer.agreement_until,
+        },
+        "onward_use": issuer.onward_use,
+        "index": issuer.index,
     }
 
 

@@ -95,6 +95,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
         # Counts under the ceiling of the rules matter; those above it are all alike.
         subjects if subjects <= 1 else min(subjects, count_ceiling(facts, limits.count_ceiling)),
         not request.operator.strip() or not request.case_reference.strip(),
+        bool(request.end_user.strip()),
         facts.stop_orders,
         publicity.as_of,
         publicity.limit_s,
@@ -102,6 +103,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
         facts.platform_operators_only,
         None if facts.border is None else _border_key(facts.border),
         *facts.switches.items(),
+        facts.inbound,
     )
 
 
@@ -143,4 +145,5 @@ def _border_key(border: Border) -> tuple[Hashable, ...]:
         border.enterprise_authorised,
         border.rests_on,
         border.turns,
+        border.intermediary,
     )

@@ -6,6 +6,7 @@ No subject identifier stands here: only kinds, counts and facts. Times are unix 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.domain.foreign import ForeignIssuer
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
@@ -142,6 +143,7 @@ class Border:
         enterprise_authorised: True when the enterprise authorised its C and P1 fields.
         rests_on: Log indexes of the registers' entries that these facts were read from.
         turns: Times at which one of the registers will say something else by itself.
+        intermediary: True for a foreign bureau, which asks for users of its own.
     """
 
     country: str
@@ -156,6 +158,18 @@ class Border:
     enterprise_authorised: bool = False
     rests_on: tuple[int, ...] = ()
     turns: tuple[int, ...] = ()
+    intermediary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Facts of a request for what issuers abroad stated (M58).
+
+    Args:
+        issuers: Every registered issuer, in its newest approved version, in force or not.
+    """
+
+    issuers: tuple[ForeignIssuer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +191,7 @@ class Facts:
             platform (R72).
         border: Facts of the crossing, or None inside the country.
         switches: Deployment switches by name; unknown names are refused at start.
+        inbound: Facts of the issuers, when the product holds what was stated abroad.
     """
 
     now: int
@@ -192,3 +207,4 @@ class Facts:
     platform_operators_only: bool | None
     border: Border | None
     switches: Mapping[str, bool | int]
+    inbound: Inbound | None = None

@@ -56,6 +56,8 @@ class ExchangeRequest:
         signature: Detached JWS of the caller over the canonical request, or empty.
         portfolio: True when the subjects came as a portfolio: looked at in portions.
         compression: Codec of the buffers of batches, `lz4` or `zstd`; empty for none.
+        end_user: The user behind the caller, committed to in the log; empty when the caller
+            asks for itself.
     """
 
     request_id: str
@@ -78,6 +80,7 @@ class ExchangeRequest:
     signature: str = field(default="", repr=False)
     portfolio: bool = False
     compression: str = ""
+    end_user: str = ""
 
     @property
     def decided(self) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ import re
 from dataclasses import dataclass
 
 from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
+from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.domain.identifiers import parse_uscc
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import Condition, ExchangeRequest, Loan
 from gateway.domain.vocabulary import SubjectKind
 from gateway.doors.peer import public_key_pem
+from gateway.inbound.identifiers import parse_foreign_id
 from gateway.release.portfolio import Portfolio
 from gateway.release.rows import parse_condition
 from gateway.release.ticket import Ticket
@@ -127,7 +129,11 @@ class Ask:
         if query.measure:
             _match(_WORD, query.measure, "the measure is a code in UPPER_SNAKE")
         _match(_COUNTRY, context.destination, "the destination is an ISO 3166 code")
-        for text, what in ((context.operator, "operator"), (context.case_reference, "case")):
+        for text, what in (
+            (context.operator, "operator"),
+            (context.case_reference, "case"),
+            (context.end_user, "end user"),
+        ):
             if len(text) > _MAX_TEXT:
                 raise InvalidRequestError("BAD_REQUEST", f"the {what} is too long")
         kind = subject_kind(query.subject_kind)
@@ -147,7 +153,7 @@ class Ask:
             asked_at=context.time.seconds,
             product=product.name,
             fields=_fields(query, product),
-            subjects=self._subjects(kind) if portfolio is None else portfolio.subjects,
+            subjects=self._subjects(kind, product) if portfolio is None else portfolio.subjects,
             subject_kind=kind,
             purpose=context.purpose,
             scenario=context.scenario,
@@ -162,9 +168,10 @@ class Ask:
             signature=context.signature,
             portfolio=portfolio is not None,
             compression=codec,
+            end_user=context.end_user.strip(),
         )
 
-    def _subjects(self, kind: SubjectKind) -> tuple[str, ...]:
+    def _subjects(self, kind: SubjectKind, product: Product) -> tuple[str, ...]:
         subjects = self.query.subjects
         if len(subjects) > self.max_subjects:
             raise InvalidRequestError(
@@ -175,7 +182,7 @@ class Ask:
         parsed = []
         for position, text in enumerate(subjects):
             try:
-                parsed.append(_parse_subject(kind, text))
+                parsed.append(_parse_subject(kind, text, product))
             except InvalidRequestError as error:
                 raise InvalidRequestError(
                     error.code, f"subject {position + 1}: {error.message}"
@@ -212,7 +219,9 @@ def _check_portfolio(
         raise InvalidRequestError("BAD_PORTFOLIO", "one request rests on one consent for every row")
 
 
-def _parse_subject(kind: SubjectKind, text: str) -> str:
+def _parse_subject(kind: SubjectKind, text: str, product: Product) -> str:
+    if product.name == FOREIGN_PRODUCT:
+        return parse_foreign_id(text)
     if kind is not SubjectKind.NATURAL_PERSON:
         return parse_uscc(text)
     # Identity numbers never enter: the platform's subject master gives callers a token.

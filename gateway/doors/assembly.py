@@ -1,4 +1,4 @@
-"""All doors of the one port: exchange, Flight, repair, audit, administration, reflection."""
+"""All doors of the one port: exchange, credentials, Flight, repair, audit, administration."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ from gateway.doors.accesses import AccessDesk, SubjectKeys
 from gateway.doors.admin import AdminDoor, AdminKeys
 from gateway.doors.audit import AuditDoor
 from gateway.doors.cosigned import LogWitnesses
+from gateway.doors.credential import CredentialDoor
+from gateway.doors.credential_desk import CredentialDesk
 from gateway.doors.exchange import ExchangeDoor
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
 from gateway.doors.flight import FlightDoor, add_flight, readers
@@ -37,6 +39,8 @@ from xinguan.v1 import (
     admin_pb2_grpc,
     audit_pb2,
     audit_pb2_grpc,
+    credential_pb2,
+    credential_pb2_grpc,
     exchange_pb2,
     exchange_pb2_grpc,
     repair_pb2,
@@ -48,6 +52,7 @@ SERVICES = (
     repair_pb2.DESCRIPTOR.services_by_name["RepairService"].full_name,
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+    credential_pb2.DESCRIPTOR.services_by_name["CredentialService"].full_name,
     FLIGHT_SERVICE,
 )
 RECONCILIATION = "xinguan.reconciliation"
@@ -69,6 +74,7 @@ class Doors:
     catalogue: Catalogue
     monitor: ReconciliationMonitor
     portfolios: Portfolios
+    credentials: CredentialDesk
     policy: TrustPolicy | None = None  # whose cosignatures count; None for an unwitnessed log
     renewals: RenewalWatch | None = None
 
@@ -120,6 +126,9 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
             LogWitnesses(doors.policy, doors.deployment.log_vkey),
         ),
         server,
+    )
+    credential_pb2_grpc.add_CredentialServiceServicer_to_server(
+        CredentialDoor(doors.credentials, world, law), server
     )
     keys = AdminKeys(
         authority=authority.get,

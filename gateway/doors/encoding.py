@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.domain.decision import Decision
+from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.domain.product import Product
 from gateway.doors.errors import LawTexts, reason_message
 from gateway.release.delivery import Part, ReleasedBatch
@@ -37,7 +38,29 @@ def coverage_message(world: World, snapshot: Snapshot, now: int) -> types_pb2.Co
     message = types_pb2.Coverage()
     message.ParseFromString(_coverage_of(snapshot, product))
     message.feed_age_s = -1 if as_of is None else max(0, now - as_of)
+    if product.name == FOREIGN_PRODUCT:
+        message.foreign.extend(_foreign_sources(world, now))
     return message
+
+
+def _foreign_sources(world: World, now: int) -> list[types_pb2.ForeignSource]:
+    """Restate what binds a reader of records from abroad: the duty `onward_use`.
+
+    Every issuer in force is named, whoever of them stated what left: a shorter list would tell
+    of a subject which bureau knows it.
+    """
+    return [
+        types_pb2.ForeignSource(
+            issuer=issuer.issuer,
+            jurisdiction=issuer.jurisdiction,
+            agreement=issuer.agreement,
+            onward_use=issuer.onward_use,
+            onward_use_zh=issuer.onward_zh,
+            onward_use_en=issuer.onward_en,
+        )
+        for issuer in world.registry.view().foreign_issuers(now)
+        if issuer.in_force(now)
+    ]
 
 
 def _coverage_of(snapshot: Snapshot, product: Product) -> bytes:

@@ -19,8 +19,8 @@ from xinguan.v1 import exchange_pb2, types_pb2
 PREFIX = "xinguan-"
 HEADERS = frozenset(
     {
-        "purpose", "scenario", "destination", "operator", "case-reference", "consent-id",
-        "measure", "subject-kind", "idempotency-key", "time", "signature",
+        "purpose", "scenario", "destination", "operator", "case-reference", "end-user",
+        "consent-id", "measure", "subject-kind", "idempotency-key", "time", "signature",
     }
 )  # fmt: skip
 _MAX_VALUE = 4_096
@@ -88,6 +88,7 @@ def begin_query(
         operator=headers.get("operator", ""),
         case_reference=headers.get("case-reference", ""),
         signature=headers.get("signature", ""),
+        end_user=headers.get("end-user", ""),
     )
     return exchange_pb2.QueryRequest(
         context=context,

@@ -16,6 +16,7 @@ from audit.errors import AuditError
 from audit.store import Reader
 from gateway.domain.errors import UnavailableError
 from gateway.domain.facts import Whitelist
+from gateway.domain.foreign import ForeignIssuer, IssuerKind
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller, Certificate, Party
 from gateway.domain.vocabulary import Status
@@ -25,6 +26,7 @@ from gateway.registry import (
     consents,
     derived,
     document_keys,
+    issuers,
     licences,
     parties,
     whitelists,
@@ -58,6 +60,7 @@ class View:
         by_party: Party id and product to the licences that grant it, the best first.
         derived: Product that is computed from records to those of its sources that have feeds.
         border: The registers of the border.
+        issuers: Issuer abroad to its approved versions, ascending.
     """
 
     version: int
@@ -72,6 +75,7 @@ class View:
     by_party: Mapping[tuple[str, str], tuple[Licence, ...]]
     derived: Mapping[str, tuple[str, ...]]
     border: BorderRegisters = field(default_factory=BorderRegisters)
+    issuers: Mapping[str, tuple[ForeignIssuer, ...]] = field(default_factory=dict)
 
     def caller(self, fingerprint: str) -> Caller | None:
         """Return the party and certificate behind a pin, whatever their status, or None."""
@@ -141,6 +145,26 @@ class View:
             if at is None or version.not_before <= at:
                 return version
         return None
+
+    def foreign_issuers(self, at: int) -> tuple[ForeignIssuer, ...]:
+        """Return every registered issuer abroad in its newest version, withdrawn or not.
+
+        Args:
+            at: Unix seconds; versions whose effect has not begun are passed over.
+        """
+        begun = (
+            next((one for one in reversed(versions) if one.not_before <= at), None)
+            for versions in self.issuers.values()
+        )
+        return tuple(sorted((one for one in begun if one), key=lambda one: one.issuer))
+
+    def is_foreign_bureau(self, party_id: str) -> bool:
+        """Say whether a party ever was registered as a foreign bureau: it stays one."""
+        return any(
+            one.party == party_id and one.kind is IssuerKind.BUREAU
+            for versions in self.issuers.values()
+            for one in versions
+        )
 
     def feed_as_of(self, product: str) -> int | None:
         """Return when a product's publicity feed was last reconciled (R13), or None.
@@ -230,6 +254,7 @@ def _refresh(connection: Reader, old: View, version: int) -> View:
         by_party=_by_party(old, renewed, every),
         derived=derived.read_sources(connection),
         border=_border(connection, old),
+        issuers=_issuers(connection, old),
     )
 
 
@@ -301,6 +326,21 @@ def _border(connection: Reader, old: View) -> BorderRegisters:
     select = f"SELECT {border.COLUMNS} FROM border_statements"
     rows = _changed(connection, select, "changed", old.version)
     return old.border.with_rows(rows) if rows else old.border
+
+
+def _issuers(connection: Reader, old: View) -> Mapping[str, tuple[ForeignIssuer, ...]]:
+    select = f"SELECT {issuers.COLUMNS} FROM foreign_issuers"
+    found: dict[str, dict[int, ForeignIssuer]] = {}
+    for row in _changed(connection, select, "changed", old.version):
+        issuer = issuers.from_row(row).issuer()
+        if issuer is not None:
+            found.setdefault(issuer.issuer, {})[issuer.index] = issuer
+    renewed = {}
+    for name, versions in found.items():
+        # A version is known by the entry that completed it, and these rise with versions.
+        present = {one.index: one for one in old.issuers.get(name, ())} | versions
+        renewed[name] = tuple(present[index] for index in sorted(present))
+    return _merged(old.issuers, renewed)
 
 
 def _by_party(

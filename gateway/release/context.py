@@ -6,7 +6,8 @@ from typing import Protocol
 
 from gateway.border.counts import ExportCounts, ThisRequestOnly
 from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
-from gateway.domain.facts import Facts, Hop, Publicity, Responsibility, Whitelist
+from gateway.domain.facts import Facts, Hop, Inbound, Publicity, Responsibility, Whitelist
+from gateway.domain.foreign import FOREIGN_PRODUCT, ForeignIssuer
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller, Party
 from gateway.domain.product import Product
@@ -65,6 +66,14 @@ class RegistryView(Protocol):
 
     def feed_as_of(self, product: str) -> int | None:
         """Return when a product's publicity feed was last reconciled (R13)."""
+        ...
+
+    def foreign_issuers(self, at: int) -> tuple[ForeignIssuer, ...]:
+        """Return every registered issuer abroad in its newest version, withdrawn or not."""
+        ...
+
+    def is_foreign_bureau(self, party_id: str) -> bool:
+        """Say whether a party asks for users of its own, as foreign bureaus do."""
         ...
 
     def document_key(self, key_id: str) -> DocumentKey | None:
@@ -157,6 +166,7 @@ def gather(
         platform_operators_only=False if party.role is Role.PLATFORM_ENTERPRISE else None,
         border=(crossing(view, caller, request, product, licence, counts, now) if abroad else None),
         switches=node.switches,
+        inbound=Inbound(view.foreign_issuers(now)) if product.name == FOREIGN_PRODUCT else None,
     )
 
 

@@ -51,6 +51,10 @@ class Registered(Protocol):
         """Return every licence of a party that grants a product, whatever its status."""
         ...
 
+    def is_foreign_bureau(self, party_id: str) -> bool:
+        """True for a party that is an issuer abroad of the kind bureau, in any version."""
+        ...
+
     def whitelist(self, partner: str, product: str, at: int | None = None) -> Whitelist | None:
         """Return the newest field whitelist of a partner and a product in effect (R68)."""
         ...
@@ -120,6 +124,7 @@ def crossing(
         exempt_basis=_exempt_basis(reading, exporter_id, recipient, request, product),
         rests_on=tuple(sorted(reading.rests_on)),
         turns=tuple(sorted(turn for turn in reading.turns if turn > now)),
+        intermediary=view.is_foreign_bureau(recipient),
     )
 
 

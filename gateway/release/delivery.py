@@ -179,7 +179,8 @@ class Delivery:
         """Return what may leave of a portion: shareable rows, conditions, field actions.
 
         Called while the gate's epoch is held, so the bitmap read here is the one that a
-        repair would have to wait for; one portion after the other, in any thread.
+        repair would have to wait for; or on trial, see `gateway.release.ahead`. One portion
+        after the other, in any thread.
 
         Args:
             number: Number of the portion.
@@ -188,7 +189,6 @@ class Delivery:
             The batch, or None when the limit of rows was reached before it.
 
         Raises:
-            ExhaustedError: When the licence's rows of the day are used up.
             InternalError: `EDGE_CHECK` when the batch is not what the decision named.
         """
         if self._exhausted():
@@ -213,7 +213,6 @@ class Delivery:
         if plan.shuffle and len(rows) > 1:
             order = np.random.default_rng().permutation(len(rows))
             batch, rows = batch.take(order), rows[order]
-        self.world.quotas.take_rows(self.facts.licence, len(rows), self.trail.now_ms)
         first_end = self.snapshot.first_end(rows)
         codec = self.facts.request.compression
         if not plan.shuffle and not codec and not self.prepared.enforcer.transforms:
@@ -236,6 +235,14 @@ class Delivery:
             digest = hashlib.sha256(message).digest()
             self.snapshot.remember_digest(whole.number, self.prepared.plan.columns, digest.hex())
         return ReleasedBatch(number, whole.rows, message, digest, rows, first_end)
+
+    def meter(self, batch: ReleasedBatch) -> None:
+        """Count the rows of a batch that is about to leave.
+
+        Raises:
+            ExhaustedError: When the licence's rows of the day are used up.
+        """
+        self.world.quotas.take_rows(self.facts.licence, batch.batch.num_rows, self.trail.now_ms)
 
     def confirm_unexpired(self, batch: ReleasedBatch) -> None:
         """Check, right before the hand-over, that no row ended while its evidence was written.

@@ -16,7 +16,7 @@ batch is held all along.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self, TypeVar
@@ -26,6 +26,7 @@ from gateway.domain.errors import DeniedError, UnavailableError
 T = TypeVar("T")
 UNWIND_S = 5.0  # seconds that a reset stream has to end before the publishing gives up
 Recheck = Callable[[], None]
+Turn = tuple[int, int]  # changes of every product, and of one
 
 
 def _no_recheck() -> None:
@@ -147,11 +148,17 @@ class Gate:
         self.sure = sure
         self._held: defaultdict[str, set[Hold]] = defaultdict(set)
         self._epoch = 0
+        self._everywhere = 0
+        self._turns: Counter[str] = Counter()
 
     @property
     def epoch(self) -> int:
         """Number of changes published so far, over all products."""
         return self._epoch
+
+    def turn(self, product: str) -> Turn:
+        """Return what differs from before as soon as a change of this product took effect."""
+        return self._everywhere, self._turns[product]
 
     def held(self, product: str) -> int:
         """Return how many batches of a product are on their way out now."""
@@ -211,6 +218,10 @@ class Gate:
         """
         flip()
         self._epoch += 1
+        if products is None:
+            self._everywhere += 1
+        else:
+            self._turns.update(products)
         return self._concerned(products)
 
     async def drain(self, pending: set[Hold], timeout_s: float) -> None:

@@ -103,5 +103,5 @@ def _kind(
         request.scenario,
         request.destination,
         request.decided,
-        len(blinds),
+        tuple(blinds),
     )

@@ -27,7 +27,7 @@ from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, defect
 from gateway.domain.facts import Facts
 from gateway.identity.peer import identify
-from gateway.release.ahead import Ahead
+from gateway.release.ahead import Ahead, Spare
 from gateway.release.delivery import Delivery, Part
 from gateway.release.evidence import Promised
 from gateway.release.identifiers import request_id
@@ -59,6 +59,7 @@ class Exchange:
         self._world = world
         # Its own threads: whatever else waits in a thread doesn't keep batches waiting.
         self._threads = ThreadPoolExecutor(_THREADS, "enforce")
+        self._spare = Spare(_THREADS)
 
     def close(self) -> None:
         """End the threads; nothing is under way any more."""
@@ -95,10 +96,10 @@ class Exchange:
         except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
             await self._refused(failure, trail)
         delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent, crossing)
-        ahead = Ahead(world.gate, delivery, self._threads)
+        ahead = Ahead(world.gate, delivery, self._threads, self._spare)
         try:
             # (6) scan, (7) gate, (8) enforce
-            await ahead.begin(delivery.numbers(ask.batches))
+            ahead.begin(delivery.numbers(ask.batches))
             while (made := await ahead.take()) is not None:
                 hold, batch = made
                 delivery.hold = hold
@@ -108,7 +109,7 @@ class Exchange:
                 hold.confirm()
                 delivery.confirm_unexpired(batch)
                 yield part
-                await ahead.handed_over(hold)
+                ahead.handed_over(hold)
             if delivery.open:
                 yield await delivery.close()  # (9) outcome
         except BaseException as failure:

@@ -15,6 +15,7 @@ join what they hold (DESIGN, pseudonyms; GB/T 37964-2019, de-identification).
 
 import hmac
 import threading
+from binascii import hexlify
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,7 +44,10 @@ _NO_DIGIT = 255
 _VALUE_OF = np.full(256, _NO_DIGIT, dtype=np.uint8)
 _VALUE_OF[np.frombuffer(_DIGITS, dtype=np.uint8)] = np.arange(36, dtype=np.uint8)
 _POWERS = 36 ** np.arange(_HALF - 1, -1, -1, dtype=np.uint64)
-_HEX = np.frombuffer(b"".join(b"%02x" % n for n in range(256)), dtype="<u2")
+# A table of bytes is looked up by the text's own method: three times as quick as by numpy's.
+_VALUES = _VALUE_OF.tobytes()
+_PROBED = 512  # values that are looked at to see whether a column repeats a few
+_REPEATED = 64
 _TAG_BITS = np.uint64(_TAG << 56)
 Bytes = NDArray[np.uint8]
 
@@ -138,13 +142,18 @@ class Pseudonymiser:
         count = len(values)
         if count <= _FEW:
             return self._few(values.to_pylist())
+        if count > _PROBED and len(values.slice(0, _PROBED).unique()) < _REPEATED:
+            # Codes of authorities and the like: each distinct value is encrypted once.
+            coded = values.dictionary_encode()
+            if len(coded.dictionary) < count // 2:
+                return self._known(coded.dictionary).take(coded.indices)
         _, offsets, data = values.buffers()
         ends = np.frombuffer(offsets, dtype=np.int32)[values.offset : values.offset + count + 1]
         text = np.frombuffer(data, dtype=np.uint8) if data is not None else _NOTHING
         lengths = ends[1:] - ends[:-1]
         blocks = np.zeros((count, _BLOCK), dtype=np.uint8)
         if int(ends[-1]) - int(ends[0]) == count * _CODE and bool((lengths == _CODE).all()):
-            codes = _VALUE_OF[text[ends[0] : ends[-1]].reshape(count, _CODE)]
+            codes = _values(text[ends[0] : ends[-1]]).reshape(count, _CODE)
             if count and int(codes.max()) < _NO_DIGIT:
                 _pack_codes(codes, blocks)
                 return _from_characters(self._characters(blocks))
@@ -175,7 +184,7 @@ class Pseudonymiser:
         todo = np.ones(len(blocks), dtype=np.bool_)
         coded = np.flatnonzero(lengths == _CODE)
         if len(coded):
-            codes = _VALUE_OF[text[ends[coded, None] + np.arange(_CODE)]]
+            codes = _values(text[ends[coded, None] + np.arange(_CODE)])
             good = codes.max(axis=1) < _NO_DIGIT
             packed = np.zeros((int(good.sum()), _BLOCK), dtype=np.uint8)
             _pack_codes(codes[good], packed)
@@ -276,8 +285,14 @@ def _characters(encrypted: Bytes, kind: bytes) -> Bytes:
     """Return each block as its letter and 32 hex digits, one row of bytes each."""
     out = np.empty((len(encrypted), _WIDTH), dtype=np.uint8)
     out[:, 0] = kind[0]
-    out[:, 1:] = _HEX[encrypted].view(np.uint8)
+    digits = hexlify(np.ascontiguousarray(encrypted).data)
+    out[:, 1:] = np.frombuffer(digits, dtype=np.uint8).reshape(-1, _WIDTH - 1)
     return out
+
+
+def _values(text: Bytes) -> Bytes:
+    """Return the value of each digit of base 36, `_NO_DIGIT` for any other character."""
+    return np.frombuffer(text.tobytes().translate(_VALUES), dtype=np.uint8).reshape(text.shape)
 
 
 def _from_characters(characters: Bytes) -> Any:

@@ -71,6 +71,7 @@ def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, 
         subjects=blinds["subjects"],
         idempotency=blinds["idempotency"],
         signature=blinds.get("signature"),
+        end_user=blinds.get("end_user"),
     )
 
 
@@ -125,6 +126,7 @@ def use_known(trail: Trail, policy: int | None = None) -> tuple[Use, Openings]:
         subjects=blinds["subjects"],
         idempotency=blinds["idempotency"],
         signature=blinds.get("signature"),
+        end_user=blinds.get("end_user"),
     )
     return use, openings
 
@@ -139,6 +141,8 @@ def _openings(request: ExchangeRequest) -> Openings:
         "case": Opening("case", request.case_reference.encode(), salts[32:64]),
         "idempotency": Opening("idempotency", request.idempotency_key.encode(), salts[96:]),
     }
+    if request.end_user:
+        members["end_user"] = Opening("end_user", request.end_user.encode(), os.urandom(SALT_BYTES))
     singly: tuple[Opening, ...] = ()
     if len(subjects) > 1:
         fresh = os.urandom((len(subjects) + 1) * SALT_BYTES)

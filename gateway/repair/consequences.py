@@ -5,8 +5,11 @@
   a judgement debtor. A check of such a list reads the snapshot's rows, so sealing the record is
   lifting its restriction, and `LIFT_RESTRICTIONS` is settled by the repair's own entry. No other
   table says of a subject that it is restricted; whoever adds one lifts it here;
-- credentials are refreshed by the room that keeps them; it finds what it has to do in
-  `consequences`, with its effective time;
+- credentials that rest on records of the subject say *refresh* from this transaction on: those of
+  the record's product, and those of values that were computed with it. They are superseded, never
+  invalid: a repair improves a firm's credit, and a fresh credential can be fetched (domain-rules
+  13). So `REFRESH_CREDENTIALS` is settled by the repair's own entry too. Masking (M33), giving
+  back and labels of dispute do the same, since a fresh credential would say something else;
 - features are tombstoned (R44): those rows of a feature product that rest on records of the subject
   are withheld until they are recomputed (`gateway.portfolio`), which never reads what is sealed.
   Masking a record (M33), and giving it back, does the same: the features were computed with it, or
@@ -28,10 +31,12 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from gateway.credential import book
 from gateway.decision.tables import read_table
 from gateway.domain.share_state import ShareState, Standing
 from gateway.registry.periods import POLICIES
 from gateway.snapshot.snapshot import Snapshot
+from gateway.store.bulk import for_each_of, insert_rows
 from gateway.store.migration import Statements
 
 LIFT_RESTRICTIONS, REFRESH_CREDENTIALS = "LIFT_RESTRICTIONS", "REFRESH_CREDENTIALS"
@@ -111,20 +116,11 @@ def _out_of_date(found: Consequences, product: str) -> tuple[str, ...]:
     )
 
 
-def write(
-    tx: Statements,
-    found: Consequences,
-    *,
-    product: str,
-    record_key: str,
-    subject: str,
-    repair: int,
-    now: int,
-) -> None:
-    """Write what follows, in the transaction of the repair.
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What follows from one repair that stands in the log.
 
     Args:
-        tx: The transaction.
         found: What follows.
         product: Product of the record.
         record_key: The record.
@@ -132,31 +128,69 @@ def write(
         repair: Log index of the repair.
         now: Unix seconds.
     """
-    if found.ended:
-        for kind, settled in ((LIFT_RESTRICTIONS, repair), (REFRESH_CREDENTIALS, None)):
-            tx.execute(
-                "INSERT INTO consequences (repair, kind, product, record_key, effective_at,"
-                " settled_index) VALUES (?, ?, ?, ?, ?, ?)",
-                (repair, kind, product, record_key, now, settled),
+
+    found: Consequences
+    product: str
+    record_key: str
+    subject: str
+    repair: int
+    now: int
+
+
+def write(tx: Statements, following: Sequence[Following]) -> None:
+    """Write what follows from repairs, in their transaction and in their order."""
+    ended = [one for one in following if one.found.ended]
+    insert_rows(
+        tx,
+        "INSERT INTO consequences (repair, kind, product, record_key, effective_at,"
+        " settled_index) VALUES",
+        [
+            (one.repair, kind, one.product, one.record_key, one.now, one.repair)
+            for one in ended
+            for kind in (LIFT_RESTRICTIONS, REFRESH_CREDENTIALS)
+        ],
+    )
+    insert_rows(
+        tx,
+        "INSERT INTO tombstones (product, record_key, repair, effective_at) VALUES",
+        [(one.product, one.record_key, one.repair, one.now) for one in ended],
+        "ON CONFLICT (product, record_key) DO NOTHING",
+    )
+    for one in following:
+        out_of_date = _out_of_date(one.found, one.product)
+        book.supersede(tx, (one.product, *out_of_date), one.subject, one.now)
+    marks = {
+        (derived, one.subject): (derived, one.subject, one.now, one.repair)
+        for one in following
+        for derived in _out_of_date(one.found, one.product)
+    }  # the last of several repairs of a subject counts
+    insert_rows(
+        tx,
+        "INSERT INTO recomputations (product, subject, since, repair) VALUES",
+        list(marks.values()),
+        "ON CONFLICT (product, subject)"
+        " DO UPDATE SET since = excluded.since, repair = excluded.repair",
+    )
+    insert_rows(
+        tx,
+        "INSERT INTO recalls (repair, product, record_key, kind, reason, effective_at,"
+        " gate_clear, recipients, deliveries) VALUES",
+        [
+            (
+                one.repair,
+                one.product,
+                one.record_key,
+                one.found.recall,
+                one.found.reason,
+                one.now,
+                0,
+                0,
+                0,
             )
-        tx.execute(
-            "INSERT INTO tombstones (product, record_key, repair, effective_at)"
-            " VALUES (?, ?, ?, ?) ON CONFLICT (product, record_key) DO NOTHING",
-            (product, record_key, repair, now),
-        )
-    for derived in _out_of_date(found, product):
-        tx.execute(
-            "INSERT INTO recomputations (product, subject, since, repair) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (product, subject)"
-            " DO UPDATE SET since = excluded.since, repair = excluded.repair",
-            (derived, subject, now, repair),
-        )
-    if found.recall:
-        tx.execute(
-            "INSERT INTO recalls (repair, product, record_key, kind, reason, effective_at,"
-            " gate_clear, recipients, deliveries) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)",
-            (repair, product, record_key, found.recall, found.reason, now),
-        )
+            for one in following
+            if one.found.recall
+        ],
+    )
 
 
 def prepare(state: Statements, snapshot: Snapshot) -> None:
@@ -190,13 +224,20 @@ def withhold_stale(state: Statements, snapshot: Snapshot, subjects: Sequence[str
         snapshot: An open snapshot of a derived product.
         subjects: Subjects of repairs.
     """
-    marks = state.execute(
-        "SELECT subject, since FROM recomputations"
-        f" WHERE product = ? AND subject IN ({','.join('?' * len(subjects))})",
-        (snapshot.product, *subjects),
-    ).fetchall()
-    if marks:
-        _withhold_stale(snapshot, dict(marks))
+    since: dict[str, int] = {}
+
+    def read(marks: str, some: Sequence[object]) -> None:
+        since.update(
+            state.execute(
+                "SELECT subject, since FROM recomputations"
+                f" WHERE product = ? AND subject IN ({marks})",
+                (snapshot.product, *some),
+            ).fetchall()
+        )
+
+    for_each_of(read, subjects)
+    if since:
+        _withhold_stale(snapshot, since)
 
 
 def _withhold_stale(snapshot: Snapshot, since: dict[str, int]) -> None:

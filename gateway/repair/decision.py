@@ -28,6 +28,7 @@ class Origin(StrEnum):
     RECONSIDERATION = "RECONSIDERATION"  # 行政复议
     COURT_ANNULMENT = "COURT_ANNULMENT"
     OBJECTION = "OBJECTION"  # correction after 异议
+    FOREIGN_ISSUER = "FOREIGN_ISSUER"  # what it stated itself, by its status list (M58)
     SUBJECT = "SUBJECT"  # takes back what it declared itself (M17)
 
 

@@ -6,6 +6,7 @@ one (a crash in between) loses a figure and nothing else. `unmeasured` says how 
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 
@@ -14,10 +15,12 @@ import structlog
 from audit.errors import AuditUnavailableError
 from audit.journal import Transaction
 from gateway.repair.publish import Cleared
+from gateway.store.bulk import insert_rows
 from gateway.store.migration import Statements
 from gateway.store.state import State
 
 _log = structlog.get_logger(__name__)
+_GATHER_S = 0.1  # a figure may come late; a commit of its own would hold up the next decision
 _NEWEST = 100_000  # delays of an origin that its figures are taken from
 
 
@@ -41,36 +44,48 @@ class DelayFigures:
 
 
 class Delays:
-    """Writes what the publisher tells it, one row a change. Owned by the event loop."""
+    """Writes what the publisher tells it, soon and many at once. Owned by the event loop."""
 
     def __init__(self, state: State) -> None:
         """Take the state that the delays are kept in."""
         self._state = state
-        self._writing: set[asyncio.Task[None]] = set()
+        self._noted: list[Cleared] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def note(self, cleared: Cleared) -> None:
         """Write one delay soon; returns at once."""
-        task = asyncio.get_running_loop().create_task(self._write(cleared))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        self._noted.append(cleared)
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
 
     async def close(self) -> None:
         """Wait until what was noted is written."""
-        await asyncio.gather(*self._writing)
+        self._closing.set()
+        if self._writing is not None:
+            await self._writing
 
-    async def _write(self, cleared: Cleared) -> None:
+    async def _write(self) -> None:
         try:
-            await self._state.journal.submit(lambda tx: write(tx, cleared))
+            while self._noted:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_GATHER_S):
+                        await self._closing.wait()
+                some, self._noted = self._noted, []
+                await self._state.journal.submit(lambda tx, some=some: write(tx, some))  # type: ignore[misc]  # the default binds what was noted
         except AuditUnavailableError:
-            _log.error("delay_not_written")
+            _log.error("delays_not_written")
+        finally:
+            self._writing = None
 
 
-def write(tx: Transaction, cleared: Cleared) -> None:
-    """Write one delay; the first effect of a change is the one that counts."""
-    tx.execute(
-        "INSERT INTO repair_delays (log_index, origin, decided_at, effective_ms)"
-        " VALUES (?, ?, ?, ?) ON CONFLICT (log_index) DO NOTHING",
-        (cleared.repair, cleared.origin, cleared.decided_at, cleared.effective_ms),
+def write(tx: Transaction, cleared: Sequence[Cleared]) -> None:
+    """Write delays; the first effect of a change is the one that counts."""
+    insert_rows(
+        tx,
+        "INSERT INTO repair_delays (log_index, origin, decided_at, effective_ms) VALUES",
+        [(one.repair, one.origin, one.decided_at, one.effective_ms) for one in cleared],
+        "ON CONFLICT (log_index) DO NOTHING",
     )
 
 

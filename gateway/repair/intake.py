@@ -6,9 +6,11 @@ can't be written) refuses nothing: the position stays before it and it is tried 
 between an effect and its position repeats the item, which changes nothing (idempotent by its id).
 """
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -16,15 +18,17 @@ from audit.errors import AuditUnavailableError
 from audit.journal import Transaction
 from gateway.domain.errors import InvalidRequestError, UnavailableError, XinguanError
 from gateway.registry.act import Act
-from gateway.registry.documents import Verified, verify
+from gateway.registry.documents import verify
 from gateway.repair import feed_lease
 from gateway.repair.alarms import raise_alarm
 from gateway.repair.assurance import ASSURANCE_TYPE, AssuranceClaims, apply_assurance
-from gateway.repair.decision import RepairClaims, read_decision
+from gateway.repair.decision import read_decision
 from gateway.repair.feed import FeedItem, ItemKind, Page
 from gateway.repair.origins import IllegalDeletionError
-from gateway.repair.publish import Publisher
+from gateway.repair.publish import Handed, Lane, Published, Publisher
 from gateway.store.state import State
+
+_BREATH = 16  # decisions verified without a pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,21 @@ class _Result:
     item: FeedItem
     refusal: XinguanError | None
     seen: tuple[str, int] | None  # origin and sequence of a decision that is truly the origin's
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    item: FeedItem
+    answer: asyncio.Future[Published]
+    seen: tuple[str, int]
+
+    async def result(self) -> _Result:
+        """Wait until the decision is in effect or refused."""
+        await asyncio.wait([self.answer])
+        error = self.answer.exception()
+        if error is None or isinstance(error, XinguanError):
+            return _Result(self.item, error, self.seen)
+        raise error
 
 
 class Intake:
@@ -82,46 +101,55 @@ class Intake:
         """
         pending: list[_Result] = []
         applied = refused = 0
-        for item in page.items:
-            if item.kind is ItemKind.ASSURANCE and pending:
+        for some in _runs(page.items):
+            if some[0].kind is ItemKind.ASSURANCE and pending:
                 # An assurance is held against what the feed brought before it.
                 await self._remember(feed, pending[-1].item.position, pending, token)
                 pending = []
-            # One after the other: were two under way at once and the first of them not
-            # written, its sequence would be stale when it comes again, and it would be lost.
-            result = await self._take_item(feed, item)
-            if isinstance(result.refusal, UnavailableError):
-                if pending:
-                    await self._remember(feed, pending[-1].item.position, pending, token)
-                raise result.refusal
-            pending.append(result)
-            refused += result.refusal is not None
-            applied += result.refusal is None
+            for result in await self._take_run(feed, some):
+                if isinstance(result.refusal, UnavailableError):
+                    if pending:
+                        await self._remember(feed, pending[-1].item.position, pending, token)
+                    raise result.refusal
+                pending.append(result)
+                refused += result.refusal is not None
+                applied += result.refusal is None
         await self._remember(feed, page.position, pending, token, read_to_end=page.at_end)
         return Taken(applied, refused)
 
-    async def _take_item(self, feed: str, item: FeedItem) -> _Result:
+    async def _take_run(self, feed: str, items: Sequence[FeedItem]) -> list[_Result]:
+        """Take in items that follow one another: decisions together, anything else alone."""
         act = Act(self._clock_ms() // 1000, self._node, f"feed:{feed}")
-        seen: tuple[str, int] | None = None
+        if items[0].kind is not ItemKind.DECISION:
+            return [await self._take_other(item, feed, act) for item in items]
+        # In one lane: were one not written and a later one were, its sequence would be stale when
+        # it comes again, and it would be lost.
+        lane, under_way = Lane(), list[_Result | _UnderWay]()
+        for number, item in enumerate(items):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)  # verifying a page would hold up everything else
+            try:
+                decision = read_decision(item.content, self._authority)
+            except XinguanError as refusal:
+                under_way.append(_Result(item, refusal, None))
+                continue
+            answer = self._publisher.hand_in(Handed(decision, act.actor, act.now), lane)
+            seen = (decision.claims.origin, decision.claims.sequence)
+            under_way.append(_UnderWay(item, answer, seen))
+        return [one if isinstance(one, _Result) else await one.result() for one in under_way]
+
+    async def _take_other(self, item: FeedItem, feed: str, act: Act) -> _Result:
         try:
             if item.kind is ItemKind.BROKEN:
                 raise InvalidRequestError("BROKEN_LINE", "the line is none of this feed's format")
-            if item.kind is ItemKind.ASSURANCE:
-                assured = verify(item.content, self._authority, ASSURANCE_TYPE, AssuranceClaims)
-                await self._state.submit(lambda tx: apply_assurance(tx, assured.claims, feed, act))
-                return _Result(item, None, None)
-            decision = read_decision(item.content, self._authority)
-            seen = (decision.claims.origin, decision.claims.sequence)
-            await self._publish(decision, act)
+            assured = verify(item.content, self._authority, ASSURANCE_TYPE, AssuranceClaims)
+            await self._state.submit(lambda tx: apply_assurance(tx, assured.claims, feed, act))
         except XinguanError as refusal:
-            return _Result(item, refusal, seen)
+            return _Result(item, refusal, None)
         except AuditUnavailableError:
             gone = UnavailableError("AUDIT_UNAVAILABLE", "the audit log can't be written")
-            return _Result(item, gone, seen)
-        return _Result(item, None, seen)
-
-    async def _publish(self, decision: Verified[RepairClaims], act: Act) -> None:
-        await self._publisher.publish(decision, act.actor, act.now)
+            return _Result(item, gone, None)
+        return _Result(item, None, None)
 
     async def _remember(
         self,
@@ -143,6 +171,15 @@ class Intake:
             remember(tx, feed, position, len(results) - refused, refused, read_at)
 
         await self._state.journal.submit(job)
+
+
+def _runs(items: Sequence[FeedItem]) -> Iterator[list[FeedItem]]:
+    """Cut items into runs of decisions, and everything else for itself."""
+    for is_decision, some in groupby(items, lambda item: item.kind is ItemKind.DECISION):
+        if is_decision:
+            yield list(some)
+        else:
+            yield from ([item] for item in some)
 
 
 def _keep(tx: Transaction, feed: str, result: _Result, act: Act) -> None:

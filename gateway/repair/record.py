@@ -1,8 +1,8 @@
-"""Where one record stands: what its source says, and what was decided on it since."""
+"""Where records stand: what its source says, and what was decided on it since."""
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.domain.period import (
@@ -15,8 +15,10 @@ from gateway.domain.period import (
 from gateway.domain.product import Product
 from gateway.domain.share_state import ShareState, Standing, standing_of
 from gateway.repair.precedence import precedence_of
+from gateway.snapshot.admission import NEVER
 from gateway.snapshot.disputes import DISPUTE_FLAG
 from gateway.snapshot.snapshot import Snapshot
+from gateway.store.bulk import for_each_of
 from gateway.store.migration import Statements
 
 _WANTED = (
@@ -69,44 +71,70 @@ class Decided:
     mask_ends_at: int | None = None
 
 
-def read_record(
-    snapshot: Snapshot, product: Product, periods: PeriodTable, key: str
-) -> Record | None:
-    """Return a record of a snapshot, or None when it has none of this key.
+def read_records(
+    snapshot: Snapshot, product: Product, periods: PeriodTable, keys: Collection[str]
+) -> dict[str, Record]:
+    """Return records of a snapshot by their keys; one that it doesn't have is missing.
 
     Args:
         snapshot: The snapshot that is served.
         product: Its contract.
         periods: Numbers of the law.
-        key: The record's key.
+        keys: Keys of records.
     """
-    rows = snapshot.rows_of([key])
+    rows = snapshot.rows_of(list(keys))
     if not len(rows):
-        return None
+        return {}
     precedence = precedence_of(product.name)
-    wanted = [*_WANTED, precedence.column] if precedence else [*_WANTED]
-    names = [name for name in wanted if name in snapshot.schema.names]
-    row = snapshot.take(rows[:1], [product.subject_key, *names]).to_pylist()[0]
-    return Record(
-        key=key,
-        subject=str(row[product.subject_key]),
-        standing=standing_of(row.get("share_state"), disputed=bool(row.get(DISPUTE_FLAG))),
-        ends_at=snapshot.ends_at(rows),
-        repairable_from=_repairable_from(row, product, periods),
-        can_be_labelled=DISPUTE_FLAG in product.fields and DISPUTE_FLAG in names,
-        follows=precedence.followed_by(row.get(precedence.column)) if precedence else "",
-    )
+    wanted = [product.record_key, product.subject_key, *_WANTED]
+    wanted += [precedence.column] if precedence else []
+    names = [name for name in dict.fromkeys(wanted) if name in snapshot.schema.names]
+    can_be_labelled = DISPUTE_FLAG in product.fields and DISPUTE_FLAG in names
+    ends, found = snapshot.expiry_of(rows).tolist(), dict[str, Record]()
+    for end, row in zip(ends, snapshot.take(rows, names).to_pylist(), strict=True):
+        key = str(row[product.record_key])
+        ends_at = None if end >= NEVER else int(end)
+        if key in found:  # several rows of one record: the last of them to end counts
+            ends_at = _later(found[key].ends_at, ends_at)
+            found[key] = replace(found[key], ends_at=ends_at)
+            continue
+        found[key] = Record(
+            key=key,
+            subject=str(row[product.subject_key]),
+            standing=standing_of(row.get("share_state"), disputed=bool(row.get(DISPUTE_FLAG))),
+            ends_at=ends_at,
+            repairable_from=_repairable_from(row, product, periods),
+            can_be_labelled=can_be_labelled,
+            follows=precedence.followed_by(row.get(precedence.column)) if precedence else "",
+        )
+    return found
 
 
-def decided(tx: Statements, product: str, key: str) -> Decided | None:
-    """Return what was decided on a record, or None when nothing was yet."""
-    row = tx.execute(
-        f"SELECT {_COLUMNS} FROM record_states WHERE product = ? AND record_key = ?",
-        (product, key),
-    ).fetchone()
-    if row is None:
-        return None
-    base, disputed, pending, masked, ended, dispute_id, mask_ends_at = row
+def decided(tx: Statements, product: str, keys: Collection[str]) -> dict[str, Decided]:
+    """Return what was decided on records of a product; one on which nothing was is missing."""
+    found: dict[str, Decided] = {}
+
+    def read(marks: str, some: Sequence[object]) -> None:
+        for key, *row in tx.execute(
+            f"SELECT record_key, {_COLUMNS} FROM record_states"
+            f" WHERE product = ? AND record_key IN ({marks})",
+            (product, *some),
+        ).fetchall():
+            found[key] = _decided(*row)
+
+    for_each_of(read, keys)
+    return found
+
+
+def _decided(
+    base: str,
+    disputed: int,
+    pending: int,
+    masked: int,
+    ended: str | None,
+    dispute_id: str,
+    mask_ends_at: int | None,
+) -> Decided:
     standing = Standing(
         ShareState(base),
         disputed=bool(disputed),
@@ -115,6 +143,10 @@ def decided(tx: Statements, product: str, key: str) -> Decided | None:
         ended=None if ended is None else ShareState(ended),
     )
     return Decided(standing, dispute_id, mask_ends_at)
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else max(one, other)
 
 
 def is_early(record: Record, decided_at: int) -> bool:

@@ -8,6 +8,7 @@ lease stands before or after each change, never beside it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.store.bulk import insert_rows
 from gateway.store.migration import Statements
 
 KEPT_CHANGES = 100_000
@@ -34,26 +35,44 @@ class Change:
     ended: bool
 
 
-def note_change(tx: Statements, *, product: str, record_key: str, subject: str, ended: bool) -> int:
-    """Number a change in the transaction that makes it; return the number.
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A change that gets its number from `note_changes`; see `Change`.
 
     Args:
-        tx: The transaction.
         product: Product of the record.
         record_key: The record.
         subject: Its subject.
         ended: Whether values derived from it are withheld too.
     """
-    tx.execute("UPDATE gate_number SET number = number + 1")
-    number = newest(tx)
-    tx.execute(
-        "INSERT INTO gate_changes (number, product, record_key, subject, ended)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (number, product, record_key, subject, int(ended)),
+
+    product: str
+    record_key: str
+    subject: str
+    ended: bool
+
+
+def note_changes(tx: Statements, noted: Sequence[Noted]) -> int:
+    """Number changes in the transaction that makes them; return the number of the first.
+
+    Args:
+        tx: The transaction.
+        noted: The changes, in their order; at least one.
+    """
+    tx.execute("UPDATE gate_number SET number = number + ?", (len(noted),))
+    last = newest(tx)
+    first = last - len(noted) + 1
+    insert_rows(
+        tx,
+        "INSERT INTO gate_changes (number, product, record_key, subject, ended) VALUES",
+        [
+            (number, one.product, one.record_key, one.subject, int(one.ended))
+            for number, one in enumerate(noted, first)
+        ],
     )
-    if number % _PRUNE_EVERY == 0:
-        tx.execute("DELETE FROM gate_changes WHERE number <= ?", (number - KEPT_CHANGES,))
-    return number
+    if (first - 1) // _PRUNE_EVERY != last // _PRUNE_EVERY:
+        tx.execute("DELETE FROM gate_changes WHERE number <= ?", (last - KEPT_CHANGES,))
+    return first
 
 
 def newest(state: Statements) -> int:

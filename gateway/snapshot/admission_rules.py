@@ -202,8 +202,11 @@ def _own_ends(batch: Rows, validity: str) -> list[npt.NDArray[np.int64]]:
         ends.append(np.where(removed == NEVER, NEVER, removed - DAY_S))
     if "share_until" in names:
         ends.append(ends_of_days(days_of(batch.column("share_until"))))
-    if "withdrawn_at" in names:
-        instants = _flat(batch.column("withdrawn_at")).cast(pa.timestamp("s", "Asia/Shanghai"))
+    # A record from abroad is as good as its own validity and its issuer's last word on it.
+    for name in ("withdrawn_at", "fresh_until"):
+        if name not in names:
+            continue
+        instants = _flat(batch.column(name)).cast(pa.timestamp("s", "Asia/Shanghai"))
         seconds = instants.cast(pa.int64()).fill_null(NEVER)
         ends.append(np.asarray(seconds.to_numpy(zero_copy_only=False), dtype=np.int64))
     return ends

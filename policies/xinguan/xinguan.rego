@@ -10,6 +10,7 @@ import data.xinguan.banks
 import data.xinguan.border
 import data.xinguan.callers
 import data.xinguan.fields
+import data.xinguan.inbound
 import data.xinguan.persons
 import data.xinguan.publicity
 import data.xinguan.responsibility
@@ -44,12 +45,12 @@ decision := {
 	"valid_until": validity.valid_until,
 }
 
-denials := ((((callers.deny | publicity.deny) | banks.deny) | persons.deny) | responsibility.deny) | border.deny
+denials := ((((callers.deny | publicity.deny) | banks.deny) | persons.deny) | responsibility.deny) | (border.deny | inbound.deny)
 
 all_reasons := denials | fields.reasons
 
-obligations := ((publicity.obligations | fields.obligations) | persons.obligations) | (border.obligations | banks.obligations)
+obligations := (((publicity.obligations | fields.obligations) | persons.obligations) | (border.obligations | banks.obligations)) | inbound.obligations
 
-predicates := (publicity.predicates | persons.predicates) | border.predicates
+predicates := (publicity.predicates | persons.predicates) | (border.predicates | inbound.predicates)
 
-fired := ((publicity.fired | fields.fired) | persons.fired) | (border.fired | banks.fired)
+fired := (((publicity.fired | fields.fired) | persons.fired) | (border.fired | banks.fired)) | inbound.fired

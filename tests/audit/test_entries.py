@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from audit import acts, border, entries, export_entries, grants, index_entries, repairs
+from audit import (
+    acts,
+    border,
+    credentials,
+    entries,
+    export_entries,
+    foreign,
+    grants,
+    index_entries,
+    repairs,
+)
 from audit.canonical import encode_entry
 from audit.entries import Use
 from audit.errors import EntryError
@@ -31,6 +41,11 @@ KINDS = [
     "border_approved",
     "border_registered",
     "border_status",
+    "issuer_proposed",
+    "issuer_approved",
+    "issuer_withdrawn",
+    "foreign_admitted",
+    "foreign_refreshed",
     "policy_activated",
     "policy_approved",
     "contract_published",
@@ -52,6 +67,8 @@ KINDS = [
     "suspension_proposed",
     "suspension_closed",
     "publicity_reconciled",
+    "credential_issued",
+    "credential_status",
     "audit_read",
     "index_root",
     "openings_destroyed",
@@ -89,6 +106,7 @@ USE = Use(
     subjects=DIGEST,
     idempotency=DIGEST,
     signature=DIGEST,
+    end_user=DIGEST,
 )
 
 
@@ -163,7 +181,17 @@ def test_no_kind_is_missing_and_none_is_undocumented():
     assert set(re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE)) == set(KINDS)
     public = {
         name
-        for module in (acts, border, export_entries, grants, index_entries, repairs, entries)
+        for module in (
+            acts,
+            border,
+            credentials,
+            entries,
+            export_entries,
+            foreign,
+            grants,
+            index_entries,
+            repairs,
+        )
         for name, each in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and each.__module__ == module.__name__
     }
@@ -201,6 +229,7 @@ def test_the_two_entries_of_an_ordinary_query_stay_under_1500_bytes():
         contract=None,
         whitelist=None,
         border=(),
+        end_user=None,
     )
     intent = entries.intent(
         time=1_800_000_000, node="node-1", use=use, snapshot=DIGEST, fields=fields

@@ -444,5 +444,5 @@ def test_every_kind_is_known_with_the_members_of_its_builder():
 # Builders of these take texts for hexadecimal digests in the test of the page.
 HEX = {
     "certificate_pinned", "certificate_revoked", "licence_activated", "consent_registered",
-    "consent_withdrawn", "export_declared",
+    "consent_withdrawn", "export_declared", "issuer_proposed", "issuer_approved",
 }  # fmt: skip

@@ -212,8 +212,8 @@ def test_every_command_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_target_of_make_named_exists(page: Path) -> None:
-    known = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))
     for block in blocks(page):
         if block.language == "bash":
             named += _TARGET.findall(block.text)

@@ -10,11 +10,13 @@ from gateway.domain.facts import (
     Exporter,
     Facts,
     Hop,
+    Inbound,
     Mechanism,
     Publicity,
     Responsibility,
     Whitelist,
 )  # fmt: skip
+from gateway.domain.foreign import ForeignIssuer, IssuerKind
 from gateway.domain.licence import Agreement, Consent, Grant, Licence, Quotas
 from gateway.domain.party import Caller, Certificate, Party
 from gateway.domain.product import Field, Product
@@ -71,6 +73,7 @@ FIELDS = (
     field("share_state", "P1"),
     field("dispute_flag"),
     field("determination_date"),
+    field("issuer"),
 )
 NAMES = tuple(f.name for f in FIELDS)
 
@@ -210,6 +213,22 @@ def banking(*fields, **changes) -> Facts:
         request=request(*fields, purpose="ENTERPRISE_CREDIT"),
     )  # fmt: skip
     return replace(base, **changes)
+
+
+def issuer(**changes) -> ForeignIssuer:
+    base = ForeignIssuer(
+        issuer="https://bureau.example.sg", kind=IssuerKind.BUREAU, party="", jurisdiction="SG",
+        not_before=START, withdrawn_at=None, agreement="MR-1", agreement_from=START,
+        agreement_until=END, onward_use="NO_ONWARD_USE", onward_zh="不得转供",
+        onward_en="No onward use", index=50,
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def reading(*fields, **changes) -> Facts:
+    """Facts of a bank that reads what a foreign bureau stated, its user named."""
+    base = banking(*fields or ("name", "issuer"), inbound=Inbound((issuer(),)))
+    return vary(vary(base, request__end_user="示例银行国际部"), **changes)
 
 
 def put(value, path, new):

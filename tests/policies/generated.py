@@ -8,7 +8,8 @@ import functools
 
 from hypothesis import strategies as st
 
-from gateway.domain.facts import Facts, Publicity
+from gateway.domain.facts import Facts, Inbound, Publicity
+from gateway.domain.foreign import IssuerKind
 from gateway.domain.licence import Agreement, Grant, StopOrder
 from gateway.domain.vocabulary import LicenceKind, Role, Status, SubjectKind
 from tests.policies import facts_world as w
@@ -146,6 +147,23 @@ MUTATIONS = {
     "border.impact_assessment_until": _maybe_time,
     "border.exempt_basis": st.sampled_from(["", "ART4", "ART5_CONTRACT", "ART6"]),
     "border.enterprise_authorised": _flags,
+    "border.intermediary": _flags,
+    "request.end_user": st.sampled_from(["", " ", "示例最终使用者"]),
+    "inbound": st.none()
+    | st.lists(
+        st.builds(
+            w.issuer,
+            issuer=st.sampled_from(["https://bureau.example.sg", "https://partner.example.my"]),
+            kind=st.sampled_from(IssuerKind),
+            not_before=_times,
+            withdrawn_at=_maybe_time,
+            agreement_from=_times,
+            agreement_until=_times,
+            onward_use=st.sampled_from(["", "NO_ONWARD_USE"]),
+        ),
+        max_size=2,
+        unique_by=lambda one: one.issuer,
+    ).map(lambda found: Inbound(tuple(found))),
     "switches": st.fixed_dictionaries(dict.fromkeys(w.SWITCHES, _flags)),
 }
 

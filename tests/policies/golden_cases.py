@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.domain.facts import Facts, Publicity
+from gateway.domain.foreign import IssuerKind
 from gateway.domain.licence import Grant, StopOrder
 from gateway.domain.party import Caller
 from gateway.domain.vocabulary import LicenceKind, Role, Status, SubjectKind
@@ -377,6 +378,35 @@ def border() -> Iterator[Case]:
     yield case("R68", "XB_WHITELIST_MECHANISM", vary(base, border__mechanisms=narrow))
 
 
+def inbound() -> Iterator[Case]:
+    base = w.reading()
+    unnamed = vary(base, request__end_user="")
+    bureau = vary(w.crossing("uscc"), border__intermediary=True)
+
+    def case(rule: str, code: str, effect: Facts, absence: Facts = base, **more) -> Case:
+        return Case("inbound", rule, code, effect, absence, **more)
+
+    yield case("R32", "FOREIGN_READER", vary(base, caller__party__role=Role.REGIONAL_PARTNER))
+    yield case(
+        "R52",
+        "NO_FOREIGN_ISSUER",
+        vary(base, inbound__issuers__0__withdrawn_at=NOW),
+        vary(base, inbound__issuers__0__withdrawn_at=NOW + 1),
+    )
+    yield case(
+        "R52",
+        "NO_FOREIGN_ISSUER",
+        vary(base, inbound__issuers__0__agreement_until=NOW),
+        vary(base, inbound__issuers__0__agreement_until=NOW + 1),
+    )
+    yield case("R52", "FOREIGN_ISSUER", base, bank(), shows="issuer")
+    yield case("R52", "END_USER_MISSING", unnamed)
+    yield case("R52", "END_USER_MISSING", bureau, vary(bureau, request__end_user="Example Bank"))
+    partner = vary(unnamed, inbound__issuers__0__kind=IssuerKind.PARTNER)
+    yield case("R52", "END_USER_MISSING", unnamed, partner)
+    yield case("R46", "ONWARD_USE", base, bank(), shows="onward_use")
+
+
 SUBJECTS = {
     "callers": callers,
     "publicity": publicity,
@@ -384,6 +414,7 @@ SUBJECTS = {
     "persons": persons,
     "responsibility": responsibility,
     "border": border,
+    "inbound": inbound,
 }
 assert START < NOW - DAY < NOW + DAY < END
 

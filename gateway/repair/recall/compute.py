@@ -33,6 +33,7 @@ from gateway.repair.recall.drafts import (
 from gateway.repair.recall.notice import DeliveredRow, Form, NoticeSigner, decode_list
 from gateway.repair.recall.rows import RecordPlaces
 from gateway.repair.recall.suspension import close_if_moot
+from gateway.store.bulk import for_each_of
 from gateway.store.migration import Statements
 from gateway.store.state import State
 
@@ -115,11 +116,14 @@ class Recaller:
         """Record that no batch that still held these records can leave any more."""
 
         def job(tx: Transaction) -> None:
-            for repair in repairs:
-                tx.execute(
-                    "UPDATE recalls SET gate_clear = ? WHERE repair = ? AND gate_clear = 0",
-                    (at_ms, repair),
-                )
+            for_each_of(
+                lambda marks, some: tx.execute(
+                    "UPDATE recalls SET gate_clear = ?"
+                    f" WHERE gate_clear = 0 AND repair IN ({marks})",
+                    (at_ms, *some),
+                ),
+                repairs,
+            )
 
         self._state.run(job)
 
@@ -157,6 +161,7 @@ class Recaller:
             self._together(connection, recalls[half:])
             return
         queue: list[_Signed | _Finished] = []
+        untold: list[int] = []
         for recall in recalls:
             if recall.kind == RESUME_USE:
                 # It goes to those who were told to suspend, whose notices must be written first.
@@ -165,13 +170,18 @@ class Recaller:
                 drafts = _resumed(connection, recall)
             else:
                 drafts = drafts_of(recall, found)
-            queue += [self._signed(draft) for draft in drafts]
             unresolved = 0 if recall.kind == RESUME_USE else found.unresolved
+            if not drafts and not unresolved:
+                untold.append(recall.repair)
+                continue
+            queue += [self._signed(draft) for draft in drafts]
             queue.append(_Finished(recall, sum(d.deliveries for d in drafts), unresolved))
             if len(queue) >= _IN_ONE_COMMIT:
                 self._write(queue)
                 queue = []
         self._write(queue)
+        if untold:
+            self._state.run(lambda tx: self._finish_untold(tx, untold))
 
     def _signed(self, draft: Draft) -> _Signed:
         now = self._clock_s()
@@ -248,6 +258,19 @@ class Recaller:
             (draft.party_id, recall.product, recall.record_key, SUSPEND_USE, recall.repair),
         )
         close_if_moot(tx, draft.party_id, node=self._node, now=self._clock_s())
+
+    def _finish_untold(self, tx: Transaction, repairs: Sequence[int]) -> None:
+        """Finish recalls of records that nobody received, many with one statement."""
+        for_each_of(
+            lambda marks, some: tx.execute(
+                "UPDATE recalls SET computed_at = ?, deliveries = 0, unresolved = 0, recipients ="
+                " (SELECT count(DISTINCT n.party_id) FROM recall_notices AS n"
+                "  WHERE n.repair = recalls.repair)"
+                f" WHERE computed_at IS NULL AND repair IN ({marks})",
+                (self._clock_s(), *some),
+            ),
+            repairs,
+        )
 
     def _finish(self, tx: Transaction, done: _Finished) -> None:
         recall = done.recall

@@ -57,6 +57,15 @@ boundaries contains input.border.whitelist.not_before
 boundaries contains input.border.whitelist.withdrawn_at
 
 boundaries contains at if {
+	some issuer in input.inbound.issuers
+	some at in [
+		issuer.not_before, issuer.withdrawn_at,
+		issuer.agreement.not_before, issuer.agreement.not_after,
+	]
+	at != null
+}
+
+boundaries contains at if {
 	some mechanism in input.border.mechanisms
 	some at in [mechanism.not_before, mechanism.not_after]
 }

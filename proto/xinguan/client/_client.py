@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ import grpc
 
 from xinguan.client._accesses import ProvedAccesses, build_request, check_answer
 from xinguan.client._answer import Answer
+from xinguan.client._credentials import CredentialCalls
 from xinguan.client._errors import RefusedError, TransportError, read_error
 from xinguan.client._identity import Identity
 from xinguan.client._recall import RecallCalls
@@ -19,6 +21,7 @@ from xinguan.signing import sign_request
 from xinguan.v1 import (
     audit_pb2,
     audit_pb2_grpc,
+    credential_pb2_grpc,
     exchange_pb2,
     exchange_pb2_grpc,
     repair_pb2,
@@ -27,10 +30,11 @@ from xinguan.v1 import (
 )
 
 _RETRY_PAUSES_S = (0.1, 0.4, 1.6)
+_DECISIONS = 16  # of one message of a stream
 _MAX_MESSAGE_BYTES = 64 << 20
 
 
-class Client(RecallCalls):
+class Client(RecallCalls, CredentialCalls):
     """Calls one gateway as one party.
 
     A call that finds the gateway unreachable is tried again after 0.1, 0.4 and 1.6 seconds,
@@ -57,6 +61,7 @@ class Client(RecallCalls):
         self._exchange = exchange_pb2_grpc.ExchangeServiceStub(self._channel)
         self._audit = audit_pb2_grpc.AuditServiceStub(self._channel)
         self._repair = repair_pb2_grpc.RepairServiceStub(self._channel)
+        self._credentials = credential_pb2_grpc.CredentialServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -208,6 +213,31 @@ class Client(RecallCalls):
         except grpc.aio.AioRpcError as error:
             raise read_error(error) from None
 
+    async def publish_repairs(
+        self, decisions: Iterable[str]
+    ) -> AsyncIterator[repair_pb2.PublishOutcome]:
+        """Publish signed decisions in their order; yield what became of each, in that order.
+
+        Many times as quick as one after another. When it raises, those that have no outcome are
+        to be handed in again, in their order; what was applied is repeated then.
+
+        Raises:
+            RefusedError: The caller may hand in no more.
+            TransportError: The gateway was lost.
+        """
+        every = iter(decisions)
+
+        async def requests() -> AsyncIterator[repair_pb2.PublishStreamRequest]:
+            while some := list(islice(every, _DECISIONS)):
+                yield repair_pb2.PublishStreamRequest(decisions=some)
+
+        try:
+            async for response in self._repair.PublishStream(requests()):
+                for outcome in response.outcomes:
+                    yield outcome
+        except grpc.aio.AioRpcError as error:
+            raise read_error(error) from None
+
     def build_query(
         self,
         product: str,
@@ -230,6 +260,7 @@ class Client(RecallCalls):
         attempt: int = 0,
         portfolio: str = "",
         compression: str = "UNSPECIFIED",
+        end_user: str = "",
     ) -> exchange_pb2.QueryRequest:
         """Return a complete, signed request.
 
@@ -253,6 +284,8 @@ class Client(RecallCalls):
             attempt: Number of the attempt, part of the key from the second on.
             portfolio: Handle of an uploaded portfolio instead of subjects; over Flight only.
             compression: LZ4 or ZSTD; over Flight only.
+            end_user: The user behind the caller, when it asks for somebody else; the log keeps a
+                commitment.
         """
         key = idempotency_key or secrets.token_hex(16)
         query = exchange_pb2.QueryRequest(
@@ -263,6 +296,7 @@ class Client(RecallCalls):
                 destination=destination,
                 operator=operator,
                 case_reference=case_reference,
+                end_user=end_user,
             ),
             product=product,
             fields=fields,

@@ -13,7 +13,7 @@ from xinguan.client._answer import Answer
 from xinguan.client._client import Client
 from xinguan.client._identity import Identity
 from xinguan.recall import Notice
-from xinguan.v1 import audit_pb2, exchange_pb2, repair_pb2
+from xinguan.v1 import audit_pb2, credential_pb2, exchange_pb2, repair_pb2
 
 _T = TypeVar("_T")
 
@@ -86,6 +86,24 @@ class SyncClient:
     def publish_repair(self, decision: str) -> repair_pb2.PublishResponse:
         """See `Client.publish_repair`."""
         return self._run(self._client.publish_repair(decision))
+
+    def build_query(
+        self, product: str, fields: Sequence[str], **words: Any
+    ) -> exchange_pb2.QueryRequest:
+        """See `Client.build_query`."""
+        return self._client.build_query(product, fields, **words)
+
+    def issue_credential(
+        self, query: exchange_pb2.QueryRequest, *, holder_jwk: str = "", replaces: str = ""
+    ) -> credential_pb2.IssuedCredential:
+        """See `Client.issue_credential`."""
+        return self._run(
+            self._client.issue_credential(query, holder_jwk=holder_jwk, replaces=replaces)
+        )
+
+    def credential_status(self, credential_id: str) -> credential_pb2.GetCredentialStatusResponse:
+        """See `Client.credential_status`."""
+        return self._run(self._client.credential_status(credential_id))
 
     def notice_keys(self) -> dict[str, bytes]:
         """See `Client.notice_keys`."""

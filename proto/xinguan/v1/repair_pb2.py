@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from xinguan.v1 import types_pb2 as xinguan_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17xinguan/v1/repair.proto\x12\nxinguan.v1\x1a\x16xinguan/v1/types.proto\"\"\n\x0ePublishRequest\x12\x10\n\x08\x64\x65\x63ision\x18\x01 \x01(\t\"\x83\x01\n\x0fPublishResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12\x19\n\x11repeated_decision\x18\x02 \x01(\x08\x12\r\n\x05state\x18\x03 \x01(\t\x12\x10\n\x08withheld\x18\x04 \x01(\x08\x12\x10\n\x08\x64\x65lay_ms\x18\x05 \x01(\x03\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\"R\n\rWatchResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\x12\x0e\n\x06notice\x18\x02 \x01(\t\x12\x11\n\tnotice_id\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\"-\n\x12\x41\x63knowledgeRequest\x12\x17\n\x0f\x61\x63knowledgement\x18\x01 \x01(\t\"[\n\x13\x41\x63knowledgeResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x10\n\x08repeated\x18\x03 \x01(\x08\")\n\x13GetPurgeListRequest\x12\x12\n\neverything\x18\x01 \x01(\x08\")\n\x14GetPurgeListResponse\x12\x11\n\tarrow_ipc\x18\x01 \x01(\x0c\"\x17\n\x15ListNoticeKeysRequest\"=\n\x16ListNoticeKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.xinguan.v1.NoticeKey\">\n\tNoticeKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x03 \x01(\x03\"%\n\x16\x44\x65\x63lareEndpointRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\"=\n\x17\x44\x65\x63lareEndpointResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.xinguan.v1.Promise2\xed\x03\n\rRepairService\x12\x42\n\x07Publish\x12\x1a.xinguan.v1.PublishRequest\x1a\x1b.xinguan.v1.PublishResponse\x12>\n\x05Watch\x12\x18.xinguan.v1.WatchRequest\x1a\x19.xinguan.v1.WatchResponse0\x01\x12N\n\x0b\x41\x63knowledge\x12\x1e.xinguan.v1.AcknowledgeRequest\x1a\x1f.xinguan.v1.AcknowledgeResponse\x12S\n\x0cGetPurgeList\x12\x1f.xinguan.v1.GetPurgeListRequest\x1a .xinguan.v1.GetPurgeListResponse0\x01\x12W\n\x0eListNoticeKeys\x12!.xinguan.v1.ListNoticeKeysRequest\x1a\".xinguan.v1.ListNoticeKeysResponse\x12Z\n\x0f\x44\x65\x63lareEndpoint\x12\".xinguan.v1.DeclareEndpointRequest\x1a#.xinguan.v1.DeclareEndpointResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17xinguan/v1/repair.proto\x12\nxinguan.v1\x1a\x16xinguan/v1/types.proto\"\"\n\x0ePublishRequest\x12\x10\n\x08\x64\x65\x63ision\x18\x01 \x01(\t\"\x83\x01\n\x0fPublishResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12\x19\n\x11repeated_decision\x18\x02 \x01(\x08\x12\r\n\x05state\x18\x03 \x01(\t\x12\x10\n\x08withheld\x18\x04 \x01(\x08\x12\x10\n\x08\x64\x65lay_ms\x18\x05 \x01(\x03\")\n\x14PublishStreamRequest\x12\x11\n\tdecisions\x18\x01 \x03(\t\"E\n\x15PublishStreamResponse\x12,\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1a.xinguan.v1.PublishOutcome\"\x90\x01\n\x0ePublishOutcome\x12\x11\n\trepair_id\x18\x01 \x01(\t\x12\x30\n\tpublished\x18\x02 \x01(\x0b\x32\x1b.xinguan.v1.PublishResponseH\x00\x12.\n\x07refused\x18\x03 \x01(\x0b\x32\x1b.xinguan.v1.RefusedDecisionH\x00\x42\t\n\x07outcome\"i\n\x0fRefusedDecision\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12$\n\x07refusal\x18\x03 \x01(\x0b\x32\x13.xinguan.v1.Refusal\x12\x11\n\ttry_again\x18\x04 \x01(\x08\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\"R\n\rWatchResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\x12\x0e\n\x06notice\x18\x02 \x01(\t\x12\x11\n\tnotice_id\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\"-\n\x12\x41\x63knowledgeRequest\x12\x17\n\x0f\x61\x63knowledgement\x18\x01 \x01(\t\"[\n\x13\x41\x63knowledgeResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x10\n\x08repeated\x18\x03 \x01(\x08\")\n\x13GetPurgeListRequest\x12\x12\n\neverything\x18\x01 \x01(\x08\")\n\x14GetPurgeListResponse\x12\x11\n\tarrow_ipc\x18\x01 \x01(\x0c\"\x17\n\x15ListNoticeKeysRequest\"=\n\x16ListNoticeKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.xinguan.v1.NoticeKey\">\n\tNoticeKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x03 \x01(\x03\"%\n\x16\x44\x65\x63lareEndpointRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\"=\n\x17\x44\x65\x63lareEndpointResponse\x12\"\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x13.xinguan.v1.Promise2\xc7\x04\n\rRepairService\x12\x42\n\x07Publish\x12\x1a.xinguan.v1.PublishRequest\x1a\x1b.xinguan.v1.PublishResponse\x12X\n\rPublishStream\x12 .xinguan.v1.PublishStreamRequest\x1a!.xinguan.v1.PublishStreamResponse(\x01\x30\x01\x12>\n\x05Watch\x12\x18.xinguan.v1.WatchRequest\x1a\x19.xinguan.v1.WatchResponse0\x01\x12N\n\x0b\x41\x63knowledge\x12\x1e.xinguan.v1.AcknowledgeRequest\x1a\x1f.xinguan.v1.AcknowledgeResponse\x12S\n\x0cGetPurgeList\x12\x1f.xinguan.v1.GetPurgeListRequest\x1a .xinguan.v1.GetPurgeListResponse0\x01\x12W\n\x0eListNoticeKeys\x12!.xinguan.v1.ListNoticeKeysRequest\x1a\".xinguan.v1.ListNoticeKeysResponse\x12Z\n\x0f\x44\x65\x63lareEndpoint\x12\".xinguan.v1.DeclareEndpointRequest\x1a#.xinguan.v1.DeclareEndpointResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,28 +36,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUBLISHREQUEST']._serialized_end=97
   _globals['_PUBLISHRESPONSE']._serialized_start=100
   _globals['_PUBLISHRESPONSE']._serialized_end=231
-  _globals['_WATCHREQUEST']._serialized_start=233
-  _globals['_WATCHREQUEST']._serialized_end=263
-  _globals['_WATCHRESPONSE']._serialized_start=265
-  _globals['_WATCHRESPONSE']._serialized_end=347
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=349
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=394
-  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=396
-  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=487
-  _globals['_GETPURGELISTREQUEST']._serialized_start=489
-  _globals['_GETPURGELISTREQUEST']._serialized_end=530
-  _globals['_GETPURGELISTRESPONSE']._serialized_start=532
-  _globals['_GETPURGELISTRESPONSE']._serialized_end=573
-  _globals['_LISTNOTICEKEYSREQUEST']._serialized_start=575
-  _globals['_LISTNOTICEKEYSREQUEST']._serialized_end=598
-  _globals['_LISTNOTICEKEYSRESPONSE']._serialized_start=600
-  _globals['_LISTNOTICEKEYSRESPONSE']._serialized_end=661
-  _globals['_NOTICEKEY']._serialized_start=663
-  _globals['_NOTICEKEY']._serialized_end=725
-  _globals['_DECLAREENDPOINTREQUEST']._serialized_start=727
-  _globals['_DECLAREENDPOINTREQUEST']._serialized_end=764
-  _globals['_DECLAREENDPOINTRESPONSE']._serialized_start=766
-  _globals['_DECLAREENDPOINTRESPONSE']._serialized_end=827
-  _globals['_REPAIRSERVICE']._serialized_start=830
-  _globals['_REPAIRSERVICE']._serialized_end=1323
+  _globals['_PUBLISHSTREAMREQUEST']._serialized_start=233
+  _globals['_PUBLISHSTREAMREQUEST']._serialized_end=274
+  _globals['_PUBLISHSTREAMRESPONSE']._serialized_start=276
+  _globals['_PUBLISHSTREAMRESPONSE']._serialized_end=345
+  _globals['_PUBLISHOUTCOME']._serialized_start=348
+  _globals['_PUBLISHOUTCOME']._serialized_end=492
+  _globals['_REFUSEDDECISION']._serialized_start=494
+  _globals['_REFUSEDDECISION']._serialized_end=599
+  _globals['_WATCHREQUEST']._serialized_start=601
+  _globals['_WATCHREQUEST']._serialized_end=631
+  _globals['_WATCHRESPONSE']._serialized_start=633
+  _globals['_WATCHRESPONSE']._serialized_end=715
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=717
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=762
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=764
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=855
+  _globals['_GETPURGELISTREQUEST']._serialized_start=857
+  _globals['_GETPURGELISTREQUEST']._serialized_end=898
+  _globals['_GETPURGELISTRESPONSE']._serialized_start=900
+  _globals['_GETPURGELISTRESPONSE']._serialized_end=941
+  _globals['_LISTNOTICEKEYSREQUEST']._serialized_start=943
+  _globals['_LISTNOTICEKEYSREQUEST']._serialized_end=966
+  _globals['_LISTNOTICEKEYSRESPONSE']._serialized_start=968
+  _globals['_LISTNOTICEKEYSRESPONSE']._serialized_end=1029
+  _globals['_NOTICEKEY']._serialized_start=1031
+  _globals['_NOTICEKEY']._serialized_end=1093
+  _globals['_DECLAREENDPOINTREQUEST']._serialized_start=1095
+  _globals['_DECLAREENDPOINTREQUEST']._serialized_end=1132
+  _globals['_DECLAREENDPOINTRESPONSE']._serialized_start=1134
+  _globals['_DECLAREENDPOINTRESPONSE']._serialized_end=1195
+  _globals['_REPAIRSERVICE']._serialized_start=1198
+  _globals['_REPAIRSERVICE']._serialized_end=1781
 # @@protoc_insertion_point(module_scope)

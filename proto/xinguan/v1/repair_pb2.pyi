@@ -84,6 +84,130 @@ class PublishResponse(_message.Message):
 Global___PublishResponse: _TypeAlias = PublishResponse  # noqa: Y015
 
 @_typing.final
+class PublishStreamRequest(_message.Message):
+    """The next decisions of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Decisions in their order, each as in PublishRequest; up to 256."""
+
+    def __init__(
+        self,
+        *,
+        decisions: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishStreamRequest: _TypeAlias = PublishStreamRequest  # noqa: Y015
+
+@_typing.final
+class PublishStreamResponse(_message.Message):
+    """What became of the next decisions of a stream, in the order in which they were handed in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublishOutcome]:
+        """One outcome a decision."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___PublishOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishStreamResponse: _TypeAlias = PublishStreamResponse  # noqa: Y015
+
+@_typing.final
+class PublishOutcome(_message.Message):
+    """What became of one decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPAIR_ID_FIELD_NUMBER: _builtins.int
+    PUBLISHED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    repair_id: _builtins.str
+    """The decision's repair id; empty when it could not be read."""
+    @_builtins.property
+    def published(self) -> Global___PublishResponse:
+        """It holds. The first promise of a response covers the entries of all others in it (`also`),
+        whose signatures are empty.
+        """
+
+    @_builtins.property
+    def refused(self) -> Global___RefusedDecision:
+        """It was refused and changed nothing, unless it has to be tried again."""
+
+    def __init__(
+        self,
+        *,
+        repair_id: _builtins.str = ...,
+        published: Global___PublishResponse | None = ...,
+        refused: Global___RefusedDecision | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "published", b"published", "refused", b"refused"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "published", b"published", "refused", b"refused", "repair_id", b"repair_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["published", "refused"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___PublishOutcome: _TypeAlias = PublishOutcome  # noqa: Y015
+
+@_typing.final
+class RefusedDecision(_message.Message):
+    """Why a decision was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    TRY_AGAIN_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Reason code."""
+    message: _builtins.str
+    """The words that a failed call has as its message."""
+    try_again: _builtins.bool
+    """True when it could not be done now, or not everywhere: hand it in again in a new stream, and
+    all that have no outcome or this one too, in their order. What was applied is repeated then.
+    """
+    @_builtins.property
+    def refusal(self) -> _types_pb2.Refusal:
+        """All reasons, with clause and remedy."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        message: _builtins.str = ...,
+        refusal: _types_pb2.Refusal | None = ...,
+        try_again: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "refusal", b"refusal", "try_again", b"try_again"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedDecision: _TypeAlias = RefusedDecision  # noqa: Y015
+
+@_typing.final
 class WatchRequest(_message.Message):
     """Where to go on."""
 

@@ -41,6 +41,11 @@ class RepairServiceStub:
                 request_serializer=xinguan_dot_v1_dot_repair__pb2.PublishRequest.SerializeToString,
                 response_deserializer=xinguan_dot_v1_dot_repair__pb2.PublishResponse.FromString,
                 _registered_method=True)
+        self.PublishStream = channel.stream_stream(
+                '/xinguan.v1.RepairService/PublishStream',
+                request_serializer=xinguan_dot_v1_dot_repair__pb2.PublishStreamRequest.SerializeToString,
+                response_deserializer=xinguan_dot_v1_dot_repair__pb2.PublishStreamResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/xinguan.v1.RepairService/Watch',
                 request_serializer=xinguan_dot_v1_dot_repair__pb2.WatchRequest.SerializeToString,
@@ -75,6 +80,15 @@ class RepairServiceServicer:
 
     def Publish(self, request, context):
         """Takes effect before it returns: afterwards no batch that held the record can be released.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishStream(self, request_iterator, context):
+        """The same for many decisions in their order, without waiting for each: for provincial feeds.
+        Each is acknowledged or refused for itself; none is applied behind one that could not be
+        written, since its sequence would be stale when it is handed in again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,6 +137,11 @@ def add_RepairServiceServicer_to_server(servicer, server):
                     servicer.Publish,
                     request_deserializer=xinguan_dot_v1_dot_repair__pb2.PublishRequest.FromString,
                     response_serializer=xinguan_dot_v1_dot_repair__pb2.PublishResponse.SerializeToString,
+            ),
+            'PublishStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.PublishStream,
+                    request_deserializer=xinguan_dot_v1_dot_repair__pb2.PublishStreamRequest.FromString,
+                    response_serializer=xinguan_dot_v1_dot_repair__pb2.PublishStreamResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -179,6 +198,33 @@ class RepairService:
             '/xinguan.v1.RepairService/Publish',
             xinguan_dot_v1_dot_repair__pb2.PublishRequest.SerializeToString,
             xinguan_dot_v1_dot_repair__pb2.PublishResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/xinguan.v1.RepairService/PublishStream',
+            xinguan_dot_v1_dot_repair__pb2.PublishStreamRequest.SerializeToString,
+            xinguan_dot_v1_dot_repair__pb2.PublishStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,11 @@ class RepairServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RepairServiceAsyncStub: ...
     Publish: _grpc.UnaryUnaryMultiCallable[_repair_pb2.PublishRequest, _repair_pb2.PublishResponse]
     """Takes effect before it returns: afterwards no batch that held the record can be released."""
+    PublishStream: _grpc.StreamStreamMultiCallable[_repair_pb2.PublishStreamRequest, _repair_pb2.PublishStreamResponse]
+    """The same for many decisions in their order, without waiting for each: for provincial feeds.
+    Each is acknowledged or refused for itself; none is applied behind one that could not be
+    written, since its sequence would be stale when it is handed in again.
+    """
     Watch: _grpc.UnaryStreamMultiCallable[_repair_pb2.WatchRequest, _repair_pb2.WatchResponse]
     """Streams the caller's own notices, those after its cursor first, and stays open for new ones.
     At least once: what was handed over but not taken comes again from the same cursor.
@@ -59,6 +64,11 @@ class RepairServiceAsyncStub(RepairServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Publish: _aio.UnaryUnaryMultiCallable[_repair_pb2.PublishRequest, _repair_pb2.PublishResponse]  # type: ignore[assignment]
     """Takes effect before it returns: afterwards no batch that held the record can be released."""
+    PublishStream: _aio.StreamStreamMultiCallable[_repair_pb2.PublishStreamRequest, _repair_pb2.PublishStreamResponse]  # type: ignore[assignment]
+    """The same for many decisions in their order, without waiting for each: for provincial feeds.
+    Each is acknowledged or refused for itself; none is applied behind one that could not be
+    written, since its sequence would be stale when it is handed in again.
+    """
     Watch: _aio.UnaryStreamMultiCallable[_repair_pb2.WatchRequest, _repair_pb2.WatchResponse]  # type: ignore[assignment]
     """Streams the caller's own notices, those after its cursor first, and stays open for new ones.
     At least once: what was handed over but not taken comes again from the same cursor.
@@ -84,6 +94,17 @@ class RepairServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_repair_pb2.PublishResponse, _abc.Awaitable[_repair_pb2.PublishResponse]]:
         """Takes effect before it returns: afterwards no batch that held the record can be released."""
+
+    @_abc_1.abstractmethod
+    def PublishStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_repair_pb2.PublishStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_repair_pb2.PublishStreamResponse], _abc.AsyncIterator[_repair_pb2.PublishStreamResponse]]:
+        """The same for many decisions in their order, without waiting for each: for provincial feeds.
+        Each is acknowledged or refused for itself; none is applied behind one that could not be
+        written, since its sequence would be stale when it is handed in again.
+        """
 
     @_abc_1.abstractmethod
     def Watch(

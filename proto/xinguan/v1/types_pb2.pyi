@@ -74,6 +74,7 @@ class RequestContext(_message.Message):
     OPERATOR_FIELD_NUMBER: _builtins.int
     CASE_REFERENCE_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    END_USER_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """Chosen by the caller, 8 to 64 characters of [A-Za-z0-9._:-]. A replayed request is
     answered from its first outcome or refused.
@@ -92,6 +93,10 @@ class RequestContext(_message.Message):
     """Detached JWS (ES256, by the caller's certificate key) over the canonical request.
     Required when the licence says so, verified and logged whenever present.
     """
+    end_user: _builtins.str
+    """The user behind the caller, when it asks for somebody else: named in each request by a
+    foreign bureau, and by whoever reads what one stated. The log holds a salted commitment only.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """The caller's time. Requests outside the node's clock skew are refused."""
@@ -107,10 +112,11 @@ class RequestContext(_message.Message):
         operator: _builtins.str = ...,
         case_reference: _builtins.str = ...,
         signature: _builtins.str = ...,
+        end_user: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_reference", b"case_reference", "destination", b"destination", "idempotency_key", b"idempotency_key", "operator", b"operator", "purpose", b"purpose", "scenario", b"scenario", "signature", b"signature", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_reference", b"case_reference", "destination", b"destination", "end_user", b"end_user", "idempotency_key", b"idempotency_key", "operator", b"operator", "purpose", b"purpose", "scenario", b"scenario", "signature", b"signature", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -282,6 +288,7 @@ class Coverage(_message.Message):
     FEED_AGE_S_FIELD_NUMBER: _builtins.int
     QUARANTINED_PPM_FIELD_NUMBER: _builtins.int
     SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    FOREIGN_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """Product name."""
     feed_age_s: _builtins.int
@@ -298,6 +305,10 @@ class Coverage(_message.Message):
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """When the records were read from their sources."""
 
+    @_builtins.property
+    def foreign(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForeignSource]:
+        """Issuers abroad whose records may be in it, each with what binds whoever reads them."""
+
     def __init__(
         self,
         *,
@@ -307,11 +318,54 @@ class Coverage(_message.Message):
         feed_age_s: _builtins.int = ...,
         quarantined_ppm: _builtins.int = ...,
         snapshot_id: _builtins.str = ...,
+        foreign: _abc.Iterable[Global___ForeignSource] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "feed_age_s", b"feed_age_s", "product", b"product", "quarantined_ppm", b"quarantined_ppm", "snapshot_id", b"snapshot_id", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "feed_age_s", b"feed_age_s", "foreign", b"foreign", "product", b"product", "quarantined_ppm", b"quarantined_ppm", "snapshot_id", b"snapshot_id", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Coverage: _TypeAlias = Coverage  # noqa: Y015
+
+@_typing.final
+class ForeignSource(_message.Message):
+    """An issuer abroad behind an answer, and the clause on onward use that the answer restates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_FIELD_NUMBER: _builtins.int
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    ONWARD_USE_FIELD_NUMBER: _builtins.int
+    ONWARD_USE_ZH_FIELD_NUMBER: _builtins.int
+    ONWARD_USE_EN_FIELD_NUMBER: _builtins.int
+    issuer: _builtins.str
+    """The issuer, its https address."""
+    jurisdiction: _builtins.str
+    """ISO 3166 code of where it is licensed."""
+    agreement: _builtins.str
+    """Id of the agreement with it."""
+    onward_use: _builtins.str
+    """Code of the clause on onward use."""
+    onward_use_zh: _builtins.str
+    """The clause, in Chinese."""
+    onward_use_en: _builtins.str
+    """The clause, in English."""
+    def __init__(
+        self,
+        *,
+        issuer: _builtins.str = ...,
+        jurisdiction: _builtins.str = ...,
+        agreement: _builtins.str = ...,
+        onward_use: _builtins.str = ...,
+        onward_use_zh: _builtins.str = ...,
+        onward_use_en: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "issuer", b"issuer", "jurisdiction", b"jurisdiction", "onward_use", b"onward_use", "onward_use_en", b"onward_use_en", "onward_use_zh", b"onward_use_zh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForeignSource: _TypeAlias = ForeignSource  # noqa: Y015

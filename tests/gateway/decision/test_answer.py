@@ -101,7 +101,6 @@ def test_the_order_of_reasons_does_not_depend_on_the_engine():
 def test_the_obligations_are_those_that_the_release_knows():
     expected = {
         "label_dispute", "coverage", "shuffle", "minimal_answer", "border_record", "count_export",
-        "count_ordinary", "count_sensitive",
-        "interest_subsidy",
+        "count_ordinary", "count_sensitive", "interest_subsidy", "onward_use",
     }  # fmt: skip
     assert expected == OBLIGATIONS

@@ -24,6 +24,7 @@ BUSINESS = {
     "xinguan.v1.RepairService",
     "xinguan.v1.AuditService",
     "xinguan.v1.AdminService",
+    "xinguan.v1.CredentialService",
     "arrow.flight.protocol.FlightService",
 }
 

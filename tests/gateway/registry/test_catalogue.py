@@ -32,6 +32,7 @@ PRODUCTS = {
     "self_declared_info",
     "port_clearance_credit",
     "credit_loan_features",
+    "foreign_credit_report",
 }
 ENVELOPE = {
     "record_id": "string",

@@ -1,3 +1,4 @@
+import itertools
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.domain.errors import InternalError
 from gateway.domain.product import Field
 from gateway.domain.vocabulary import BorderDefault, FieldAction, FieldClass
+from gateway.release import enforce
 from gateway.release.enforce import (
     ACTION,
     CLASSIFICATION,
@@ -83,6 +85,20 @@ def test_masked_fields_keep_a_first_character_or_nothing():
 def test_a_mask_tells_nothing_of_length_or_ending(text):
     (made,) = enforced({"name": MASK}, ROW | {"name": text})
     assert made["name"] == text[:1] + "***"
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["aZ9", "éß", "海王李", "𠀀𠀁", "a海", ""]),
+    st.lists(st.text(max_size=6), min_size=65, max_size=70),
+    st.integers(0, 3),
+)
+def test_texts_that_begin_alike_are_masked_as_any_other(firsts, rests, offset):
+    texts = [
+        first + rest for first, rest in zip(itertools.cycle(firsts or [""]), rests, strict=False)
+    ]
+    column = pa.array([*["海"] * offset, *texts], pa.string()).slice(offset)
+    assert enforce._mask_text(column).to_pylist() == [text[:1] + "***" for text in texts]
 
 
 def test_generalised_fields_are_text():

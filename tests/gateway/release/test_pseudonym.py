@@ -10,6 +10,7 @@ from gateway.release.pseudonym import ConsumerKeys, Pseudonymiser
 MASTER = bytes(range(32))
 BANK = ConsumerKeys.derive(MASTER, "uscc:BANK")
 AGENCY = ConsumerKeys.derive(MASTER, "uscc:AGENCY")
+CODES = ("91460000MA5TA0FX01", "11460000MB0000001A")
 FROZEN = [
     "p701549c86548e16831852c7fde5efe13",
     "p1ea79bda28adc8cf2bb6e0c5d0c3894a",
@@ -123,3 +124,17 @@ def test_keys_need_a_long_master_and_a_consumer(master, consumer):
 def test_the_form_of_today_is_the_form_of_ever():
     """A pseudonym is stored by consumers: neither key derivation nor packing may change."""
     assert column(["91460000MA5T00000X", "abc", "", "x" * 40]) == FROZEN
+
+
+def test_a_column_that_repeats_a_few_values_is_made_as_any_other():
+    few = [
+        *CODES,
+        "海南省",
+        "0123456789ABCDEFGH",
+        "",
+        *(f"long value number {n}" for n in range(9)),
+    ]
+    values = (few * 100)[:1100]
+    assert column(values) == [column([value])[0] for value in values]
+    with_nulls = [None, *values]
+    assert column(with_nulls) == [None, *column(values)]

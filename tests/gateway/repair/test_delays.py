@@ -22,11 +22,10 @@ def test_a_quantile_is_the_smallest_value_that_enough_do_not_exceed(values, shar
 def test_delays_count_from_the_decision_and_once(tmp_path):
     state = State.open(tmp_path / "state.sqlite3")
     try:
-        for number in range(100):
-            cleared = Cleared(number, "COURT", 1_000, 1_000_000 + number * 10)
-            state.run(lambda tx, cleared=cleared: write(tx, cleared))
-        state.run(lambda tx: write(tx, Cleared(0, "COURT", 1_000, 9_999_999)))
-        state.run(lambda tx: write(tx, Cleared(500, "AUTHORITY", 2_000, 1_999_999)))
+        cleared = [Cleared(n, "COURT", 1_000, 1_000_000 + n * 10) for n in range(100)]
+        state.run(lambda tx: write(tx, cleared))
+        again = Cleared(0, "COURT", 1_000, 9_999_999)
+        state.run(lambda tx: write(tx, [again, Cleared(500, "AUTHORITY", 2_000, 1_999_999)]))
         early, court = state.run(figures)
         assert (court.origin, court.measured) == ("COURT", 100)
         assert (court.p50_ms, court.p99_ms, court.worst_ms) == (490, 980, 990)

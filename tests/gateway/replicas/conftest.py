@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.release.gate import Gate
-from gateway.replicas.changes import Change, note_change
+from gateway.replicas.changes import Change, Noted, note_changes
 from gateway.replicas.membership import Membership
 from gateway.replicas.node_name import NodeName, take_name
 from gateway.replicas.rounds import Rounds
@@ -79,7 +79,7 @@ class Process:
     async def change(self, record: str = "r", product: str = "p") -> int:
         """Commit a change and return its number."""
         return await self.state.submit(
-            lambda tx: note_change(tx, product=product, record_key=record, subject="s", ended=False)
+            lambda tx: note_changes(tx, [Noted(product, record, "s", ended=False)])
         )
 
     async def freeze(self) -> None:

@@ -1,0 +1,1 @@
+"""Enterprise credit credentials (SD-JWT VC) and their status, for partners who check offline."""

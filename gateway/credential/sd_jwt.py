@@ -1,0 +1,225 @@
+"""Selective disclosure for JWT (RFC 9901): hiding claims, showing some, and reading them back.
+
+    <issuer-signed JWT>~<disclosure>~...~[<key-binding JWT>]
+
+Pure functions. Reading follows section 7.1 step by step; what it doesn't understand, it refuses.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from gateway.credential.encoding import Object, decode, encode, encode_json, from_json, malformed
+from gateway.credential.errors import CredentialError
+
+SALT_BYTES = 16  # 128 bits, RFC 9901 section 9.3
+DIGESTS, ALGORITHM, ELEMENT = "_sd", "_sd_alg", "..."
+SHA_256 = "sha-256"
+_FEWEST, _MOST = 2, 3  # parts of a disclosure of an element, of a member
+_DEEPEST = 16
+
+Salts = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One claim that its holder may show or keep.
+
+    Args:
+        name: Name of the claim, or None for an element of an array.
+        value: Its value.
+        text: The disclosure as it travels.
+        digest: Its digest as the signed part holds it.
+    """
+
+    name: str | None
+    value: Any  # a JSON value
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """An SD-JWT taken apart.
+
+    Args:
+        jwt: The issuer-signed JWT.
+        disclosures: Disclosures as they came.
+        key_binding: The key-binding JWT, or empty.
+    """
+
+    jwt: str
+    disclosures: tuple[str, ...]
+    key_binding: str
+
+    @property
+    def bound(self) -> str:
+        """What a key-binding JWT is about: everything before it."""
+        return combine(self.jwt, self.disclosures)
+
+
+def conceal(
+    claims: Mapping[str, object], *, decoys: int = 0, salts: Salts = secrets.token_bytes
+) -> tuple[list[str], list[Disclosure]]:
+    """Hide each claim by itself.
+
+    Args:
+        claims: Name to value.
+        decoys: Digests of nothing, so that the number of claims isn't told.
+        salts: Draws random bytes.
+
+    Returns:
+        The digests in their own order, which tells nothing, and the disclosures.
+    """
+    disclosures = []
+    for name, value in claims.items():
+        text = encode_json([encode(salts(SALT_BYTES)), name, value])
+        disclosures.append(Disclosure(name, value, text, digest_of(text)))
+    digests = [one.digest for one in disclosures]
+    digests += [encode(sha256(salts(2 * SALT_BYTES)).digest()) for _ in range(decoys)]
+    return sorted(digests), disclosures
+
+
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a token or a disclosure as it travels, base64url."""
+    return encode(sha256(text.encode("ascii")).digest())
+
+
+def combine(jwt: str, disclosures: Sequence[str], key_binding: str = "") -> str:
+    """Return the form in which an SD-JWT travels."""
+    return "~".join((jwt, *disclosures, key_binding))
+
+
+def split(text: str) -> Presented:
+    """Take an SD-JWT apart; nothing is verified.
+
+    Raises:
+        CredentialError: `BAD_CREDENTIAL`.
+    """
+    jwt, *rest = text.split("~")
+    if not rest or not jwt or not text.isascii() or not all(rest[:-1]):
+        raise malformed()
+    return Presented(jwt, tuple(rest[:-1]), rest[-1])
+
+
+def select(text: str, names: Sequence[str]) -> str:
+    """Return an SD-JWT that shows only some of its claims, without key binding.
+
+    Raises:
+        CredentialError: `BAD_CREDENTIAL` when it doesn't hold one of them.
+    """
+    presented = split(text)
+    by_name = {read_disclosure(one).name: one for one in presented.disclosures}
+    if not set(names) <= by_name.keys():
+        raise CredentialError("BAD_CREDENTIAL", "the credential has no claim of this name to show")
+    kept = [one for name, one in by_name.items() if name in names]
+    return combine(presented.jwt, kept)
+
+
+def read_disclosure(text: str) -> Disclosure:
+    """Return a disclosure.
+
+    Raises:
+        CredentialError: `BAD_CREDENTIAL`.
+    """
+    parts = from_json(decode(text))
+    if not isinstance(parts, list) or not _FEWEST <= len(parts) <= _MOST:
+        raise malformed()
+    if not isinstance(parts[0], str) or not isinstance(parts[-2], str):
+        raise malformed()
+    name = parts[1] if len(parts) == _MOST else None
+    if name in (DIGESTS, ELEMENT):
+        raise malformed()
+    return Disclosure(name, parts[-1], text, digest_of(text))
+
+
+def reveal(payload: Object, disclosures: Sequence[str]) -> Object:
+    """Return what the verified payload says together with the claims that are shown.
+
+    Args:
+        payload: The payload of the issuer-signed JWT, its signature checked.
+        disclosures: The disclosures that came with it.
+
+    Raises:
+        CredentialError: `DISCLOSURE_ALTERED` for a disclosure that the payload doesn't call for,
+            `BAD_CREDENTIAL` for a payload that breaks the rules.
+    """
+    if payload.get(ALGORITHM, SHA_256) != SHA_256:
+        raise malformed()
+    shown = {}
+    for text in disclosures:
+        try:
+            one = read_disclosure(text)
+        except CredentialError:
+            raise _altered() from None
+        shown[one.digest] = one
+    if len(shown) != len(disclosures):
+        raise _altered()
+    reading = _Reading(shown)
+    revealed = reading.members({k: v for k, v in payload.items() if k != ALGORITHM}, 0)
+    if reading.used != shown.keys():
+        raise _altered()
+    return revealed
+
+
+class _Reading:
+    """One walk through a payload; each digest may be met once."""
+
+    def __init__(self, shown: Mapping[str, Disclosure]) -> None:
+        self._shown = shown
+        self._met: set[str] = set()
+        self.used: set[str] = set()
+
+    def members(self, source: Object, depth: int) -> Object:
+        """Put the disclosed members of an object beside those in the clear."""
+        if ALGORITHM in source or ELEMENT in source:
+            raise malformed()
+        found = {k: self._value(v, depth) for k, v in source.items() if k != DIGESTS}
+        digests = source.get(DIGESTS, [])
+        if not isinstance(digests, list):
+            raise malformed()
+        for digest in digests:
+            one = self._take(digest)
+            if one is None:
+                continue
+            if one.name is None or one.name in found or one.name in source:
+                raise malformed()
+            found[one.name] = self._value(one.value, depth)
+        return found
+
+    def _elements(self, source: list[Any], depth: int) -> list[Any]:
+        found = []
+        for element in source:
+            if not (isinstance(element, dict) and ELEMENT in element):
+                found.append(self._value(element, depth))
+                continue
+            if len(element) != 1:
+                raise malformed()
+            one = self._take(element[ELEMENT])
+            if one is not None:
+                if one.name is not None:
+                    raise malformed()
+                found.append(self._value(one.value, depth))
+        return found
+
+    def _value(self, value: Any, depth: int) -> Any:
+        if depth > _DEEPEST:
+            raise malformed()
+        if isinstance(value, dict):
+            return self.members(value, depth + 1)
+        return self._elements(value, depth + 1) if isinstance(value, list) else value
+
+    def _take(self, digest: object) -> Disclosure | None:
+        if not isinstance(digest, str) or digest in self._met:
+            raise malformed()
+        self._met.add(digest)
+        one = self._shown.get(digest)
+        if one is not None:
+            self.used.add(digest)
+        return one
+
+
+def _altered() -> CredentialError:
+    return CredentialError("DISCLOSURE_ALTERED", "a disclosure is not one that the issuer signed")
