@@ -91,7 +91,7 @@ def test_all_keys_differ_and_none_is_shown(dev: Deployment) -> None:
         secrets.consent_key,
         secrets.export_key,
     ]
-    assert len(set(symmetric)) == 5
+    assert len(set(symmetric)) == 6
     for shown in (repr(secrets), repr(secrets.consents), repr(dev.tls())):
         assert all(repr(key)[2:-1] not in shown for key in symmetric)
         assert "PRIVATE KEY" not in shown
