@@ -287,6 +287,14 @@ async def test_a_consent_that_is_missing_withdrawn_or_names_another(abroad, coun
     await refused(abroad, bureau.about_a_person(), "XB_CONSENT", DENIED, rule="R60")
 
 
+async def test_a_consent_that_was_given_to_another_exporter(abroad, counted):
+    bureau, other = open_bureau(abroad), open_bureau(abroad)
+    bureau.consent_id = bureau.consent(exporter=other.exporter)
+    await refused(abroad, bureau.about_a_person(), "XB_CONSENT", DENIED, rule="R60")
+    bureau.consent_id = bureau.consent(exporter=bureau.exporter)
+    released(await bureau.about_a_person())
+
+
 async def test_an_impact_assessment_that_is_missing_over_or_for_another_purpose(abroad, counted):
     bureau = open_bureau(abroad, without=frozenset({"assessment"}))
     await refused(abroad, bureau.about_a_person(), "XB_PIPIA", DENIED, rule="R61")
