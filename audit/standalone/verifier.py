@@ -1029,7 +1029,9 @@ def check_documents(files: Files, entries: Entries, report: Report) -> None:
     for index, (_, entry) in entries.items():
         if entry["kind"] == "licence_activated":
             wanted[entry["document"]] = (index, entry)
-        elif entry["kind"] == "policy_approved":
+        elif entry["kind"] == "policy_approved" or (
+            entry["kind"] == "border_registered" and "document" in entry
+        ):
             wanted[digest43(entry["document"]).hex()] = (index, entry)
     for name, token in files.items():
         if not name.startswith("documents/"):
@@ -1063,6 +1065,7 @@ def check_document(index: int, entry: Json, token: bytes, keys: Keys) -> None:
     types = {
         "licence_activated": "xinguan-licence+jwt",
         "policy_approved": "xinguan-policy-approval+jwt",
+        "border_registered": f"xinguan-border-{entry.get('register', '').lower()}+jwt",
     }
     need(
         header == {"alg": "Ed25519", "kid": entry["signer"], "typ": types[entry["kind"]]},
@@ -1084,12 +1087,37 @@ def check_document(index: int, entry: Json, token: bytes, keys: Keys) -> None:
                 "DOCUMENT",
                 f"entry {index} tells another {member} than the document that was signed",
             )
-    else:
+    elif entry["kind"] == "policy_approved":
         need(
             same(claims.get("bundle", ""), entry["bundle"]),
             "DOCUMENT",
             f"entry {index} approves another bundle than the document that was signed",
         )
+    else:
+        check_statement(index, entry, claims)
+
+
+# What a statement of the border says when its document leaves it out.
+UNSAID = {"v": 1, "scale_cap": 0, "fields": []}
+
+
+def check_statement(index: int, entry: Json, claims: Json) -> None:
+    """Check that the terms of a statement of the border are what was signed, and no more."""
+    terms = strict_json(entry["terms"].encode(), "DOCUMENT", f"the terms of entry {index}")
+    signed = {"statement": entry["register"], **UNSAID, **claims}
+    for name, value in terms.items():
+        said = signed.get(name)
+        need(
+            (sorted(set(said)) if isinstance(said, list) else said) == value
+            and terms.get("version") == entry["version"],
+            "DOCUMENT",
+            f"entry {index} tells other terms than the document that was signed",
+        )
+    need(
+        claims.keys() <= terms.keys(),
+        "DOCUMENT",
+        f"entry {index} leaves out terms of the document that was signed",
+    )
 
 
 def check_decisions(files: Files, entries: Entries, report: Report) -> list[int]:
@@ -1137,6 +1165,7 @@ def check_input(index: int, entry: Json, document: Json) -> None:
             "pinned": document["caller"]["certificate"]["index"],
             "licence": None if document["licence"] is None else document["licence"]["index"],
             "consent": None if document["consent"] is None else document["consent"]["index"],
+            "border": [] if document["border"] is None else document["border"]["rests_on"],
         }
         chain = document["responsibility"]
         told["run"] = None if chain["transmitter"] is None else chain["transmitter"]["index"]

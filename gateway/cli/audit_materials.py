@@ -18,6 +18,7 @@ from gateway.domain.errors import XinguanError
 _DOCUMENTS = {
     "licence_activated": "SELECT document FROM licences WHERE log_index = ?",
     "policy_approved": "SELECT document FROM policy_approvals WHERE log_index = ?",
+    "border_registered": "SELECT document FROM border_statements WHERE registered_index = ?",
 }
 
 
@@ -34,7 +35,8 @@ def add_materials(opened: Session, connection: Reader, content: Content) -> None
         _add(content, content.inputs, index, entry.get("input"), lambda d: input_of(connection, d))
         _add(content, content.bundles, index, entry.get("bundle"), lambda d: kept(connection, d))
         _add(content, content.compiled, index, entry.get("wasm"), lambda d: kept(connection, d))
-        if entry["kind"] in _DOCUMENTS:
+        # A statement of the border that approvals put in effect has no document.
+        if entry["kind"] in _DOCUMENTS and "document" in entry:
             _add_document(connection, content, index, entry)
         if entry["kind"] == "consent_registered":
             content.missing.append(f"entry {index}: the consent names its subject and stays sealed")

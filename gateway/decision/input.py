@@ -280,6 +280,10 @@ def _consent(facts: Facts, consent: Consent) -> Document:
         "covers_subjects": facts.consent_covers,
         "mode": consent.mode,
         "cross_border": consent.cross_border,
+        # Given to one exporter, it doesn't serve another; one that names none was given to
+        # whoever the agreement names.
+        "names_exporter": facts.border is None
+        or consent.exporter in ("", facts.border.exporter.party_id),
         "not_before": consent.not_before,
         "not_after": consent.not_after,
         "withdrawn_at": consent.withdrawn_at,

@@ -120,6 +120,7 @@ class Consent:
         withdrawn_at: Unix seconds, or None.
         index: Log index of its registration.
         digest: Salted digest under which the log knows the document, hex.
+        exporter: Party id of the exporter that it was given to; empty when it names none.
     """
 
     consent_id: str
@@ -135,6 +136,7 @@ class Consent:
     withdrawn_at: int | None
     index: int
     digest: str
+    exporter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

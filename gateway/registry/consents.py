@@ -50,8 +50,9 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class CrossBorderClaims(Claims):
-    """What a consent to export must name (PIPL 39)."""
+    """What a consent to export must name (PIPL 39); the exporter where it was given to one."""
 
+    exporter: PartyId | None = None
     recipient_name: Text
     contact: Text
     purpose: Text
@@ -134,6 +135,7 @@ def register(tx: Transaction, document: str, act: Act, keys: ConsentKeys) -> Con
         purposes=frozenset(claims.purpose_codes),
         data_kinds=frozenset(claims.data_kinds),
         cross_border=claims.cross_border is not None,
+        exporter=(claims.cross_border and claims.cross_border.exporter) or "",
         not_before=claims.given_at,
         not_after=claims.expires_at,
         withdrawn_at=None,
@@ -223,6 +225,8 @@ def from_row(row: ConsentRow) -> Consent:
         purposes=frozenset(stated["purposes"]),
         data_kinds=frozenset(stated["data_kinds"]),
         cross_border=stated["cross_border"],
+        # Consents of before this claim was known name none.
+        exporter=stated.get("exporter", ""),
         not_before=start,
         not_after=end,
         withdrawn_at=withdrawn_at,
@@ -280,6 +284,7 @@ def _insert(tx: Transaction, consent: Consent, sealed: bytes, act: Act) -> Conse
         "purposes": sorted(consent.purposes),
         "data_kinds": sorted(consent.data_kinds),
         "cross_border": consent.cross_border,
+        "exporter": consent.exporter,
     }
     tx.execute(
         f"INSERT INTO consents ({COLUMNS}, sealed, changed)"

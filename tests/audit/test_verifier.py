@@ -446,3 +446,30 @@ HEX = {
     "certificate_pinned", "certificate_revoked", "licence_activated", "consent_registered",
     "consent_withdrawn", "export_declared", "issuer_proposed", "issuer_approved",
 }  # fmt: skip
+
+
+SIGNED = {"version": 1, "not_before": 5, "fields": ["b", "a"], "scale_cap": 7}
+TERMS = {"v": 1, "statement": "MECHANISM", "version": 1, "not_before": 5, "fields": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("signed", "terms", "holds"),
+    [
+        (SIGNED, TERMS | {"scale_cap": 7}, True),
+        ({"version": 1, "not_before": 5}, TERMS | {"fields": [], "scale_cap": 0}, True),
+        (SIGNED, TERMS | {"scale_cap": 8}, False),  # another cap
+        (SIGNED, TERMS | {"scale_cap": 7, "fields": ["a", "b", "c"]}, False),  # one field more
+        (SIGNED, TERMS | {"scale_cap": 7, "not_after": 9}, False),  # a term nobody signed
+        (SIGNED, TERMS, False),  # the cap left out
+        (SIGNED, TERMS | {"scale_cap": 7, "statement": "IMPORTANT"}, False),
+        (SIGNED | {"version": 2}, TERMS | {"scale_cap": 7, "version": 2}, False),  # not the entry's
+    ],
+)
+def test_terms_of_a_statement_are_what_was_signed(signed, terms, holds):
+    text = json.dumps(terms, sort_keys=True, separators=(",", ":"))
+    entry = {"register": "MECHANISM", "version": 1, "terms": text}
+    if holds:
+        verifier.check_statement(3, entry, signed)
+    else:
+        with pytest.raises(verifier.Refused):
+            verifier.check_statement(3, entry, signed)

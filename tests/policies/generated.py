@@ -111,6 +111,7 @@ MUTATIONS = {
         mode=st.sampled_from(["GENERAL", "SEPARATE", "WRITTEN"]),
         purposes=st.sampled_from([frozenset(PURPOSES), frozenset()]),
         cross_border=_flags,
+        exporter=st.sampled_from(["", w.EXPORTER, "uscc:another"]),
         not_before=_times,
         not_after=_times,
         withdrawn_at=_maybe_time,

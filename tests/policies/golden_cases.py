@@ -327,6 +327,8 @@ def border() -> Iterator[Case]:
     yield case("R59", "XB_CIIO", ciio, vary(ciio, border__mechanisms=assessment))
     yield case("R60", "XB_CONSENT", vary(person, consent=None, consent_covers=False), person)
     yield case("R60", "XB_CONSENT", vary(person, consent__mode="GENERAL"), person)
+    theirs = vary(person, consent__exporter="uscc:another")
+    yield case("R60", "XB_CONSENT", theirs, vary(person, consent__exporter=w.EXPORTER))
     yield case(
         "R61",
         "XB_PIPIA",

@@ -149,6 +149,7 @@ deny contains {"rule": "R60", "code": "XB_CONSENT", "fields": []} if {
 separate_consent if {
 	banks.consented
 	input.consent.cross_border
+	input.consent.names_exporter
 	law.lists.border_modes[input.consent.mode]
 }
 

@@ -46,6 +46,8 @@ test_r60_xb_consent_fires_3 if fixture.fires("XB_CONSENT", fixture.person_abroad
 
 test_r60_xb_consent_silent_3 if fixture.silent("XB_CONSENT", fixture.person_abroad, [["/consent/cross_border", true]])
 
+test_r60_xb_consent_fires_4 if fixture.fires("XB_CONSENT", fixture.person_abroad, [["/consent/names_exporter", false]])
+
 # R61 XB_PIPIA
 test_r61_xb_pipia_fires if fixture.fires("XB_PIPIA", fixture.person_abroad, [["/border/impact_assessment_until", null]])
 

@@ -127,6 +127,7 @@ class Bureau:
             "method": "query",
             "kinds": ("court records",),
             "rights_channel": "the exporter's desk",
+            "exporter": words.pop("exporter", None),
         }
         stated = {
             "mode": "SEPARATE",

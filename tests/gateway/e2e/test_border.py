@@ -10,15 +10,16 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.border import statements
-from gateway.demo.cast import PARTNER, PARTNER_FIELDS
+from gateway.demo.cast import AUTHORITY, PARTNER, PARTNER_FIELDS, SECURITY
 from gateway.domain.border import Register
 from gateway.domain.vocabulary import BorderDefault, LicenceKind, Role, SubjectKind
-from gateway.registry import consents, licences, whitelists
+from gateway.registry import consents, licences, parties, whitelists
 from gateway.registry.documents import LICENCE_TYPE, sign
 from gateway.registry.licences import AgreementClaims
 from tests.gateway.e2e.bureau import (
     COMPANY_PRODUCT,
     CROSSING,
+    LAW,
     PERSON_PRODUCT,
     SCOPE,
     Counted,
@@ -26,6 +27,7 @@ from tests.gateway.e2e.bureau import (
 )
 from tests.gateway.e2e.conftest import serve_site
 from tests.gateway.e2e.serving import DAY_S, copy_stage
+from tests.gateway.e2e.test_evidence import check, published, run
 from tests.gateway.e2e.wire import refused
 from xinguan.client import Answer
 
@@ -285,6 +287,14 @@ async def test_a_consent_that_is_missing_withdrawn_or_names_another(abroad, coun
     await refused(abroad, bureau.about_a_person(), "XB_CONSENT", DENIED, rule="R60")
 
 
+async def test_a_consent_that_was_given_to_another_exporter(abroad, counted):
+    bureau, other = open_bureau(abroad), open_bureau(abroad)
+    bureau.consent_id = bureau.consent(exporter=other.exporter)
+    await refused(abroad, bureau.about_a_person(), "XB_CONSENT", DENIED, rule="R60")
+    bureau.consent_id = bureau.consent(exporter=bureau.exporter)
+    released(await bureau.about_a_person())
+
+
 async def test_an_impact_assessment_that_is_missing_over_or_for_another_purpose(abroad, counted):
     bureau = open_bureau(abroad, without=frozenset({"assessment"}))
     await refused(abroad, bureau.about_a_person(), "XB_PIPIA", DENIED, rule="R61")
@@ -534,3 +544,35 @@ async def test_health_tells_of_a_renewal_that_is_due(open_site):
     assert (await stub.Check(request)).status == serving.NOT_SERVING
     (alarm,) = [entry for entry in site.entries() if entry["kind"] == "alarm"]
     assert alarm["code"] == "MECHANISM_RENEWAL_DUE"
+
+
+async def test_a_pack_leads_to_the_mechanism_and_holds_without_us(open_site, tmp_path):
+    site = await open_site()
+    bureau = open_bureau(site, without=frozenset({"mechanism"}), bound="")
+    proposal = bureau.claims(Register.MECHANISM)
+    desk = site.desk
+    desk.state.run(lambda tx: statements.propose(tx, proposal, desk.act, LAW))
+    for player in (SECURITY, AUTHORITY):
+        desk.state.run(
+            lambda tx, who=player: statements.approve(
+                tx, proposal, parties.find(tx, who.party_id), desk.act
+            )
+        )
+    bureau.whitelist(PERSON_PRODUCT, CROSSING, proposal.name)
+    answer = released(await bureau.about_a_person())
+    entry = entry_of(site, answer)
+    await published(site)
+    told = await run(site, "chain", answer.decision.intent.index)
+    kinds = {row["kind"] for row in told["steps"]}
+    assert {"border_registered", "border_approved", "border_proposed"} <= kinds
+    assert told["gaps"] == []
+    path = tmp_path / "export.pack"
+    words = ("--request", entry["request"], "--reason", "audit", "--out", path)
+    await run(site, "evidence", *words)
+    checked = check(path, "--replay", "--engine", "wasm", vkey=site.deployment.log_vkey)
+    assert checked["holds"]
+    texts = " ".join(each["text"] for each in checked["checked"])
+    # The licence, and the statements on partner, exporter and assessment; the mechanism was
+    # approved instead.
+    assert "4 documents are signed" in texts
+    assert "1 decisions made again" in texts
