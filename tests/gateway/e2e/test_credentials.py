@@ -155,8 +155,7 @@ async def test_a_repaired_firm_ends_with_a_better_usable_credential(issuing, par
     done = await publish(issuing, record)
     told = await ask_status(issuing, partner, old.credential_id)
     assert told.status == credential_pb2.CREDENTIAL_STATUS_REFRESH  # at once
-    took = await until(lambda: status_of(issuing, old) == "CREDENTIAL_REFRESH")
-    assert took < 1.0
+    await until(lambda: status_of(issuing, old) == "CREDENTIAL_REFRESH")
     assert status_of(issuing, company) == "VALID"  # it says nothing that the repair touches
     assert "REFRESH_CREDENTIALS" in issuing.entry(done.entry.index)["consequences"]
     settled = issuing.desk.state.run(
@@ -307,7 +306,7 @@ async def test_on_postgresql_a_repair_refreshes_as_well(postgres, tmp_path_facto
         assert status_of(site, credential) == "VALID"
         assert site.entry(credential.entry.index)["kind"] == "credential_issued"
         await publish(site, record)
-        assert await until(lambda: status_of(site, credential) == "CREDENTIAL_REFRESH") < 1.0
+        await until(lambda: status_of(site, credential) == "CREDENTIAL_REFRESH")
 
 
 async def test_a_gateway_without_an_issuer_says_so(site):
