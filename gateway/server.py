@@ -32,7 +32,6 @@ from gateway.decision.opa import OpaServerEngine
 from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.doors.assembly import Doors
-from gateway.doors.credential_desk import CredentialDesk
 from gateway.doors.recall import RecallDesk
 from gateway.log_keeper import LogKeeper
 from gateway.registry.call_rate import CallRate
@@ -54,7 +53,7 @@ from gateway.repair.publish import Cleared, Publisher
 from gateway.repair.recall.assembly import open_recall
 from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
-from gateway.serving.credentials import CredentialKeeper, open_issuer
+from gateway.serving.credentials import CredentialRoom
 from gateway.serving.port import open_port
 from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
@@ -216,6 +215,11 @@ class Gateway:
         self.renewals = RenewalWatch(self._state, settings.node, self._clock_s)
         exchange = Exchange(world)
         self._closing.append(exchange.close)
+        credentials = CredentialRoom(deployment, self._state, exchange, world, secrets)
+        self._closing.append(credentials.close)
+        if self._replica.first:  # one process of a node publishes their status
+            await credentials.open()
+            self._run(credentials.run())
         doors = Doors(
             deployment,
             self._state,
@@ -228,7 +232,7 @@ class Gateway:
             catalogue,
             monitor,
             self._portfolios(secrets),
-            await self._credentials(catalogue, world, exchange, secrets),
+            credentials.desk,
             self.keeper.policy,
             self.renewals,
         )
@@ -252,22 +256,6 @@ class Gateway:
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the port until the gateway stops."""
         self._background.append(asyncio.create_task(work))
-
-    async def _credentials(
-        self, catalogue: Catalogue, world: World, exchange: Exchange, secrets: Secrets
-    ) -> CredentialDesk:
-        """Return what issues credentials; one process of the node publishes their status."""
-        issuer = open_issuer(self._deployment, catalogue.products)
-        if issuer is not None and self._replica.first:
-            library = world.library
-            kept = CredentialKeeper(self._deployment, self._state, library, issuer, self._clock_s)
-            self._closing.append(kept.close)
-            await kept.open()
-            self._run(kept.run())
-        reader, openings = self._state.connect(), OpeningStore(secrets.opening_key)
-        self._closing.append(reader.close)
-        origin = self._settings.log.origin
-        return CredentialDesk(exchange, world, self._state, reader, openings, issuer, origin=origin)
 
     def _portfolios(self, secrets: Secrets) -> Portfolios:
         reader, limits = self._state.connect(), self._settings.limits
