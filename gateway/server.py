@@ -32,6 +32,7 @@ from gateway.decision.opa import OpaServerEngine
 from gateway.decision.wasm import WasmEngine
 from gateway.deployment import Deployment, Secrets
 from gateway.doors.assembly import Doors
+from gateway.doors.credential_desk import CredentialDesk
 from gateway.doors.recall import RecallDesk
 from gateway.log_keeper import LogKeeper
 from gateway.registry.call_rate import CallRate
@@ -215,11 +216,6 @@ class Gateway:
         self.renewals = RenewalWatch(self._state, settings.node, self._clock_s)
         exchange = Exchange(world)
         self._closing.append(exchange.close)
-        credentials = CredentialRoom(deployment, self._state, exchange, world, secrets)
-        self._closing.append(credentials.close)
-        if self._replica.first:  # one process of a node publishes their status
-            await credentials.open()
-            self._run(credentials.run())
         doors = Doors(
             deployment,
             self._state,
@@ -232,7 +228,7 @@ class Gateway:
             catalogue,
             monitor,
             self._portfolios(secrets),
-            credentials.desk,
+            await self._credentials(exchange, world, secrets),
             self.keeper.policy,
             self.renewals,
         )
@@ -256,6 +252,17 @@ class Gateway:
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the port until the gateway stops."""
         self._background.append(asyncio.create_task(work))
+
+    async def _credentials(
+        self, exchange: Exchange, world: World, secrets: Secrets
+    ) -> CredentialDesk:
+        """Return what issues credentials; one process of a node publishes their status."""
+        room = CredentialRoom(self._deployment, self._state, exchange, world, secrets)
+        self._closing.append(room.close)
+        if self._replica.first:
+            await room.open()
+            self._run(room.run())
+        return room.desk
 
     def _portfolios(self, secrets: Secrets) -> Portfolios:
         reader, limits = self._state.connect(), self._settings.limits
