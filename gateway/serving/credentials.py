@@ -129,6 +129,7 @@ class CredentialKeeper:
         self._lists = ListPublication(self._folder, issuer.signer, issuer.settings)
         self._forgot_at = 0
         self._sites = AsyncExitStack()
+        self._closed = False
         self.url = ""
 
     async def open(self) -> None:
@@ -147,10 +148,10 @@ class CredentialKeeper:
             _log.info("credentials_served", url=self.url)
 
     async def run(self) -> None:
-        """Publish and compare for ever; a failure is told and tried again."""
+        """Publish and compare until it is closed; a failure is told and tried again."""
         pause_s = self._issuer.settings.publish_interval_ms / 1000
         compared_at = 0
-        while True:
+        while not self._closed:
             try:
                 await self.publish()
                 if self._clock_s() != compared_at:
@@ -194,6 +195,7 @@ class CredentialKeeper:
             await self._state.submit(lambda tx: book.forget(tx, before))
 
     async def close(self) -> None:
-        """Close the listener and the connection."""
+        """Close the listener and the connection; whatever runs still ends by itself."""
+        self._closed = True
         await self._sites.aclose()
         self._reader.close()
