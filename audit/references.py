@@ -43,6 +43,7 @@ REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "recall_probed": {"recall": "recall"},
     "suspension_proposed": {"recalls": "recall"},
     "suspension_closed": {"proposal": "suspension_proposed"},
+    "credential_issued": {"intent": "intent"},
     "hold_lifted": {"placed": "hold_placed"},
     "index_root": {"destruction": "openings_destroyed"},
     "export_settled": {"released": "intent", "sent": "intent"},

@@ -31,11 +31,19 @@ from sd_jwt.verifier import SDJWTVerifier
 
 from bench.machine import machine
 from gateway.credential import book
+from gateway.credential.encoding import decode, object_from_json
 from gateway.credential.jws import Signer, to_jwk
 from gateway.credential.metadata import issuer_document
 from gateway.credential.mint import Head, mint
 from gateway.credential.publication import ListPublication
-from gateway.credential.status_list import CredentialStatus, StatusBits, Times, list_token
+from gateway.credential.status_list import (
+    CredentialStatus,
+    ReadList,
+    StatusBits,
+    Times,
+    list_token,
+    unpack,
+)
 from gateway.credential.verify import Checks, Trust, verify
 from gateway.credential_settings import CredentialSettings
 from gateway.demo.cast import PARTNER, WHITELIST
@@ -132,9 +140,33 @@ async def together(call: Callable[[], Awaitable[object]], seconds: float) -> dic
 
 
 async def issued(stage: Stage, count: int, seconds: float) -> dict[str, object]:
-    """Measure issuing, and asking for the same."""
-    async with Gateway(Deployment.open(stage.deployment.root)) as gateway:
-        return await on_the_road(stage, gateway.address, count, seconds)
+    """Measure issuing, asking for the same, and how soon a change is in the published list."""
+    deployment = Deployment.open(stage.deployment.root)
+    async with Gateway(deployment) as gateway:
+        row = await on_the_road(stage, gateway.address, count, seconds)
+        return row | {"in_the_list": await in_the_list(deployment)}
+
+
+async def in_the_list(deployment: Deployment) -> dict[str, float]:
+    """Return how long after its commit a change stands in the list that a gateway publishes."""
+    path = deployment.directory / deployment.settings.files.credentials / "statuslists/1"
+    state, took = deployment.open_state(), []
+    sql = "SELECT credential_id, place FROM credentials WHERE status = 0 LIMIT 15"
+    for one, place in state.run(lambda tx: tx.execute(sql).fetchall()):
+        state.run(lambda tx, one=one: book.change_status(tx, [one], CredentialStatus.REFRESH, 2))
+        began = time.perf_counter()
+        while published_status(path.read_text(), place) == 0:  # noqa: ASYNC110 - a file, no event
+            await asyncio.sleep(0.002)
+        took.append((time.perf_counter() - began) * 1000)
+    state.close()
+    return {"p50_ms": round(statistics.median(took)), "slowest_ms": round(max(took))}
+
+
+def published_status(token: str, place: int) -> int:
+    """Return what a published list says, its signature left aside."""
+    content = object_from_json(decode(token.split(".")[1]))["status_list"]
+    packed = unpack(content["lst"], content["bits"])
+    return ReadList("", 0, None, None, content["bits"], packed).status(place)
 
 
 async def on_the_road(stage: Stage, address: str, count: int, seconds: float) -> dict[str, object]:

@@ -53,7 +53,7 @@ from gateway.repair.publish import Cleared, Publisher
 from gateway.repair.recall.assembly import open_recall
 from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
-from gateway.serving.credentials import CredentialKeeper, open_issuer
+from gateway.serving.credentials import CredentialRoom
 from gateway.serving.port import open_port
 from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
@@ -227,7 +227,7 @@ class Gateway:
             catalogue,
             monitor,
             self._portfolios(secrets),
-            await self._credentials(catalogue, world, exchange, secrets),
+            await self._credentials(exchange, world, secrets),
             self.keeper.policy,
             self.renewals,
         )
@@ -253,20 +253,15 @@ class Gateway:
         self._background.append(asyncio.create_task(work))
 
     async def _credentials(
-        self, catalogue: Catalogue, world: World, exchange: Exchange, secrets: Secrets
+        self, exchange: Exchange, world: World, secrets: Secrets
     ) -> CredentialDesk:
-        """Return what issues credentials; one process of the node publishes their status."""
-        issuer = open_issuer(self._deployment, catalogue.products)
-        if issuer is not None and self._replica.first:
-            library = world.library
-            kept = CredentialKeeper(self._deployment, self._state, library, issuer, self._clock_s)
-            self._closing.append(kept.close)
-            await kept.open()
-            self._run(kept.run())
-        reader, openings = self._state.connect(), OpeningStore(secrets.opening_key)
-        self._closing.append(reader.close)
-        origin = self._settings.log.origin
-        return CredentialDesk(exchange, world, self._state, reader, openings, issuer, origin=origin)
+        """Return what issues credentials; one process of a node publishes their status."""
+        room = CredentialRoom(self._deployment, self._state, exchange, world, secrets)
+        self._closing.append(room.close)
+        if self._replica.first:
+            await room.open()
+            self._run(room.run())
+        return room.desk
 
     def _portfolios(self, secrets: Secrets) -> Portfolios:
         reader, limits = self._state.connect(), self._settings.limits

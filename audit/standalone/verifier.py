@@ -589,6 +589,8 @@ SCHEMA = {
     "publicity_reconciled": (
         "actor:s product:s authority:s snapshot:d as_of:i records:i differences:i applied:i"
     ),
+    "credential_issued": "intent:i product:s credential:d fields:i expires:i bound:b",
+    "credential_status": "actor:s product:s status:s reason:s count:i",
     "index_root": "first:i past:i leaves:i root:d destruction:i?",
     "openings_destroyed": "actor:s basis:s until:i count:i entries:d approvals:P",
     "hold_placed": "actor:s hold:s reason:s subject:d?",
@@ -658,6 +660,7 @@ LINKS: dict[str, Links] = {
     "recall_probed": {"recall": ("recall", (("party", "party"),))},
     "suspension_proposed": {"recalls": ("recall", (("party", "party"),))},
     "suspension_closed": {"proposal": ("suspension_proposed", (("party", "party"),))},
+    "credential_issued": {"intent": ("intent", (("node", "node"), ("product", "product")))},
     "hold_lifted": {"placed": ("hold_placed", (("hold", "hold"),))},
     "index_root": {"destruction": ("openings_destroyed", ())},
     "export_settled": {"released": ("intent", ()), "sent": ("intent", ())},

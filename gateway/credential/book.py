@@ -76,19 +76,24 @@ def content_digest(credential_id: str, values: Sequence[object]) -> str:
     return sha256(tag + credential_id.encode() + b"\0" + to_json(values)).hexdigest()
 
 
-def ensure_list(tx: Statements, entries: int) -> int:
-    """Return the number of the list that is drawn from, a new one when there is none."""
+def ensure_list(tx: Statements, entries: int) -> tuple[int, int]:
+    """Return number and size of the list that is drawn from, a new one when there is none.
+
+    Args:
+        tx: The transaction.
+        entries: Size of a new one.
+    """
     row = tx.execute("SELECT list, entries, taken FROM status_lists ORDER BY list DESC LIMIT 1")
     newest = row.fetchone()
     if newest is not None and newest[2] * _FULL < newest[1]:
-        return int(newest[0])
+        return int(newest[0]), int(newest[1])
     number = 1 if newest is None else int(newest[0]) + 1
     tx.execute(
         "INSERT INTO status_lists (list, entries, taken, changed) VALUES (?, ?, 0, 1)"
         " ON CONFLICT (list) DO NOTHING",
         (number, entries),
     )
-    return number
+    return number, entries
 
 
 def draw(tx: Statements, entries: int) -> Place:
@@ -98,11 +103,9 @@ def draw(tx: Statements, entries: int) -> Place:
         tx: The transaction.
         entries: Size of a new list, when the present one is half taken.
     """
-    number = ensure_list(tx, entries)
-    # The row is locked from here on, so that no other process draws at the same time.
+    number, size = ensure_list(tx, entries)
+    # Whoever writes holds the log's sequence, so no other process draws at the same time.
     tx.execute("UPDATE status_lists SET taken = taken + 1 WHERE list = ?", (number,))
-    sql = "SELECT entries FROM status_lists WHERE list = ?"
-    size: int = tx.execute(sql, (number,)).fetchone()[0]
     while True:
         place = secrets.randbelow(size)
         taken = tx.execute(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from audit import entries
 from audit.commitment import Opening, commit
 from audit.errors import AuditUnavailableError
-from audit.journal import Appended, Transaction
+from audit.journal import Appended, Journal, Transaction
 from audit.openings import OpeningStore
 from audit.store import Reader
 from gateway.credential import book
@@ -51,7 +51,6 @@ from gateway.release.delivery import Part
 from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from gateway.replicas.changes import newest
-from gateway.store.state import State
 from xinguan.v1 import exchange_pb2
 
 RENEWED = "RENEWED"
@@ -101,7 +100,7 @@ class CredentialDesk:
         self,
         exchange: Exchange,
         world: World,
-        state: State,
+        journal: Journal,
         reader: Reader,
         openings: OpeningStore,
         issuer: Issuer | None,
@@ -113,15 +112,15 @@ class CredentialDesk:
         Args:
             exchange: The road.
             world: Registry and clock.
-            state: The state.
-            reader: Reads it; its maker closes it.
+            journal: The one writer.
+            reader: Reads the state; its maker closes it.
             openings: Keeps what opens the commitments of entries.
             issuer: The issuer, or None where no credentials are issued.
             origin: Name of the log.
         """
         self._exchange = exchange
         self._world = world
-        self._state = state
+        self._journal = journal
         self._reader = reader
         self._openings = openings
         self._issuer = issuer
@@ -258,7 +257,9 @@ class CredentialDesk:
             return appended, kept, text
 
         try:
-            appended, kept, text = await self._state.submit(job)
+            # Without the state's signal: nothing of this is watched by others, but the lists,
+            # which are looked at all the time.
+            appended, kept, text = await self._journal.submit(job)
         except AuditUnavailableError:
             raise UnavailableError(
                 "AUDIT_UNAVAILABLE", "the audit log can't be written; nothing left"

@@ -5,20 +5,23 @@ published within one. Beside it, credentials are compared with snapshots that be
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import structlog
 
 from audit.journal import Transaction
+from audit.openings import OpeningStore
 from gateway.credential import book, freshness
 from gateway.credential.issuer import Issuer
 from gateway.credential.keyring import Keyring
 from gateway.credential.publication import ListPublication, write_documents
-from gateway.deployment import Deployment
-from gateway.domain.product import Product
+from gateway.deployment import Deployment, Secrets
+from gateway.doors.credential_desk import CredentialDesk
 from gateway.doors.credential_site import credential_app
 from gateway.doors.log_site import open_site
+from gateway.release.pipeline import Exchange
+from gateway.release.world import World
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.store.state import State
 
@@ -27,18 +30,73 @@ _FORGET_EVERY_S = 3_600
 _AFTER_FAILURE_S = 1.0
 
 
-def open_issuer(deployment: Deployment, products: Mapping[str, Product]) -> Issuer | None:
-    """Return the issuer of a deployment, or None when its settings name none.
+class CredentialRoom:
+    """Everything about credentials in one serving process. Owner of the keeper, if there is one.
 
-    Raises:
-        KeyFileError: A key can't be used.
-        UnavailableError: `NO_CREDENTIAL_KEY`.
+    Where the settings name no issuer, the desk refuses and there is nothing to publish.
     """
-    settings = deployment.settings.credentials
-    if not settings.issuer:
-        return None
-    folder = deployment.directory / deployment.settings.files.credential_keys
-    return Issuer(Keyring.open(folder), settings, products)
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        state: State,
+        exchange: Exchange,
+        world: World,
+        secrets: Secrets,
+    ) -> None:
+        """Read the keys; nothing is published yet.
+
+        Args:
+            deployment: Settings and folders.
+            state: The state.
+            exchange: The road that credentials are issued through.
+            world: Catalogue, snapshots and clock.
+            secrets: For the seal of openings.
+
+        Raises:
+            KeyFileError: A key can't be used.
+            UnavailableError: `NO_CREDENTIAL_KEY`.
+        """
+        settings = deployment.settings
+        issuer = None
+        if settings.credentials.issuer:
+            folder = deployment.directory / settings.files.credential_keys
+            issuer = Issuer(Keyring.open(folder), settings.credentials, world.products)
+        self._reader = state.connect()
+        self.desk = CredentialDesk(
+            exchange,
+            world,
+            state.journal,
+            self._reader,
+            OpeningStore(secrets.opening_key),
+            issuer,
+            origin=settings.log.origin,
+        )
+        self._keeper: CredentialKeeper | None = None
+        if issuer is not None:
+            self._keeper = CredentialKeeper(
+                deployment, state, world.library, issuer, lambda: world.clock_ms() // 1000
+            )
+
+    async def open(self) -> None:
+        """Publish everything once, and serve it where the settings say so.
+
+        Raises:
+            UnavailableError: `PORT_IN_USE`.
+        """
+        if self._keeper is not None:
+            await self._keeper.open()
+
+    async def run(self) -> None:
+        """Publish and compare for ever."""
+        if self._keeper is not None:
+            await self._keeper.run()
+
+    async def close(self) -> None:
+        """Close the listener and the connections."""
+        if self._keeper is not None:
+            await self._keeper.close()
+        self._reader.close()
 
 
 class CredentialKeeper:
@@ -71,6 +129,7 @@ class CredentialKeeper:
         self._lists = ListPublication(self._folder, issuer.signer, issuer.settings)
         self._forgot_at = 0
         self._sites = AsyncExitStack()
+        self._closed = False
         self.url = ""
 
     async def open(self) -> None:
@@ -89,10 +148,10 @@ class CredentialKeeper:
             _log.info("credentials_served", url=self.url)
 
     async def run(self) -> None:
-        """Publish and compare for ever; a failure is told and tried again."""
+        """Publish and compare until it is closed; a failure is told and tried again."""
         pause_s = self._issuer.settings.publish_interval_ms / 1000
         compared_at = 0
-        while True:
+        while not self._closed:
             try:
                 await self.publish()
                 if self._clock_s() != compared_at:
@@ -136,6 +195,7 @@ class CredentialKeeper:
             await self._state.submit(lambda tx: book.forget(tx, before))
 
     async def close(self) -> None:
-        """Close the listener and the connection."""
+        """Close the listener and the connection; whatever runs still ends by itself."""
+        self._closed = True
         await self._sites.aclose()
         self._reader.close()
