@@ -213,34 +213,38 @@ def prepare(state: Statements, snapshot: Snapshot) -> None:
         "SELECT subject, since FROM recomputations WHERE product = ?", (snapshot.product,)
     ).fetchall()
     if marks:
-        _withhold_stale(snapshot, dict(marks))
+        withhold_stale(snapshot, dict(marks))
 
 
-def withhold_stale(state: Statements, snapshot: Snapshot, subjects: Sequence[str]) -> None:
-    """Withhold values derived from records of these subjects that are older than a repair.
+def stale_since(
+    state: Statements, products: Sequence[str], subjects: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Return since when values derived from records of some subjects are out of date.
 
     Args:
         state: Reads the state.
-        snapshot: An open snapshot of a derived product.
+        products: Derived products.
         subjects: Subjects of repairs.
+
+    Returns:
+        Product to subject to unix seconds, for those that are.
     """
-    since: dict[str, int] = {}
+    found: dict[str, dict[str, int]] = {}
 
     def read(marks: str, some: Sequence[object]) -> None:
-        since.update(
-            state.execute(
-                "SELECT subject, since FROM recomputations"
-                f" WHERE product = ? AND subject IN ({marks})",
-                (snapshot.product, *some),
-            ).fetchall()
-        )
+        for product, subject, since in state.execute(
+            "SELECT product, subject, since FROM recomputations"
+            f" WHERE product IN ({','.join('?' * len(products))}) AND subject IN ({marks})",
+            (*products, *some),
+        ).fetchall():
+            found.setdefault(product, {})[subject] = since
 
     for_each_of(read, subjects)
-    if since:
-        _withhold_stale(snapshot, since)
+    return found
 
 
-def _withhold_stale(snapshot: Snapshot, since: dict[str, int]) -> None:
+def withhold_stale(snapshot: Snapshot, since: Mapping[str, int]) -> None:
+    """Withhold values of these subjects that are no newer than the repairs of their records."""
     rows = snapshot.locate(list(since))
     if not len(rows):
         return

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
-from gateway.repair.consequences import derived_products, withhold_stale
+from gateway.repair.consequences import derived_products, stale_since, withhold_stale
 from gateway.replicas.changes import Change
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
@@ -44,16 +44,13 @@ class SnapshotEffect:
         subjects = {
             change.subject for change in changes if change.ended or change.product in derived
         }
-        for product in derived if subjects else ():
-            for some in _slices(sorted(subjects)):
-                self._library.change(product, partial(self._stale, some))
+        stale = stale_since(self._state, derived, sorted(subjects)) if subjects else {}
+        for product, since in stale.items():
+            self._library.change(product, partial(withhold_stale, since=since))
 
     def start_over(self) -> None:
         """Bring every open snapshot in line, whatever was missed."""
         self._library.start_over()
-
-    def _stale(self, subjects: Sequence[str], snapshot: Snapshot) -> None:
-        withhold_stale(self._state, snapshot, subjects)
 
     def _records(self, product: str, keys: Sequence[str]) -> None:
         marks = ",".join("?" * len(keys))

@@ -28,8 +28,9 @@ from gateway.snapshot.disputes import Disputes, with_disputes
 from gateway.snapshot.errors import SnapshotDamagedError
 from gateway.snapshot.files import check_files, map_array
 from gateway.snapshot.gather import WORTHWHILE, ascend, empty, gather, is_run, widths_of
-from gateway.snapshot.index import RecordIndex, SubjectIndex, distinct, fixed_width
+from gateway.snapshot.index import RecordIndex, SubjectIndex
 from gateway.snapshot.manifest import Manifest
+from gateway.snapshot.record_rows import RecordRows
 
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
 _REMEMBERED_SELECTIONS = 256
@@ -77,7 +78,8 @@ class Snapshot:
         keys = map_array(directory / SUBJECTS, f"S{manifest.subject_width}")
         self._subjects = SubjectIndex(keys, map_array(directory / STARTS, "<i8"))
         hashes, places = map_array(directory / HASHES, "<u8"), map_array(directory / RECORDS, "<i8")
-        self._records = RecordIndex(hashes, places, manifest.record_width)
+        index = RecordIndex(hashes, places, manifest.record_width)
+        self._records = RecordRows(index, manifest.record_width)
         self._expiry: Rows = map_array(directory / EXPIRY, "<i8")
         self._bits = Bitmap(map_array(directory / SHAREABLE, "u1"), manifest.rows)
         # Replaced, never changed, so that a reader sees all of it or nothing.
@@ -308,15 +310,7 @@ class Snapshot:
 
     def rows_of(self, record_keys: Sequence[str]) -> Rows:
         """Return every row of exactly these records, ascending; the true keys are compared."""
-        candidates, keys = self._records.candidates(record_keys)
-        if not len(candidates):
-            return candidates
-        rows = distinct(candidates)
-        found = self.take(rows, [self.manifest.record_key]).column(0)
-        there = fixed_width(found, self.manifest.record_width)
-        if len(rows) != len(candidates):
-            there = there[np.searchsorted(rows, candidates)]
-        return distinct(candidates[there == keys])
+        return self._records.of(record_keys, self._names)
 
     def seal(self, record_keys: Sequence[str]) -> Rows:
         """Withhold these records from now on; return their row numbers. Idempotent.
@@ -370,6 +364,9 @@ class Snapshot:
         rows = self.rows_of(record_keys)
         self._bits.restore(rows)
         return rows
+
+    def _names(self, rows: Rows) -> Any:
+        return self._take(rows, [self.manifest.record_key]).column(0)
 
     def _mapped_batch(self, number: int) -> Any:
         batch = self._batches[number]

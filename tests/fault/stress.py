@@ -1,7 +1,10 @@
 """Two replicas under queries, streams, repairs, stops, kills and restarts; then the checker.
 
-python -m tests.fault.stress [--repairs N] [--deliveries N] [--seed N] [--json] [--mutant NAME]
+    python -m tests.fault.stress [--repairs N] [--deliveries N] [--seed N] [--json] [--mutant NAME]
 
+Two origins publish one decision after another, two hand theirs in by streams that break off with
+the node and go on at the other one. Every few seconds a line on standard error says how far it is.
+By default it goes on to 10,000 repairs and 1,000,000 delivered records, whichever takes longer.
 Exit code 1 when a client got what it must not, or when fewer were done than asked for.
 """
 
@@ -13,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +48,11 @@ _ORIGINS = (
     (Origin.RECONSIDERATION, Verdict.WITHDRAWN),
     (Origin.COURT_ANNULMENT, Verdict.WITHDRAWN),
 )
+_STREAM = "/xinguan.v1.RepairService/PublishStream"
 _PAUSE_S = 0.2
+_STREAMED = 24  # decisions of one stream, at most
+_TOLD_EVERY_S = 5.0
+_AHEAD = 0.02  # of the repairs, before as large a share of the records is delivered
 
 
 @dataclass
@@ -66,10 +74,27 @@ class Run:
     stops: int = 0
     restarts: int = 0
     reloads: int = 0
+    streams: int = 0
 
     @property
     def done(self) -> bool:
         return len(self.repairs) >= self.wanted_repairs and self.records >= self.wanted_deliveries
+
+    @property
+    def ahead(self) -> bool:
+        """True when a larger share of the repairs is done than of the deliveries."""
+        repaired = len(self.repairs) / self.wanted_repairs
+        return repaired > self.records / self.wanted_deliveries + _AHEAD
+
+    async def next(self, count: int) -> list[Record]:
+        """Return the next records to be repaired, no faster than others are delivered.
+
+        So that repairs and deliveries meet all the time; none when the run has enough.
+        """
+        while self.ahead:  # noqa: ASYNC110 - two numbers that change all the time
+            await asyncio.sleep(_PAUSE_S / 4)
+        enough = len(self.repairs) >= self.wanted_repairs
+        return [] if enough else [self.left.popleft() for _ in range(min(count, len(self.left)))]
 
     def take(self, found: list[Delivery]) -> None:
         self.deliveries += found
@@ -86,8 +111,8 @@ async def publish_all(run: Run, origin: Origin, verdict: Verdict) -> None:
     channels = [node.channel(run.site.authority) for node in run.nodes]
     asking = [node.channel(run.site.agency.identity) for node in run.nodes]
     try:
-        while run.left and len(run.repairs) < run.wanted_repairs:
-            record = run.left.popleft()
+        while some := await run.next(1):
+            (record,) = some
             decision = run.site.desk.repair(
                 PENALTY, record.record_id, origin=origin, verdict=verdict
             )
@@ -116,6 +141,84 @@ async def publish_all(run: Run, origin: Origin, verdict: Verdict) -> None:
     finally:
         for channel in (*channels, *asking):
             await channel.close()
+
+
+async def stream_decisions(run: Run, origin: Origin, verdict: Verdict) -> None:
+    """Hand decisions in by streams for one origin; what has no outcome goes to the other node."""
+    channels = [node.channel(run.site.authority) for node in run.nodes]
+    asking = [node.channel(run.site.agency.identity) for node in run.nodes]
+    number = run.dice.randrange(len(channels))
+    try:
+        while some := await run.next(run.dice.randint(1, _STREAMED)):
+            tokens = [
+                run.site.desk.repair(PENALTY, one.record_id, origin=origin, verdict=verdict)
+                for one in some
+            ]
+            sent_at = time.monotonic()
+            done = 0
+            while done < len(some):
+                run.streams += 1
+                try:
+                    async for outcome in _outcomes(channels[number], tokens[done:]):
+                        index = outcome.published.entry.index
+                        run.repairs.append(Repair(some[done], sent_at, index, time.monotonic()))
+                        run.recent.append(some[done])
+                        done += 1
+                except (grpc.aio.AioRpcError, _TryAgainError, TimeoutError) as error:
+                    run.failed(error)
+                    await asyncio.sleep(_PAUSE_S)
+                    number = (number + 1) % len(channels)
+            other = 1 - number
+            product = PENALTY if run.dice.random() < 0.7 else GRADE
+            subjects = sorted({one.subject for one in some})
+            with suppress(grpc.aio.AioRpcError, IndexError):
+                run.take(
+                    await ask(asking[other], run.nodes[other].name, run.site, product, subjects)
+                )
+    finally:
+        for channel in (*channels, *asking):
+            await channel.close()
+
+
+class _TryAgainError(Exception):
+    """A decision could not be done now."""
+
+
+async def _outcomes(
+    channel: grpc.aio.Channel, tokens: list[str]
+) -> AsyncIterator[repair_pb2.PublishOutcome]:
+    """Hand decisions in by one stream, three a message; yield their acknowledgements.
+
+    Raises:
+        _TryAgainError: One could not be done now.
+    """
+
+    async def requests() -> AsyncIterator[bytes]:
+        for first in range(0, len(tokens), 3):
+            some = tokens[first : first + 3]
+            yield repair_pb2.PublishStreamRequest(decisions=some).SerializeToString()
+
+    async for raw in channel.stream_stream(_STREAM)(requests(), timeout=15):
+        for outcome in repair_pb2.PublishStreamResponse.FromString(raw).outcomes:
+            if not outcome.HasField("published"):
+                assert outcome.refused.try_again, outcome
+                raise _TryAgainError(outcome.refused.code)
+            yield outcome
+
+
+async def tell_always(run: Run, began: float) -> None:
+    """Say every few seconds how far the run is, and how long it may still take."""
+    while True:
+        await asyncio.sleep(_TOLD_EVERY_S)
+        took = time.monotonic() - began
+        parts = (len(run.repairs) / run.wanted_repairs, run.records / run.wanted_deliveries)
+        left = f"{took / min(parts) - took:,.0f} s" if min(parts) else "?"
+        print(  # noqa: T201 - a program's answer
+            f"{took:6,.0f} s  {len(run.repairs):,} repairs  {run.records:,} records delivered  "
+            f"{run.kills} kills  {run.stops} pauses  {run.restarts} restarts  {left} left",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 async def ask_always(run: Run, node: Node) -> None:
@@ -188,13 +291,16 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
         await asyncio.gather(*(node.start() for node in nodes))
         began = time.monotonic()
         disturbing = asyncio.create_task(disturb(run)) if arguments.disturb else None
+        telling = asyncio.create_task(tell_always(run, began))
         work = [
-            *(publish_all(run, *origin) for origin in _ORIGINS),
+            *(publish_all(run, *origin) for origin in _ORIGINS[:2]),
+            *(stream_decisions(run, *origin) for origin in _ORIGINS[2:]),
             *(ask_always(run, node) for node in nodes),
             *(stream_always(run, node) for node in nodes),
         ]
         with suppress(TimeoutError):  # what was done until then is checked all the same
             await asyncio.wait_for(asyncio.gather(*work), arguments.longest_s)
+        telling.cancel()
         if disturbing is not None:
             disturbing.cancel()
             (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
@@ -215,6 +321,7 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
         "deliveries": run.records,
         "batches": len(run.deliveries),
         "repairs": len(run.repairs),
+        "publish_streams": run.streams,
         "kills": run.kills,
         "pauses": run.stops,
         "restarts": run.restarts,
@@ -236,7 +343,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.fault.stress", description=__doc__)
     parser.add_argument("--repairs", type=int, default=10_000)
     parser.add_argument("--deliveries", type=int, default=1_000_000)
-    parser.add_argument("--companies", type=int, default=0, help="by default repairs and a fifth")
+    parser.add_argument(
+        "--companies", type=int, default=0, help="by default half more than repairs"
+    )
     parser.add_argument("--batch-rows", type=int, default=256)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--longest-s", type=float, default=3_600)
@@ -252,7 +361,7 @@ def main(words: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         site = make_site(
             Path(scratch) / "home",
-            companies=arguments.companies or arguments.repairs * 6 // 5 + 100,
+            companies=arguments.companies or arguments.repairs * 3 // 2 + 100,
             batch_rows=arguments.batch_rows,
         )
         try:
