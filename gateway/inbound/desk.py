@@ -40,6 +40,7 @@ from gateway.inbound.records import State as RecordState
 from gateway.inbound.records import Stored
 from gateway.inbound.refreshing import Found, ask_again
 from gateway.inbound.serving_rows import DocumentSource
+from gateway.inbound.vault import Vault
 from gateway.inbound.withdrawing import end
 from gateway.ingest.loading import Loaded, load_product
 from gateway.registry import issuers
@@ -126,6 +127,7 @@ class Desk:
         library: The snapshots.
         publisher: Ends records, through the gate of whoever serves.
         openings: Keeps what opens commitments.
+        vault: Seals what the state keeps of documents.
         product: The contract of `foreign_credit_report`.
         unit: Name of the unit that admits.
         folder: Where one desk at a time is held, and what was refused is listed.
@@ -135,6 +137,7 @@ class Desk:
     library: SnapshotLibrary
     publisher: Publisher
     openings: OpeningStore
+    vault: Vault
     product: Product
     unit: str
     folder: Path
@@ -192,7 +195,7 @@ class Desk:
             UnavailableError: As `admit`.
         """
         with self._alone():
-            stored = self._read(lambda tx: records.living(tx, issuer))
+            stored = self._read(lambda tx: records.living(tx, self.vault, issuer))
             asked = checker(self._register(act.now))
             found: dict[str, Found] = {}
             fresh: list[tuple[Stored, Status]] = []
@@ -234,7 +237,7 @@ class Desk:
                 )
             records.check_newest_list(tx, status.source)
             known = records.of_subject(
-                tx, checked.issuer.issuer, checked.vct, checked.mapped.subject
+                tx, self.vault, checked.issuer.issuer, checked.vct, checked.mapped.subject
             )
             if known and known[0].issued_at >= checked.issued_at:
                 raise ForeignDocumentError(
@@ -257,7 +260,9 @@ class Desk:
             self.openings.record(tx, appended.index, {"record": opening}, ())
             records.note_list(tx, status.source, checked.issuer.issuer)
             document = without_binding(one.presentation)
-            records.insert(tx, _stored(key, checked, status, document, act, appended.index))
+            records.insert(
+                tx, self.vault, _stored(key, checked, status, document, act, appended.index)
+            )
             return [old for old in known if old.state is not RecordState.WITHDRAWN]
 
         return key, await self._durably(job)
@@ -269,7 +274,11 @@ class Desk:
 
     def _serve(self, act: Act, quarantined: int) -> Loaded:
         """Make what is kept and fresh the snapshot that is served."""
-        stored = [one for one in self._read(records.living) if one.fresh_until > act.now]
+        stored = [
+            one
+            for one in self._read(lambda tx: records.living(tx, self.vault))
+            if one.fresh_until > act.now
+        ]
         return load_product(
             self.state,
             self.library,

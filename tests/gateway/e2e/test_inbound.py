@@ -17,6 +17,7 @@ from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.domain.vocabulary import LicenceKind, Role
 from gateway.inbound.checking import Checker
 from gateway.inbound.desk import Admitted, Desk, Handed, Refreshed
+from gateway.inbound.vault import Vault
 from gateway.registry import issuers
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.documents import sign
@@ -58,6 +59,7 @@ class Abroad:
             library=parts.library,
             publisher=parts.publisher,
             openings=OpeningStore(own.deployment.secrets().opening_key),
+            vault=Vault(own.deployment.secrets().opening_key),
             product=catalogue.product(FOREIGN_PRODUCT),
             unit="示例",
             folder=own.deployment.directory / "inbound",
@@ -141,6 +143,13 @@ async def test_a_bank_reads_what_a_bureau_stated_with_its_provenance(abroad):
     log = b"\n".join(abroad.site.bodies())
     for secret in (USER, LEI, UEN, "Shipping"):
         assert secret.encode() not in log
+    # Nor does any file of the gateway, but the records themselves.
+    records = abroad.site.deployment.snapshots_directory
+    for path in abroad.site.deployment.directory.rglob("*"):
+        if path.is_file() and records not in path.parents:
+            content = path.read_bytes()
+            for secret in (USER, LEI, UEN, "Shipping"):
+                assert secret.encode() not in content, path.name
 
 
 async def test_an_agency_reads_it_too_and_by_the_local_number(abroad):
