@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -212,7 +212,13 @@ class Desk:
             return Refreshed(found, index, self._serve(act, 0))
 
     def _register(self, now: int) -> Register:
-        return lambda issuer: self._read(lambda tx: issuers.in_effect(tx, issuer, now))
+        """Return the register as it stands; each issuer is read once."""
+
+        @lru_cache(maxsize=1_024)
+        def find(issuer: str) -> issuers.Registration | None:
+            return self._read(lambda tx: issuers.in_effect(tx, issuer, now))
+
+        return find
 
     async def _keep(
         self,
