@@ -52,6 +52,7 @@ from gateway.store.state import State
 
 _T = TypeVar("_T")
 _KEY_TAG = b"xinguan/foreign-record/v1\0"
+_SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ class Desk:
                 outcomes.append(Outcome(one.name, key))
                 older.extend(replaced)
                 kept += 1
-            await self._withdraw(older, "superseded", act)
+            await self._withdraw(older, _SUPERSEDED, act)
             refused_count = len(handed) - kept
             loaded = self._serve(act, refused_count) if kept else None
             return Admitted(tuple(outcomes), len(older), loaded)
@@ -197,9 +198,17 @@ class Desk:
         with self._alone():
             stored = self._read(lambda tx: records.living(tx, self.vault, issuer))
             asked = checker(self._register(act.now))
+            # An admission that broke off leaves an older document beside its newer one.
+            older = records.superseded(stored)
             found: dict[str, Found] = {}
             fresh: list[tuple[Stored, Status]] = []
             for one in stored:
+                if one.key in older:
+                    await end(
+                        self.publisher, self.product, one.key, Verdict.WITHDRAWN, _SUPERSEDED, act
+                    )
+                    found[one.key] = Found.WITHDRAWN
+                    continue
                 answer = self._read(partial(ask_again, checker=asked, stored=one, now=act.now))
                 found[one.key] = answer.found
                 if answer.found is Found.CONFIRMED and answer.status is not None:
@@ -280,11 +289,9 @@ class Desk:
 
     def _serve(self, act: Act, quarantined: int) -> Loaded:
         """Make what is kept and fresh the snapshot that is served."""
-        stored = [
-            one
-            for one in self._read(lambda tx: records.living(tx, self.vault))
-            if one.fresh_until > act.now
-        ]
+        living = self._read(lambda tx: records.living(tx, self.vault))
+        older = records.superseded(living)
+        stored = [one for one in living if one.fresh_until > act.now and one.key not in older]
         return load_product(
             self.state,
             self.library,

@@ -86,6 +86,14 @@ def of_subject(
     return [_of(row, vault) for row in rows]
 
 
+def superseded(stored: Sequence[Stored]) -> frozenset[str]:
+    """Return the keys of those that a newer document of issuer, kind and firm is there for."""
+    newest: dict[tuple[str, str, str], Stored] = {}
+    for one in sorted(stored, key=lambda each: (each.issued_at, each.key)):
+        newest[one.issuer, one.vct, one.subject] = one
+    return frozenset(one.key for one in stored) - {one.key for one in newest.values()}
+
+
 def insert(tx: Statements, vault: Vault, stored: Stored) -> None:
     """Keep a document that was admitted."""
     marks = ", ".join("?" * (_COLUMNS.count(",") + 1))
