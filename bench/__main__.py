@@ -28,6 +28,7 @@ NAMES = (
     "flight",
     "credential",
     "counters",
+    "inbound",
 )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.progress import track
 
+from audit.openings import OpeningStore
 from gateway.cli import inbound_issuer
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_text, session, show
 from gateway.cli.repair_parts import parts_of
@@ -23,6 +24,7 @@ from gateway.inbound.fetching import HttpsLists
 from gateway.inbound.given_lists import GivenLists
 from gateway.inbound.presentation import Binding
 from gateway.inbound.refreshing import Found
+from gateway.inbound.vault import Vault
 from gateway.ingest.loading import Loaded
 from gateway.registry import issuers
 from gateway.registry.catalogue import Catalogue
@@ -138,7 +140,8 @@ def refresh(
 def list_records(home: Home = HERE, as_json: AsJson = False) -> None:
     """List admitted documents that are not withdrawn: provenance and state, never the firm."""
     with session(home) as opened:
-        stored = opened.run(records.living)
+        vault = Vault(opened.deployment.secrets().opening_key)
+        stored = opened.run(lambda tx: records.living(tx, vault))
         told = [
             {
                 "record": one.key,
@@ -175,14 +178,15 @@ def _with_desk(opened: Session, work: Callable[[Desk], Coroutine[Any, Any, T]]) 
     """Do something at the desk of a deployment."""
 
     async def run() -> T:
-        parts = parts_of(opened)
+        parts, key = parts_of(opened), opened.deployment.secrets().opening_key
         catalogue = Catalogue.load()
         product = catalogue.product(FOREIGN_PRODUCT)
         desk = Desk(
             state=opened.state,
             library=parts.library,
             publisher=parts.publisher,
-            openings=_openings(opened),
+            openings=OpeningStore(key),
+            vault=Vault(key),
             product=product,
             unit=catalogue.unit(product.manager_uscc).name_zh,
             folder=opened.deployment.directory / "inbound",
@@ -193,12 +197,6 @@ def _with_desk(opened: Session, work: Callable[[Desk], Coroutine[Any, Any, T]]) 
             await parts.delays.close()
 
     return asyncio.run(run())
-
-
-def _openings(opened: Session) -> Any:
-    from audit.openings import OpeningStore
-
-    return OpeningStore(opened.deployment.secrets().opening_key)
 
 
 def _register(opened: Session) -> Register:

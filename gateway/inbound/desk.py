@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +40,7 @@ from gateway.inbound.records import State as RecordState
 from gateway.inbound.records import Stored
 from gateway.inbound.refreshing import Found, ask_again
 from gateway.inbound.serving_rows import DocumentSource
+from gateway.inbound.vault import Vault
 from gateway.inbound.withdrawing import end
 from gateway.ingest.loading import Loaded, load_product
 from gateway.registry import issuers
@@ -51,6 +52,7 @@ from gateway.store.state import State
 
 _T = TypeVar("_T")
 _KEY_TAG = b"xinguan/foreign-record/v1\0"
+_SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Desk:
         library: The snapshots.
         publisher: Ends records, through the gate of whoever serves.
         openings: Keeps what opens commitments.
+        vault: Seals what the state keeps of documents.
         product: The contract of `foreign_credit_report`.
         unit: Name of the unit that admits.
         folder: Where one desk at a time is held, and what was refused is listed.
@@ -135,6 +138,7 @@ class Desk:
     library: SnapshotLibrary
     publisher: Publisher
     openings: OpeningStore
+    vault: Vault
     product: Product
     unit: str
     folder: Path
@@ -173,7 +177,7 @@ class Desk:
                 outcomes.append(Outcome(one.name, key))
                 older.extend(replaced)
                 kept += 1
-            await self._withdraw(older, "superseded", act)
+            await self._withdraw(older, _SUPERSEDED, act)
             refused_count = len(handed) - kept
             loaded = self._serve(act, refused_count) if kept else None
             return Admitted(tuple(outcomes), len(older), loaded)
@@ -192,11 +196,19 @@ class Desk:
             UnavailableError: As `admit`.
         """
         with self._alone():
-            stored = self._read(lambda tx: records.living(tx, issuer))
+            stored = self._read(lambda tx: records.living(tx, self.vault, issuer))
             asked = checker(self._register(act.now))
+            # An admission that broke off leaves an older document beside its newer one.
+            older = records.superseded(stored)
             found: dict[str, Found] = {}
             fresh: list[tuple[Stored, Status]] = []
             for one in stored:
+                if one.key in older:
+                    await end(
+                        self.publisher, self.product, one.key, Verdict.WITHDRAWN, _SUPERSEDED, act
+                    )
+                    found[one.key] = Found.WITHDRAWN
+                    continue
                 answer = self._read(partial(ask_again, checker=asked, stored=one, now=act.now))
                 found[one.key] = answer.found
                 if answer.found is Found.CONFIRMED and answer.status is not None:
@@ -209,7 +221,13 @@ class Desk:
             return Refreshed(found, index, self._serve(act, 0))
 
     def _register(self, now: int) -> Register:
-        return lambda issuer: self._read(lambda tx: issuers.in_effect(tx, issuer, now))
+        """Return the register as it stands; each issuer is read once."""
+
+        @lru_cache(maxsize=1_024)
+        def find(issuer: str) -> issuers.Registration | None:
+            return self._read(lambda tx: issuers.in_effect(tx, issuer, now))
+
+        return find
 
     async def _keep(
         self,
@@ -234,7 +252,7 @@ class Desk:
                 )
             records.check_newest_list(tx, status.source)
             known = records.of_subject(
-                tx, checked.issuer.issuer, checked.vct, checked.mapped.subject
+                tx, self.vault, checked.issuer.issuer, checked.vct, checked.mapped.subject
             )
             if known and known[0].issued_at >= checked.issued_at:
                 raise ForeignDocumentError(
@@ -257,7 +275,9 @@ class Desk:
             self.openings.record(tx, appended.index, {"record": opening}, ())
             records.note_list(tx, status.source, checked.issuer.issuer)
             document = without_binding(one.presentation)
-            records.insert(tx, _stored(key, checked, status, document, act, appended.index))
+            records.insert(
+                tx, self.vault, _stored(key, checked, status, document, act, appended.index)
+            )
             return [old for old in known if old.state is not RecordState.WITHDRAWN]
 
         return key, await self._durably(job)
@@ -269,7 +289,9 @@ class Desk:
 
     def _serve(self, act: Act, quarantined: int) -> Loaded:
         """Make what is kept and fresh the snapshot that is served."""
-        stored = [one for one in self._read(records.living) if one.fresh_until > act.now]
+        living = self._read(lambda tx: records.living(tx, self.vault))
+        older = records.superseded(living)
+        stored = [one for one in living if one.fresh_until > act.now and one.key not in older]
         return load_product(
             self.state,
             self.library,

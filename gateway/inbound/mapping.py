@@ -92,7 +92,7 @@ def map_claims(
         ForeignDocumentError: `FOREIGN_STATEMENT`, `FOREIGN_IDENTIFIER`, `FOREIGN_JURISDICTION`,
             `FOREIGN_MAPPING` or `FOREIGN_MALFORMED`.
     """
-    named = {*statement.fields.values(), *statement.identifiers.values()}
+    named = {*statement.fields.values(), *statement.identifiers.values(), *statement.unread}
     if claims.keys() - named - _OF_THE_FORM:
         raise _outside("it states a claim that its issuer's registration does not name")
     row: Row = {

@@ -1,18 +1,19 @@
 """The admitted documents as the state keeps them: the truth that snapshots are made from."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from gateway.inbound.errors import ForeignDocumentError
 from gateway.inbound.mapping import Row
 from gateway.inbound.status import StatusList
+from gateway.inbound.vault import Vault
 from gateway.store.migration import Statements
 
 _COLUMNS = (
-    "record_key, issuer, vct, subject, issued_at, digest, document, content, status_uri,"
-    " status_entry, status_as_of, fresh_until, state, admitted_at, log_index"
+    "record_key, issuer, vct, subject, issued_at, digest, sealed, status_uri, status_entry,"
+    " status_as_of, fresh_until, state, admitted_at, log_index"
 )
 
 
@@ -63,27 +64,37 @@ class Stored:
     index: int
 
 
-def living(state: Statements, issuer: str = "") -> Sequence[Stored]:
+def living(state: Statements, vault: Vault, issuer: str = "") -> Sequence[Stored]:
     """Return the documents that are not withdrawn, of one issuer or of all, by record key."""
     rows = state.execute(
         f"SELECT {_COLUMNS} FROM foreign_records WHERE state <> 'WITHDRAWN'"
         " AND (issuer = ? OR ? = '') ORDER BY record_key",
         (issuer, issuer),
     ).fetchall()
-    return [_of(row) for row in rows]
+    return [_of(row, vault) for row in rows]
 
 
-def of_subject(state: Statements, issuer: str, vct: str, subject: str) -> Sequence[Stored]:
+def of_subject(
+    state: Statements, vault: Vault, issuer: str, vct: str, subject: str
+) -> Sequence[Stored]:
     """Return every document of an issuer and kind about one firm, the newest first."""
     rows = state.execute(
         f"SELECT {_COLUMNS} FROM foreign_records WHERE issuer = ? AND vct = ? AND subject = ?"
         " ORDER BY issued_at DESC",
-        (issuer, vct, subject),
+        (issuer, vct, vault.label(subject)),
     ).fetchall()
-    return [_of(row) for row in rows]
+    return [_of(row, vault) for row in rows]
 
 
-def insert(tx: Statements, stored: Stored) -> None:
+def superseded(stored: Sequence[Stored]) -> frozenset[str]:
+    """Return the keys of those that a newer document of issuer, kind and firm is there for."""
+    newest: dict[tuple[str, str, str], Stored] = {}
+    for one in sorted(stored, key=lambda each: (each.issued_at, each.key)):
+        newest[one.issuer, one.vct, one.subject] = one
+    return frozenset(one.key for one in stored) - {one.key for one in newest.values()}
+
+
+def insert(tx: Statements, vault: Vault, stored: Stored) -> None:
     """Keep a document that was admitted."""
     marks = ", ".join("?" * (_COLUMNS.count(",") + 1))
     tx.execute(
@@ -92,11 +103,17 @@ def insert(tx: Statements, stored: Stored) -> None:
             stored.key,
             stored.issuer,
             stored.vct,
-            stored.subject,
+            vault.label(stored.subject),
             stored.issued_at,
             stored.digest,
-            stored.document,
-            json.dumps(stored.content, sort_keys=True, ensure_ascii=False),
+            vault.seal(
+                stored.key,
+                {
+                    "subject": stored.subject,
+                    "document": stored.document,
+                    "content": stored.content,
+                },
+            ),
             stored.status_uri,
             stored.status_entry,
             stored.status_as_of,
@@ -151,11 +168,24 @@ def note_list(tx: Statements, source: StatusList, issuer: str) -> None:
     )
 
 
-def _of(row: Sequence[object]) -> Stored:
-    key, issuer, vct, subject, issued, digest, document, content, *rest = row
-    uri, entry, as_of, fresh, state, admitted, index = rest
+def _of(row: Sequence[Any], vault: Vault) -> Stored:  # Any: columns of a row
+    key, issuer, vct, _, issued, digest, sealed, uri, entry, as_of, fresh, state, *rest = row
+    opened: dict[str, Any] = vault.open(key, bytes(sealed))
+    admitted, index = rest
     return Stored(
-        str(key), str(issuer), str(vct), str(subject), int(str(issued)), str(digest),
-        str(document), json.loads(str(content)), str(uri), int(str(entry)), int(str(as_of)),
-        int(str(fresh)), State(str(state)), int(str(admitted)), int(str(index)),
-    )  # fmt: skip
+        key=key,
+        issuer=issuer,
+        vct=vct,
+        subject=opened["subject"],
+        issued_at=issued,
+        digest=digest,
+        document=opened["document"],
+        content=opened["content"],
+        status_uri=uri,
+        status_entry=entry,
+        status_as_of=as_of,
+        fresh_until=fresh,
+        state=State(state),
+        admitted_at=admitted,
+        index=index,
+    )

@@ -44,6 +44,8 @@ class StatementClaims(Claims):
         form: An SD-JWT VC, or a signed report.
         fields: Column of the product to the claim that it is read from.
         identifiers: Kind of identifier to the claim that it is read from.
+        unread: Claims that it may hold besides and that are not read; agreed on by name, so that
+            nothing is passed over that nobody knew of.
         holder_binding: Whether its holder must bind each presentation.
     """
 
@@ -51,6 +53,7 @@ class StatementClaims(Claims):
     form: Literal["SD_JWT", "JWS"]
     fields: dict[Column, ClaimName] = Field(min_length=1, max_length=64)
     identifiers: dict[IdentifierKind, ClaimName] = Field(min_length=1, max_length=8)
+    unread: tuple[ClaimName, ...] = Field(default=(), max_length=64)
     holder_binding: bool = False
 
 
@@ -132,9 +135,9 @@ class IssuerClaims(Claims):
             if len(set(names)) != len(names):
                 raise ValueError(f"a {what} stands twice")
         for statement in self.statements:
-            read = [*statement.fields.values(), *statement.identifiers.values()]
+            read = [*statement.fields.values(), *statement.identifiers.values(), *statement.unread]
             if len(set(read)) != len(read):
-                raise ValueError("a claim is read into two fields")
+                raise ValueError("a claim is read into two fields, or read and not read")
         return self
 
 

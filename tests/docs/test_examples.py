@@ -1,13 +1,19 @@
 """Each example runs against a real gateway, as the user that it is written for."""
 
+import json
 import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from jwcrypto.jwk import JWK
+from sd_jwt.verifier import SDJWTVerifier
 
 from gateway.demo.cast import AGENCY, AUDITOR, AUTHORITY, BANK, PARTNER, Player
 from gateway.founding import AUTHORITY_KEY
+from gateway.inbound.jose import read_keys
+from gateway.inbound.presentation import verify
+from gateway.inbound.status import Standing, open_list
 from tests.conftest import ROOT
 from tests.docs.running import Ran, Served, run_python
 
@@ -169,3 +175,26 @@ async def test_a_receiver_purges_what_the_authority_repairs(served: Served, tmp_
     ran = await run_example("authority_repair.py", served, AUTHORITY, tmp_path, *words)
     assert ran.code == 1, ran.text
     assert "refused: " in ran.text
+
+
+async def test_a_bureau_abroad_makes_documents_that_two_verifiers_believe(tmp_path: Path) -> None:
+    script = str(ROOT / "examples" / "foreign_bureau.py")
+    ran = await run_python(script, "made", cwd=tmp_path)
+    assert ran.code == 0, ran.text
+    made = tmp_path / "made"
+    document = (made / "credential.sdjwt").read_text("ascii")
+    (jwk,) = json.loads((made / "bureau.json").read_text("utf-8"))["keys"]
+    assert "d" not in jwk
+    now = int(time.time())
+    keys = read_keys([jwk])
+    assert verify(document, keys, now).claims["lei"] == "46009900SYNTHETIC053"
+    foreign = SDJWTVerifier(document, lambda *_: JWK(**jwk))
+    assert foreign.get_verified_payload()["rating"] == "B1"
+    for ended, standing in ((False, Standing.VALID), (True, Standing.INVALID)):
+        again = await run_python(script, "made", *(["--end"] if ended else []), cwd=tmp_path)
+        assert again.code == 0, again.text
+        token = (made / "status.jwt").read_text("ascii")
+        found = open_list(token, keys, now + 1, max_age_s=86_400)
+        assert found.at(4_711) is standing
+        assert found.at(4_712) is Standing.VALID
+    assert (made / "key.json").stat().st_mode & 0o777 == 0o600

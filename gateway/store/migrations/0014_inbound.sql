@@ -18,11 +18,10 @@ CREATE TABLE foreign_records (  -- every document that was ever admitted
     record_key TEXT PRIMARY KEY,
     issuer TEXT NOT NULL,
     vct TEXT NOT NULL,
-    subject TEXT NOT NULL,
+    subject TEXT NOT NULL,  -- keyed label, never an identifier
     issued_at INTEGER NOT NULL,  -- orders documents of one issuer, kind and subject
     digest TEXT NOT NULL,  -- of the document as its issuer signed it, hex
-    document TEXT NOT NULL,  -- as it was presented; verified again at each refresh
-    content TEXT NOT NULL,  -- JSON: the row as it is served, without what the status adds
+    sealed BLOB NOT NULL,  -- the document, its firm and its row, AES-256-GCM
     status_uri TEXT NOT NULL,
     status_entry INTEGER NOT NULL,
     status_as_of INTEGER NOT NULL,

@@ -17,6 +17,7 @@ from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.domain.vocabulary import LicenceKind, Role
 from gateway.inbound.checking import Checker
 from gateway.inbound.desk import Admitted, Desk, Handed, Refreshed
+from gateway.inbound.vault import Vault
 from gateway.registry import issuers
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.documents import sign
@@ -58,6 +59,7 @@ class Abroad:
             library=parts.library,
             publisher=parts.publisher,
             openings=OpeningStore(own.deployment.secrets().opening_key),
+            vault=Vault(own.deployment.secrets().opening_key),
             product=catalogue.product(FOREIGN_PRODUCT),
             unit="示例",
             folder=own.deployment.directory / "inbound",
@@ -141,6 +143,13 @@ async def test_a_bank_reads_what_a_bureau_stated_with_its_provenance(abroad):
     log = b"\n".join(abroad.site.bodies())
     for secret in (USER, LEI, UEN, "Shipping"):
         assert secret.encode() not in log
+    # Nor does any file of the gateway, but the records themselves.
+    records = abroad.site.deployment.snapshots_directory
+    for path in abroad.site.deployment.directory.rglob("*"):
+        if path.is_file() and records not in path.parents:
+            content = path.read_bytes()
+            for secret in (USER, LEI, UEN, "Shipping"):
+                assert secret.encode() not in content, path.name
 
 
 async def test_an_agency_reads_it_too_and_by_the_local_number(abroad):
@@ -283,3 +292,33 @@ async def test_a_document_leaves_no_more_once_its_list_is_over(open_site, clock)
     assert len(await rows(site, reader)) == 1
     clock.ahead_s = 100
     assert await rows(site, reader) == []
+
+
+async def test_of_two_issuers_one_withdrawn_the_other_s_records_stay(abroad):
+    """Without any refresh: the decision itself withholds what the withdrawn one stated."""
+    site, bureau, reader = abroad.site, abroad.bureau, bank(abroad.site)
+    peer = Issuer(issuer="https://peer.example.my", now=bureau.now, kid="my-1")
+    own = peer.description(kind="PARTNER", jurisdiction="MY", subjects_of=["MY"])
+    abroad.bureau = peer
+    abroad.register(**{name: own[name] for name in ("kind", "jurisdiction", "subjects_of")})
+    stated = peer.claims(
+        country="MY",
+        lei=OTHER_LEI,
+        uen=None,
+        index=3,
+        status={"status_list": {"idx": 3, "uri": f"{peer.issuer}/status/1"}},
+    )
+    lists = (bureau.status_list(), peer.status_list(uri=f"{peer.issuer}/status/1"))
+    done = await abroad.admit(bureau.credential(), peer.credential(stated), lists=lists)
+    assert [one.code for one in done.outcomes] == ["", ""]
+    both = {"subjects": [f"lei:{LEI}", f"lei:{OTHER_LEI}"]}
+    messages = await ask(site, reader, **both)
+    assert Answer(messages).table().num_rows == 2
+    named = [source.issuer for source in messages[0].decision.coverage.foreign]
+    assert named == [BUREAU, peer.issuer]
+    site.desk.run(issuers.withdraw, BUREAU)
+    # No bureau is left behind the product, so nobody need name an end user any more.
+    messages = await ask(site, reader, **both, end_user="")
+    (row,) = Answer(messages).table().to_pylist()
+    assert (row["issuer"], row["issuer_kind"]) == (peer.issuer, "PARTNER")
+    assert [source.issuer for source in messages[0].decision.coverage.foreign] == [peer.issuer]

@@ -125,6 +125,18 @@ def test_an_issuer_states_only_what_it_may():
     assert refused(SG.credential(SG.claims(legal_name=None))) == "FOREIGN_STATEMENT"
 
 
+def test_what_is_agreed_and_not_read_is_left_out():
+    statements = SG.description()["statements"]
+    statements[0] = statements[0] | {"unread": ["branch"]}
+    document = SG.credential(SG.claims(branch={"city": "x", "desks": [1, 2]}))
+    found = checker(statements=statements).document(document, NOW)
+    assert found.mapped == checker().document(SG.credential(), NOW).mapped
+    assert refused(document) == "FOREIGN_STATEMENT"
+    both = SG.description()["statements"][0] | {"unread": ["legal_name"]}
+    with pytest.raises(BadDocumentError):
+        SG.registration(statements=[both])
+
+
 def test_the_wrong_issuer_for_a_jurisdiction_is_refused():
     assert refused(SG.credential(SG.claims(country="TH"))) == "FOREIGN_JURISDICTION"
     assert refused(SG.credential(SG.claims(country="CN"))) == "FOREIGN_JURISDICTION"
