@@ -286,12 +286,8 @@ class Gateway:
     def _subjects(self, secrets: Secrets) -> tuple[IndexKeeper, ReconciliationMonitor]:
         """Return what keeps the index of subjects, and what reconciles the log."""
         deployment, limits = self._deployment, self._settings.limits
-
-        def clock() -> int:
-            return self._clock_ms() // 1000
-
         keeper = IndexKeeper(
-            self._state.journal, self._settings.node, clock, limits.index_interval_s
+            self._state.journal, self._settings.node, self._clock_s, limits.index_interval_s
         )
         self._closing.append(keeper.close)
         monitor = ReconciliationMonitor(
@@ -300,7 +296,7 @@ class Gateway:
             OpeningStore(secrets.opening_key),
             limits_of(limits),
             deployment.state_path.parent / MEMORY,
-            clock,
+            self._clock_s,
             limits.reconcile_interval_s,
         )
         return keeper, monitor
