@@ -7,6 +7,7 @@ with what changed it: a repair, an issue that takes another's place, an act of t
 import json
 import secrets
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -147,21 +148,25 @@ def find(tx: Statements, credential_id: str) -> Kept | None:
     return None if row is None else _kept(row)
 
 
-def supersede(tx: Statements, products: Sequence[str], subject: str, now: int) -> int:
-    """Turn the valid credentials of a subject to *refresh*; return how many they were.
+def supersede(tx: Statements, touched: AbstractSet[tuple[str, str]], now: int) -> int:
+    """Turn valid credentials to *refresh*; return how many they were.
 
     Args:
         tx: The transaction of what changed.
-        products: Products whose credentials rest on what changed.
-        subject: Whose credit changed.
+        touched: Subjects whose credit changed, each with a product whose credentials rest on it.
         now: Unix seconds.
     """
-    rows = tx.execute(
-        "SELECT credential_id FROM credentials WHERE subject = ? AND status = 0"
-        f" AND product IN ({','.join('?' * len(products))})",
-        (subject, *products),
-    ).fetchall()
-    return change_status(tx, [row[0] for row in rows], CredentialStatus.REFRESH, now)
+    subjects = sorted({subject for subject, _ in touched})
+    found: list[str] = []
+    for first in range(0, len(subjects), _AT_ONCE):
+        some = subjects[first : first + _AT_ONCE]
+        rows = tx.execute(
+            "SELECT credential_id, subject, product FROM credentials WHERE status = 0"
+            f" AND subject IN ({','.join('?' * len(some))})",
+            some,
+        ).fetchall()
+        found += [row[0] for row in rows if (row[1], row[2]) in touched]
+    return change_status(tx, found, CredentialStatus.REFRESH, now)
 
 
 def change_status(

@@ -156,9 +156,13 @@ def write(tx: Statements, following: Sequence[Following]) -> None:
         [(one.product, one.record_key, one.repair, one.now) for one in ended],
         "ON CONFLICT (product, record_key) DO NOTHING",
     )
-    for one in following:
-        out_of_date = _out_of_date(one.found, one.product)
-        book.supersede(tx, (one.product, *out_of_date), one.subject, one.now)
+    if following:
+        touched = {
+            (one.subject, product)
+            for one in following
+            for product in (one.product, *_out_of_date(one.found, one.product))
+        }
+        book.supersede(tx, touched, max(one.now for one in following))
     marks = {
         (derived, one.subject): (derived, one.subject, one.now, one.repair)
         for one in following

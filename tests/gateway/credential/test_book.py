@@ -67,10 +67,12 @@ def test_a_list_that_is_half_taken_is_drawn_from_no_more(state):
 def test_a_repair_refreshes_the_subjects_credentials_of_these_products(state):
     one, other = enter(state), enter(state, subject="s2")
     unrelated = enter(state, product="companies")
-    assert state.run(lambda tx: book.supersede(tx, ("penalties", "grades"), "s1", 50)) == 1
+    assert (
+        state.run(lambda tx: book.supersede(tx, {("s1", "penalties"), ("s1", "grades")}, 50)) == 1
+    )
     assert (find(state, one).status, find(state, one).status_at) == (REFRESH, 50)
     assert find(state, other).status is find(state, unrelated).status is VALID
-    assert state.run(lambda tx: book.supersede(tx, ("grades",), "s1", 60)) == 0
+    assert state.run(lambda tx: book.supersede(tx, {("s1", "grades")}, 60)) == 0
     assert find(state, one).status_at == 50
 
 

@@ -19,7 +19,7 @@ from gateway.doors.credential_desk import CredentialDesk
 from gateway.identity.keyfiles import new_document_key
 from gateway.registry.documents import LICENCE_TYPE, sign
 from gateway.registry.licences import GrantClaims
-from gateway.replicas.changes import note_change
+from gateway.replicas.changes import Noted, note_changes
 from tests.gateway.e2e.conftest import serve_site
 from tests.gateway.e2e.credentials import (
     COMPANY,
@@ -222,9 +222,7 @@ async def test_a_repair_that_comes_between_leaves_no_old_credential(issuing, par
 
     async def late(desk, *parts):
         issuing.desk.state.run(
-            lambda tx: note_change(
-                tx, product="admin_penalty", record_key="x", subject=subject, ended=True
-            )
+            lambda tx: note_changes(tx, [Noted("admin_penalty", "x", subject, ended=True)])
         )
         return await whole(desk, *parts)
 
