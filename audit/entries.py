@@ -8,7 +8,8 @@ index, so that an auditor can walk from a release to whoever signed the ground i
 This module holds the kinds that follow requests. The others are beside it, by what they are of, and
 can be used from here too: `audit.acts` (the gateway and its operator), `audit.grants` (parties and
 what they may do), `audit.border` and `audit.export_entries` (the border's registers, and persons
-counted), `audit.credentials`, `audit.repairs` (repairs and recalls), `audit.index_entries`.
+counted), `audit.credentials`, `audit.recognition`, `audit.repairs` (repairs and recalls),
+`audit.index_entries`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,13 @@ from audit.index_entries import (
     intents_open,
     openings_destroyed,
 )
+from audit.recognition import (
+    recognition_approved,
+    recognition_proposed,
+    recognition_registered,
+    recognition_withdrawn,
+    report_issued,
+)
 from audit.repairs import (
     alarm,
     endpoint_declared,
@@ -81,8 +89,10 @@ __all__ = [
     "licence_status", "log_opened",
     "node_started", "node_stopped", "openings_destroyed", "outcome", "party_registered",
     "policy_activated", "policy_approved", "publicity_reconciled", "recall",
-    "recall_acknowledged", "recall_escalated", "recall_probed", "repair", "snapshot_admitted",
-    "stop_lifted", "stop_ordered", "suspension_closed", "suspension_proposed",
+    "recall_acknowledged", "recall_escalated", "recall_probed", "recognition_approved",
+    "recognition_proposed", "recognition_registered", "recognition_withdrawn", "repair",
+    "report_issued", "snapshot_admitted", "stop_lifted",
+    "stop_ordered", "suspension_closed", "suspension_proposed",
     "whitelist_approved", "whitelist_proposed", "whitelist_withdrawn",
 ]  # fmt: skip
 

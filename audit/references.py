@@ -37,6 +37,15 @@ REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "issuer_approved": {"proposal": "issuer_proposed", "earlier": "issuer_approved"},
     "issuer_withdrawn": {"proposal": "issuer_proposed"},
     "foreign_admitted": {"registration": "issuer_approved"},
+    "recognition_approved": {
+        "proposal": "recognition_proposed",
+        "earlier": "recognition_approved",
+    },
+    "recognition_withdrawn": {
+        "proposal": "recognition_proposed",
+        "registration": "recognition_registered",
+    },
+    "report_issued": {"intents": "intent"},
     "recall": {"repair": "repair", "first": "intent", "last": "intent"},
     "recall_acknowledged": {"recall": "recall"},
     "recall_escalated": {"recall": "recall"},

@@ -160,6 +160,8 @@ class Limits(_Table):
     recall_proposal_wait_s: int = Field(default=259_200, ge=0)  # from a missed deadline on
     recall_probe_timeout_ms: int = Field(default=5_000, ge=100, le=60_000)
     recall_probe_bytes: int = Field(default=64 << 10, ge=1 << 10, le=1 << 20)
+    # How long an issued report can be confirmed as valid, unless what it shows changes before.
+    report_validity_s: int = Field(default=2_592_000, ge=60, le=31_622_400)
     # A decision's input has to be found when its intent is written, so a cache smaller than the
     # calls that are under way at once would refuse some of them.
     decision_cache_entries: int = Field(default=8_192, ge=256)

@@ -33,6 +33,7 @@ from gateway.deployment import Deployment, Secrets
 from gateway.doors.assembly import Doors
 from gateway.doors.credential_desk import CredentialDesk
 from gateway.doors.recall import RecallDesk
+from gateway.doors.recognition_assembly import open_recognition
 from gateway.log_keeper import LogKeeper
 from gateway.registry.call_rate import CallRate
 from gateway.registry.catalogue import Catalogue
@@ -228,6 +229,7 @@ class Gateway:
             monitor,
             self._portfolios(secrets),
             await self._credentials(exchange, world, secrets),
+            open_recognition(self._state, world, secrets, settings, self._closing),
             self.keeper.policy,
             self.renewals,
         )

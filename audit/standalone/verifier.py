@@ -568,6 +568,13 @@ SCHEMA = {
         "actor:s product:s issuer:s registration:i document:d record:d status:d table:s?"
     ),
     "foreign_refreshed": "actor:s product:s confirmed:i withdrawn:i held:i stale:i",
+    "recognition_registered": (
+        "actor:s register:s name:s version:i content:d signer:s not_before:i"
+    ),
+    "recognition_proposed": "actor:s register:s name:s version:i content:d not_before:i",
+    "recognition_approved": ("actor:s register:s name:s version:i role:s proposal:i earlier:I?"),
+    "recognition_withdrawn": ("actor:s register:s name:s version:i proposal:i? registration:i?"),
+    "report_issued": "actor:s report:s intents:I valid_until:i",
     "stop_ordered": "actor:s scope:s reason:s?",
     "stop_lifted": "actor:s scope:s reason:s?",
     "intent": USE + " snapshot:d fields:F",
@@ -620,6 +627,7 @@ SAME_LIST = (("partner", "partner"), ("product", "product"), ("version", "versio
 SAME_STATEMENT = (("register", "register"), ("name", "name"), ("version", "version"))
 SAME_TERMS = (*SAME_STATEMENT, ("terms", "terms"))
 SAME_ISSUER = (("issuer", "issuer"), ("version", "version"))
+SAME_TABLE = (("register", "register"), ("name", "name"), ("version", "version"))
 LINKS: dict[str, Links] = {
     "intent": REQUEST_LINKS,
     "denial": REQUEST_LINKS,
@@ -650,6 +658,15 @@ LINKS: dict[str, Links] = {
     },
     "issuer_withdrawn": {"proposal": ("issuer_proposed", SAME_ISSUER)},
     "foreign_admitted": {"registration": ("issuer_approved", (("issuer", "issuer"),))},
+    "recognition_approved": {
+        "proposal": ("recognition_proposed", SAME_TABLE),
+        "earlier": ("recognition_approved", SAME_TABLE),
+    },
+    "recognition_withdrawn": {
+        "proposal": ("recognition_proposed", SAME_TABLE),
+        "registration": ("recognition_registered", SAME_TABLE),
+    },
+    "report_issued": {"intents": ("intent", (("party", "actor"),))},
     "recall": {
         "repair": ("repair", ()),
         "first": ("intent", (("party", "party"),)),

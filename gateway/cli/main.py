@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "whitelist": Place("whitelist", "app", "Which fields may cross to which partner (R68)."),
     "export": Place("export", "app", "Persons counted for export, and the yearly filing."),
     "border": Place("border", "app", "What an export rests on: mechanisms, assessments, ..."),
+    "recognition": Place("recognition", "app", "Mutual recognition: terms, tables, identifiers."),
     "catalogue": Place("catalogue", "app", "What each product holds and who manages it."),
     "policy": Place("policy", "app", "The law as policy: explain, diff, rules, build."),
     "import": Place("data", "import_app", "Map a published file into a product."),

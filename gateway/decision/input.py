@@ -17,6 +17,7 @@ from gateway.domain.foreign import ForeignIssuer
 from gateway.domain.licence import Consent, Licence
 from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S
 from gateway.domain.product import Field, Product
+from gateway.domain.recognition import Effect, Mode, Recognition
 from gateway.domain.request import Loan
 
 # Envelope columns that a rule makes a condition or a duty of.
@@ -59,6 +60,7 @@ class InputLimits:
         count_ceiling: Greatest number that a rule compares the count of subjects with, plus
             one; larger counts are told as this one, so that they share a decision.
         adverse_years: Years after which personal adverse information may not leave (R66).
+        subsidy_loan_fen: Greatest loan that a subsidy is for (R45).
     """
 
     minimal_fields: frozenset[str]
@@ -93,6 +95,9 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
             # Absent unless true, like the flags of a group of fields.
             **({"end_user_named": True} if request.end_user.strip() else {}),
         },
+        "recognition": None
+        if facts.recognition is None
+        else _recognition(facts, facts.recognition),
         "fields": _groups(facts, limits.minimal_fields),
         "consent": None if facts.consent is None else _consent(facts, facts.consent),
         "stop_orders": [{"scope": s.scope, "index": s.index} for s in facts.stop_orders],
@@ -225,6 +230,8 @@ def _loan(loan: Loan | None, limit_fen: int) -> Document:
 
 def _groups(facts: Facts, minimal: frozenset[str]) -> list[Document]:
     product = facts.product
+    table = None if facts.recognition is None else facts.recognition.table
+    kept_out = frozenset() if table is None else table.forbidden(product.name)
     whitelist = None if facts.border is None else facts.border.whitelist
     grant = None if facts.licence is None else facts.licence.grants.get(product.name)
     granted = frozenset() if grant is None else grant.fields
@@ -234,7 +241,8 @@ def _groups(facts: Facts, minimal: frozenset[str]) -> list[Document]:
         field = product.fields.get(name)
         if field is None:
             raise InvalidRequestError("UNKNOWN_FIELD", "a field is not in the product's contract")
-        key = _kind_of(field, product, granted, crossing, minimal)
+        kind = _kind_of(field, product, granted, crossing, minimal)
+        key = (*kind, name in kept_out)
         groups.setdefault(key, []).append(name)
     # A flag stands in a group only when it is true: an absent one is undefined in Rego, which
     # fails every positive condition, and parsing the input is half the cost of a decision.
@@ -247,7 +255,7 @@ def _groups(facts: Facts, minimal: frozenset[str]) -> list[Document]:
 
 GROUP_KEYS = (
     "class", "border", "identifying", "transform", "subject_key", "granted", "whitelisted",
-    "minimal",
+    "minimal", "forbidden_there",
 )  # fmt: skip
 
 
@@ -270,6 +278,50 @@ def _kind_of(
         name in crossing,
         name in minimal,
     )
+
+
+def _recognition(facts: Facts, found: Recognition) -> Document:
+    """Return the facts of mutual recognition; what the law makes of them is the policy's."""
+    request, terms, mapping, table = facts.request, found.terms, found.mapping, found.table
+    start, _ = day_of(facts.now)
+    today = dt.date(1970, 1, 1) + dt.timedelta(days=(start + SHANGHAI_OFFSET_S) // DAY_S)
+    return {
+        "mode": found.mode,
+        "terms": None
+        if terms is None
+        else {
+            **_effect(terms.effect),
+            "agreement": terms.agreement_id,
+            "not_after": terms.not_after,
+            "covers": {
+                "mode": (found.mode or Mode.RECORDS.value) in terms.modes,
+                "purpose": request.purpose in terms.purposes,
+                "jurisdiction": request.destination in terms.jurisdictions,
+                "end_use": request.scenario in terms.end_uses,
+            },
+        },
+        "mapping": None
+        if mapping is None
+        else {
+            **_effect(mapping.effect),
+            "id": mapping.mapping_id,
+            "incentive": mapping.incentive,
+            "covers_purpose": not mapping.purposes or request.purpose in mapping.purposes,
+            "covers_field": mapping.field in request.decided,
+        },
+        "table": None
+        if table is None
+        else {**_effect(table.effect), "oldest": table.oldest(facts.product.name, today)},
+    }
+
+
+def _effect(effect: Effect) -> Document:
+    return {
+        "version": effect.version,
+        "not_before": effect.not_before,
+        "withdrawn_at": effect.withdrawn_at,
+        "index": effect.index,
+    }
 
 
 def _consent(facts: Facts, consent: Consent) -> Document:

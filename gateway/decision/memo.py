@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from gateway.decision.input import InputLimits, count_ceiling
 from gateway.domain.decision import Decision
 from gateway.domain.facts import Border, Facts, Responsibility
+from gateway.domain.recognition import Recognition
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
         *_chain_key(facts.responsibility),
         facts.platform_operators_only,
         None if facts.border is None else _border_key(facts.border),
+        None if facts.recognition is None else _recognition_key(facts.recognition),
         *facts.switches.items(),
         facts.inbound,
     )
@@ -109,7 +111,7 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
 
 def anchors_of(facts: Facts) -> tuple[object, ...]:
     """Return the objects whose identity is in the key of these facts."""
-    border = facts.border
+    border, found = facts.border, facts.recognition
     return (
         facts.caller.party,
         facts.caller.certificate,
@@ -117,6 +119,7 @@ def anchors_of(facts: Facts) -> tuple[object, ...]:
         facts.product,
         facts.consent,
         None if border is None else (border.whitelist, border.mechanisms),
+        None if found is None else (found.terms, found.mapping, found.table),
     )
 
 
@@ -129,6 +132,10 @@ def _chain_key(chain: Responsibility) -> tuple[Hashable, ...]:
         and (transmitter.uscc, transmitter.signer, transmitter.at > 0, transmitter.index),
         user and (user.uscc, user.signer, user.at > 0, user.index),
     )
+
+
+def _recognition_key(found: Recognition) -> tuple[Hashable, ...]:
+    return (found.mode, id(found.terms), id(found.mapping), id(found.table))
 
 
 def _border_key(border: Border) -> tuple[Hashable, ...]:

@@ -10,6 +10,7 @@ from gateway.domain.foreign import ForeignIssuer
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
+from gateway.domain.recognition import Recognition
 from gateway.domain.request import ExchangeRequest
 
 
@@ -192,6 +193,7 @@ class Facts:
         border: Facts of the crossing, or None inside the country.
         switches: Deployment switches by name; unknown names are refused at start.
         inbound: Facts of the issuers, when the product holds what was stated abroad.
+        recognition: Facts of mutual recognition, or None where they play no part.
     """
 
     now: int
@@ -208,3 +210,4 @@ class Facts:
     border: Border | None
     switches: Mapping[str, bool | int]
     inbound: Inbound | None = None
+    recognition: Recognition | None = None

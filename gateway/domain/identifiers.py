@@ -9,10 +9,14 @@ from functools import lru_cache
 
 from stdnum import exceptions, lei
 from stdnum.cn import ric, uscc
+from stdnum.sg import uen
 
 from gateway.domain.errors import InvalidRequestError
 
 _REMEMBERED_CODES = 65_536  # well-formed ones; the check is pure, and callers come back to firms
+_SSM = re.compile(
+    r"\d{12}|\d{1,7}-[A-Z]"
+)  # Malaysia: 12 digits since 2019, before that with a letter
 _REGISTRY_NUMBER = re.compile(r"[A-Z]{2}:[0-9A-Z][0-9A-Z.\-]{1,31}")
 
 
@@ -78,3 +82,28 @@ def parse_registry_number(text: str) -> str:
             "BAD_ID", "a foreign registry number is written CC:NUMBER, for example SG:201912345K"
         )
     return canonical
+
+
+def parse_local_number(text: str) -> str:
+    """Return a foreign registry number as `CC:NUMBER`, checked as far as its country has rules.
+
+    Singapore's UEN has a check character; Malaysia's SSM number only a shape. Numbers of other
+    countries are taken as they are.
+
+    Raises:
+        MalformedIdentifierError: `BAD_ID`.
+    """
+    canonical = parse_registry_number(text)
+    country, _, number = canonical.partition(":")
+    try:
+        if country == "SG":
+            number = str(uen.validate(number))
+    except exceptions.ValidationError:
+        raise MalformedIdentifierError(
+            "BAD_ID", "not a UEN of Singapore: shape or check character is wrong"
+        ) from None
+    if country == "MY" and not _SSM.fullmatch(number):
+        raise MalformedIdentifierError(
+            "BAD_ID", "not an SSM number of Malaysia: the shape is wrong"
+        )
+    return f"{country}:{number}"

@@ -58,6 +58,7 @@ class ExchangeRequest:
         compression: Codec of the buffers of batches, `lz4` or `zstd`; empty for none.
         end_user: The user behind the caller, committed to in the log; empty when the caller
             asks for itself.
+        mode: Mode of mutual recognition that the answer is for; empty for a plain query.
     """
 
     request_id: str
@@ -81,6 +82,7 @@ class ExchangeRequest:
     portfolio: bool = False
     compression: str = ""
     end_user: str = ""
+    mode: str = ""
 
     @property
     def decided(self) -> tuple[str, ...]:

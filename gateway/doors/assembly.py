@@ -1,4 +1,4 @@
-"""All doors of the one port: exchange, credentials, Flight, repair, audit, administration."""
+"""All doors of the one port: exchange, credentials, recognition, Flight, repair, audit, admin."""
 
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ from gateway.doors.flight_sql import SqlDesk
 from gateway.doors.flight_uploads import FlightUploads, UploadLimits, uploads
 from gateway.doors.product_health import ProductHealth
 from gateway.doors.recall import RecallDesk
+from gateway.doors.recognition import RecognitionDesk, RecognitionDoor
 from gateway.doors.repair import RepairDoor
 from gateway.registry.catalogue import Catalogue
 from gateway.release.pipeline import Exchange
@@ -43,6 +44,8 @@ from xinguan.v1 import (
     credential_pb2_grpc,
     exchange_pb2,
     exchange_pb2_grpc,
+    recognition_pb2,
+    recognition_pb2_grpc,
     repair_pb2,
     repair_pb2_grpc,
 )
@@ -53,6 +56,7 @@ SERVICES = (
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
     credential_pb2.DESCRIPTOR.services_by_name["CredentialService"].full_name,
+    recognition_pb2.DESCRIPTOR.services_by_name["RecognitionService"].full_name,
     FLIGHT_SERVICE,
 )
 RECONCILIATION = "xinguan.reconciliation"
@@ -75,6 +79,7 @@ class Doors:
     monitor: ReconciliationMonitor
     portfolios: Portfolios
     credentials: CredentialDesk
+    recognition: RecognitionDesk
     policy: TrustPolicy | None = None  # whose cosignatures count; None for an unwitnessed log
     renewals: RenewalWatch | None = None
 
@@ -85,6 +90,9 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
     authority = doors.deployment.authority_keys()
     exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(
         ExchangeDoor(doors.exchange, world, law, max_subjects=limits.max_batch_subjects), server
+    )
+    recognition_pb2_grpc.add_RecognitionServiceServicer_to_server(
+        RecognitionDoor(doors.exchange, world, law, doors.recognition), server
     )
     flight = FlightDoor(
         doors.exchange,

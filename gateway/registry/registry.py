@@ -29,10 +29,12 @@ from gateway.registry import (
     issuers,
     licences,
     parties,
+    recognition,
     whitelists,
 )
 from gateway.registry.border import BorderRegisters
 from gateway.registry.document_keys import DocumentKey
+from gateway.registry.recognition import Recognitions
 from gateway.registry.whitelists import Proposal
 from gateway.store.state import State
 
@@ -61,6 +63,7 @@ class View:
         derived: Product that is computed from records to those of its sources that have feeds.
         border: The registers of the border.
         issuers: Issuer abroad to its approved versions, ascending.
+        recognitions: What was signed about mutual recognition.
     """
 
     version: int
@@ -76,6 +79,7 @@ class View:
     derived: Mapping[str, tuple[str, ...]]
     border: BorderRegisters = field(default_factory=BorderRegisters)
     issuers: Mapping[str, tuple[ForeignIssuer, ...]] = field(default_factory=dict)
+    recognitions: Recognitions = field(default_factory=Recognitions)
 
     def caller(self, fingerprint: str) -> Caller | None:
         """Return the party and certificate behind a pin, whatever their status, or None."""
@@ -255,6 +259,7 @@ def _refresh(connection: Reader, old: View, version: int) -> View:
         derived=derived.read_sources(connection),
         border=_border(connection, old),
         issuers=_issuers(connection, old),
+        recognitions=recognition.refreshed(connection, old.recognitions, old.version),
     )
 
 

@@ -11,12 +11,16 @@ from gateway.domain.foreign import FOREIGN_PRODUCT, ForeignIssuer
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller, Party
 from gateway.domain.product import Product
+from gateway.domain.recognition import Direction, Mode, Recognition
 from gateway.domain.request import ExchangeRequest
 from gateway.domain.vocabulary import Role
 from gateway.registry.border import BorderRegisters
 from gateway.registry.consents import subject_label
 from gateway.registry.document_keys import DocumentKey
+from gateway.registry.recognition import Recognitions
 from gateway.release.crossing import HOME, crossing
+
+_PARTNERS = frozenset({Role.CROSS_BORDER_PARTNER, Role.REGIONAL_PARTNER})
 
 
 class RegistryView(Protocol):
@@ -74,6 +78,10 @@ class RegistryView(Protocol):
 
     def is_foreign_bureau(self, party_id: str) -> bool:
         """Say whether a party asks for users of its own, as foreign bureaus do."""
+
+    @property
+    def recognitions(self) -> Recognitions:
+        """What was signed about mutual recognition."""
         ...
 
     def document_key(self, key_id: str) -> DocumentKey | None:
@@ -167,7 +175,28 @@ def gather(
         border=(crossing(view, caller, request, product, licence, counts, now) if abroad else None),
         switches=node.switches,
         inbound=Inbound(view.foreign_issuers(now)) if product.name == FOREIGN_PRODUCT else None,
+        recognition=_recognition(view, caller, request, product, now),
     )
+
+
+def _recognition(
+    view: RegistryView, caller: Caller, request: ExchangeRequest, product: Product, now: int
+) -> Recognition | None:
+    """Return what was signed about mutual recognition that touches this request, or None."""
+    party, signed = caller.party, view.recognitions
+    if party.role not in _PARTNERS:
+        return Recognition(request.mode, None, None, None) if request.mode else None
+    graded = request.mode == Mode.GRADE_MAP
+    found = Recognition(
+        mode=request.mode,
+        terms=signed.terms(party.party_id, now),
+        mapping=signed.mapping(party.party_id, product.name, Direction.OUT, now)
+        if graded
+        else None,
+        table=signed.table(request.destination, now),
+    )
+    # A partner without any of it asks as partners did before there was such a thing.
+    return found if found.mode or found.terms or found.table else None
 
 
 def _covers(consent: Consent | None, subjects: Sequence[str], key: bytes) -> bool:

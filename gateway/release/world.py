@@ -127,6 +127,8 @@ class World:
     witnesses: Vouching = field(default_factory=Unwitnessed)
     counts: ExportCounts = field(default_factory=ThisRequestOnly)
     exports: ExportCounters | None = None
+    # Products that are registers of the gateway itself: name to one moment of it.
+    registers: dict[str, Callable[[], Snapshot]] = field(default_factory=dict)
     _prepared: OrderedDict[object, Prepared] = field(default_factory=OrderedDict)
 
     def product(self, name: str) -> Product:
@@ -158,6 +160,9 @@ class World:
             UnavailableError: `PRODUCT_UNAVAILABLE` when the product has none, or the pinned
                 one is no longer kept.
         """
+        register = self.registers.get(product.name)
+        if register is not None:
+            return register()
         snapshot = (
             self.library.pinned(product.name, pinned)
             if pinned

@@ -21,6 +21,8 @@
   known when a value was computed, and recipients were told it with the record (M19). A grade has
   an interval of validity of its own, after whose last day it isn't served (M35,
   `gateway.snapshot.admission_rules`);
+- issued reports that show the record's product turn to REFRESH (`gateway.recognition.reports`),
+  whatever the decision was: a label of dispute changes what they show as well. Nothing says why;
 - whoever received the record is told to stop using it: `recalls`, see `gateway.repair.recall`.
 """
 
@@ -34,6 +36,7 @@ import pyarrow as pa
 from gateway.credential import book
 from gateway.decision.tables import read_table
 from gateway.domain.share_state import ShareState, Standing
+from gateway.recognition import reports
 from gateway.registry.periods import POLICIES
 from gateway.snapshot.snapshot import Snapshot
 from gateway.store.bulk import for_each_of, insert_rows
@@ -163,6 +166,9 @@ def write(tx: Statements, following: Sequence[Following]) -> None:
             for product in (one.product, *_out_of_date(one.found, one.product))
         }
         book.supersede(tx, touched, max(one.now for one in following))
+    for one in following:
+        rests = (one.product, *_out_of_date(one.found, one.product))
+        reports.refresh(tx, one.subject, rests, one.now)
     marks = {
         (derived, one.subject): (derived, one.subject, one.now, one.repair)
         for one in following

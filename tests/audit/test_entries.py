@@ -16,6 +16,7 @@ from audit import (
     foreign,
     grants,
     index_entries,
+    recognition,
     repairs,
 )
 from audit.canonical import encode_entry
@@ -77,6 +78,11 @@ KINDS = [
     "intents_open",
     "export_declared",
     "export_settled",
+    "recognition_registered",
+    "recognition_proposed",
+    "recognition_approved",
+    "recognition_withdrawn",
+    "report_issued",
 ]
 DIGEST = bytes(range(32))
 USE = Use(
@@ -190,6 +196,7 @@ def test_no_kind_is_missing_and_none_is_undocumented():
             foreign,
             grants,
             index_entries,
+            recognition,
             repairs,
         )
         for name, each in inspect.getmembers(module, inspect.isfunction)

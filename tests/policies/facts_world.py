@@ -20,6 +20,16 @@ from gateway.domain.foreign import ForeignIssuer, IssuerKind
 from gateway.domain.licence import Agreement, Consent, Grant, Licence, Quotas
 from gateway.domain.party import Caller, Certificate, Party
 from gateway.domain.product import Field, Product
+from gateway.domain.recognition import (
+    Direction,
+    Effect,
+    FieldName,
+    FieldTable,
+    GradeTable,
+    Recognition,
+    Scale,
+    Terms,
+)
 from gateway.domain.request import ExchangeRequest, Loan
 from gateway.domain.vocabulary import (
     BorderDefault,
@@ -188,6 +198,51 @@ def border(**changes) -> Border:
         impact_assessment_until=END, rests_on=(41,),
     )  # fmt: skip
     return replace(base, **changes)
+
+
+def effect(**changes) -> Effect:
+    return replace(Effect(version=1, index=50, not_before=START, withdrawn_at=None), **changes)
+
+
+def terms(**changes) -> Terms:
+    base = Terms(
+        effect=effect(), partner=PARTY, agreement_id="A-1",
+        modes=frozenset({"HASH_CHECK", "STATUS_ONLY", "GRADE_MAP", "FULL_REPORT"}),
+        purposes=frozenset({"TRADE", "DEPOSIT_FREE"}), jurisdictions=frozenset({"SG", "CN"}),
+        end_uses=frozenset({"ONLINE"}), onward_zh="不得转供", onward_en="No onward supply",
+        dispute_contact="desk", mcc_annex="", not_after=END,
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def mapping(**changes) -> GradeTable:
+    base = GradeTable(
+        effect=effect(index=51), mapping_id="M-1", partner=PARTY, product="public_credit_grade",
+        field="uscc", direction=Direction.OUT, source=Scale("ours", ("A", "B")),
+        target=Scale("theirs", ("X", "Y")), rows={"A": "X", "B": None}, incentive=False,
+        purposes=frozenset(),
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def table(*rows, **changes) -> FieldTable:
+    found = {(row.product, row.field): row for row in rows}
+    return replace(FieldTable(effect=effect(index=52), jurisdiction="SG", rows=found), **changes)
+
+
+def there(field, **changes) -> FieldName:
+    base = FieldName(
+        product="company", field=field, name=field, label=field, unit="", forbidden=False,
+        oldest_years=0, source="synthetic", tag="M",
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def recognised(*fields, mode="FULL_REPORT", **changes) -> Facts:
+    """Facts of a partner abroad that asks in a mode of its agreement, everything in order."""
+    base = crossing(*fields)
+    found = Recognition(mode, terms(), mapping() if mode == "GRADE_MAP" else None, table())
+    return vary(replace(base, recognition=found), request__mode=mode, **changes)
 
 
 def crossing(*fields, **changes) -> Facts:

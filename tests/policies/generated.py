@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.domain.facts import Facts, Inbound, Publicity
 from gateway.domain.foreign import IssuerKind
 from gateway.domain.licence import Agreement, Grant, StopOrder
+from gateway.domain.recognition import Mode, Recognition
 from gateway.domain.vocabulary import LicenceKind, Role, Status, SubjectKind
 from tests.policies import facts_world as w
 from tests.policies.facts_world import DAY, END, NOW, START, put
@@ -58,6 +59,25 @@ _mechanisms = st.lists(
     ),
     max_size=2,
 ).map(tuple)
+
+_effects = st.builds(w.effect, not_before=_times, withdrawn_at=_maybe_time)
+_terms = st.builds(
+    w.terms,
+    effect=_effects,
+    modes=st.sampled_from([frozenset(Mode), frozenset()]),
+    purposes=st.sampled_from([frozenset(PURPOSES), frozenset()]),
+    jurisdictions=st.sampled_from([frozenset({"SG", "CN"}), frozenset()]),
+    not_after=_times,
+)
+_mappings = st.builds(
+    w.mapping, effect=_effects, incentive=_flags, field=st.sampled_from(["uscc", "name"])
+)
+_tables = st.builds(
+    w.table,
+    st.builds(w.there, st.sampled_from(w.NAMES), forbidden=_flags),
+    st.just(w.there("determination_date", oldest_years=3)),
+    effect=_effects,
+)
 
 MUTATIONS = {
     "now": st.sampled_from([NOW - 1, NOW + 1, NOW + DAY, NEW_YEAR - 1, NEW_YEAR]),
@@ -165,6 +185,17 @@ MUTATIONS = {
         max_size=2,
         unique_by=lambda one: one.issuer,
     ).map(lambda found: Inbound(tuple(found))),
+    "recognition": st.none()
+    | st.builds(
+        Recognition,
+        st.sampled_from(["", *Mode]),
+        st.none() | _terms,
+        st.none() | _mappings,
+        st.none() | _tables,
+    ),
+    "recognition.terms": st.none() | _terms,
+    "recognition.mapping": st.none() | _mappings,
+    "recognition.table": st.none() | _tables,
     "switches": st.fixed_dictionaries(dict.fromkeys(w.SWITCHES, _flags)),
 }
 

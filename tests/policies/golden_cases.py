@@ -409,6 +409,78 @@ def inbound() -> Iterator[Case]:
     yield case("R46", "ONWARD_USE", base, bank(), shows="onward_use")
 
 
+def recognition() -> Iterator[Case]:
+    base = w.recognised("uscc", "reg_status")
+
+    def case(rule: str, code: str, effect: Facts, absence: Facts = base, **more) -> Case:
+        return Case("recognition", rule, code, effect, absence, **more)
+
+    def graded(facts: Facts, product: str = "public_credit_grade") -> Facts:
+        grants = {product: facts.licence.grants["company"]}
+        return vary(facts, product__name=product, licence__grants=grants)
+
+    yield case("R52", "XB_TERMS", vary(base, recognition__terms=None))
+    yield case(
+        "R52",
+        "XB_TERMS",
+        vary(base, recognition__terms__not_after=NOW),
+        vary(base, recognition__terms__not_after=NOW + 1),
+    )
+    yield case(
+        "R52",
+        "XB_TERMS",
+        vary(base, recognition__terms__effect__withdrawn_at=NOW),
+        vary(base, recognition__terms__effect__withdrawn_at=NOW + 1),
+    )
+    yield case("R52", "XB_MODE", vary(base, recognition__terms__modes=frozenset({"HASH_CHECK"})))
+    plain = vary(base, recognition__mode="", request__mode="")
+    allowed = vary(plain, recognition__terms__modes=frozenset({"RECORDS"}))
+    yield case("R52", "XB_MODE", plain, allowed)
+    yield case("R52", "XB_TERMS_PURPOSE", vary(base, recognition__terms__purposes=frozenset()))
+    yield case(
+        "R52", "XB_TERMS_USE", vary(base, recognition__terms__jurisdictions=frozenset({"MY"}))
+    )
+    yield case("R52", "XB_TERMS_USE", vary(base, recognition__terms__end_uses=frozenset()))
+    grade = graded(w.recognised("uscc", mode="GRADE_MAP"))
+    yield case("R52", "XB_MAPPING", vary(grade, recognition__mapping=None), grade)
+    yield case(
+        "R52",
+        "XB_MAPPING",
+        vary(grade, recognition__mapping__effect__withdrawn_at=NOW),
+        vary(grade, recognition__mapping__effect__withdrawn_at=NOW + 1),
+    )
+    other = vary(grade, recognition__mapping__purposes=frozenset({"SETTLEMENT_RISK"}))
+    yield case("R52", "XB_MAPPING", other, grade)
+    yield case("R70", "INCENTIVE_ONLY", vary(grade, recognition__mapping__incentive=True), grade)
+    yield case("R54", "XB_FIELD_TABLE", vary(base, recognition__table=None))
+    status = w.recognised("reg_status", mode="STATUS_ONLY")
+    company = vary(
+        status,
+        product__name="legal_entity_base",
+        licence__grants={"legal_entity_base": status.licence.grants["company"]},
+    )
+    yield case(
+        "R54",
+        "XB_FIELD_TABLE",
+        vary(company, recognition__table__effect__withdrawn_at=NOW),
+        vary(company, recognition__table__effect__withdrawn_at=NOW + 1),
+    )
+    forbidden = w.table(w.there("reg_status", forbidden=True))
+    yield case("R54", "XB_DESTINATION", vary(base, recognition__table=forbidden))
+    old = w.table(w.there("determination_date", oldest_years=3))
+    yield case(
+        "R66",
+        "XB_DESTINATION_AGE",
+        vary(base, recognition__table=old),
+        shows="determination_date",
+    )
+    yield case("R54", "XB_STATUS_FIELDS", vary(company, request__fields=("uscc",)), company)
+    yield case("R54", "XB_ENTERPRISE_ONLY", about(base, SOLE))
+    check = w.recognised("uscc", mode="HASH_CHECK")
+    yield case("R54", "XB_MODE_PRODUCT", check, graded(check, "credit_report_check"))
+    yield case("R54", "XB_MODE_PRODUCT", graded(base, "credit_report_check"))
+
+
 SUBJECTS = {
     "callers": callers,
     "publicity": publicity,
@@ -417,6 +489,7 @@ SUBJECTS = {
     "responsibility": responsibility,
     "border": border,
     "inbound": inbound,
+    "recognition": recognition,
 }
 assert START < NOW - DAY < NOW + DAY < END
 

@@ -69,3 +69,10 @@ boundaries contains at if {
 	some mechanism in input.border.mechanisms
 	some at in [mechanism.not_before, mechanism.not_after]
 }
+
+boundaries contains at if {
+	some document in [input.recognition.terms, input.recognition.mapping, input.recognition.table]
+	some at in [document.not_before, document.withdrawn_at]
+}
+
+boundaries contains input.recognition.terms.not_after

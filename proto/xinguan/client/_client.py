@@ -17,6 +17,7 @@ from xinguan.client._credentials import CredentialCalls
 from xinguan.client._errors import RefusedError, TransportError, read_error
 from xinguan.client._identity import Identity
 from xinguan.client._recall import RecallCalls
+from xinguan.client._recognition import RecognitionCalls
 from xinguan.signing import sign_request
 from xinguan.v1 import (
     audit_pb2,
@@ -24,6 +25,7 @@ from xinguan.v1 import (
     credential_pb2_grpc,
     exchange_pb2,
     exchange_pb2_grpc,
+    recognition_pb2_grpc,
     repair_pb2,
     repair_pb2_grpc,
     types_pb2,
@@ -34,7 +36,7 @@ _DECISIONS = 16  # of one message of a stream
 _MAX_MESSAGE_BYTES = 64 << 20
 
 
-class Client(RecallCalls, CredentialCalls):
+class Client(RecallCalls, CredentialCalls, RecognitionCalls):
     """Calls one gateway as one party.
 
     A call that finds the gateway unreachable is tried again after 0.1, 0.4 and 1.6 seconds,
@@ -60,6 +62,7 @@ class Client(RecallCalls, CredentialCalls):
         self._channel = grpc.aio.secure_channel(target, identity.credentials(), options=options)
         self._exchange = exchange_pb2_grpc.ExchangeServiceStub(self._channel)
         self._audit = audit_pb2_grpc.AuditServiceStub(self._channel)
+        self._recognition = recognition_pb2_grpc.RecognitionServiceStub(self._channel)
         self._repair = repair_pb2_grpc.RepairServiceStub(self._channel)
         self._credentials = credential_pb2_grpc.CredentialServiceStub(self._channel)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,7 +13,7 @@ from xinguan.client._answer import Answer
 from xinguan.client._client import Client
 from xinguan.client._identity import Identity
 from xinguan.recall import Notice
-from xinguan.v1 import audit_pb2, credential_pb2, exchange_pb2, repair_pb2
+from xinguan.v1 import audit_pb2, credential_pb2, exchange_pb2, recognition_pb2, repair_pb2
 
 _T = TypeVar("_T")
 
@@ -131,6 +131,34 @@ class SyncClient:
     def declare_endpoint(self, url: str) -> repair_pb2.DeclareEndpointResponse:
         """See `Client.declare_endpoint`."""
         return self._run(self._client.declare_endpoint(url))
+
+    def check_report(
+        self, report_no: str, document: bytes, **words: str
+    ) -> recognition_pb2.CheckReportResponse:
+        """See `Client.check_report`."""
+        return self._run(self._client.check_report(report_no, document, **words))
+
+    def check_status(
+        self, subject: str, statuses: Sequence[str], **words: str
+    ) -> dict[str, recognition_pb2.StatusAnswer]:
+        """See `Client.check_status`."""
+        return self._run(self._client.check_status(subject, statuses, **words))
+
+    def map_grade(
+        self, subject: str, product: str = "public_credit_grade", **words: str
+    ) -> recognition_pb2.MapGradeResponse:
+        """See `Client.map_grade`."""
+        return self._run(self._client.map_grade(subject, product, **words))
+
+    def report(
+        self, subject: str, sections: Mapping[str, Sequence[str]], **words: str
+    ) -> recognition_pb2.GetReportResponse:
+        """See `Client.report`."""
+        return self._run(self._client.report(subject, sections, **words))
+
+    def tables(self) -> recognition_pb2.ListTablesResponse:
+        """See `Client.tables`."""
+        return self._run(self._client.tables())
 
 
 async def _open(target: str, identity: Identity, deadline_s: float, *, sign: bool) -> Client:

@@ -11,6 +11,7 @@ from gateway.decision.memo import Kept, Memo, anchors_of, quick_key
 from gateway.domain.facts import Facts
 from gateway.domain.licence import StopOrder
 from gateway.domain.product import Field
+from gateway.domain.recognition import Recognition
 from gateway.domain.request import Condition
 from tests.policies import facts_world as w
 from tests.policies.engines import LAW
@@ -23,6 +24,8 @@ UNSEEN = {
     "request.consent_id", "request.product",
     # How subjects come and how batches leave decides nothing; how many subjects, does.
     "request.portfolio", "request.compression",
+    # The mode is told by the facts of recognition.
+    "request.mode",
     # Of these only their presence is seen; the test below removes them.
     "request.operator", "responsibility.manager.at", "responsibility.transmitter.at",
     "responsibility.user.at",
@@ -35,6 +38,7 @@ def full_facts() -> Facts:
         facts, stop_orders=(StopOrder("product:company", 5),), platform_operators_only=True,
         consent__withdrawn_at=END, border__whitelist__withdrawn_at=END,
         publicity__as_of=w.NOW, publicity__limit_s=600,
+        recognition=Recognition("GRADE_MAP", w.terms(), w.mapping(), w.table()),
     )  # fmt: skip
 
 
@@ -101,6 +105,7 @@ def test_the_leaves_reach_every_kind_of_fact():
         "consent_covers", "stop_orders", "publicity.as_of", "responsibility.user.signer",
         "platform_operators_only", "border.exporter.persons", "border.whitelist.version",
         "border.mechanisms.0.scale_cap", "switches.art6_exempt",
+        "recognition.mode", "recognition.terms.modes", "recognition.mapping.rows.A",
     } <= paths  # fmt: skip
     assert len(LEAVES) > 90
 
@@ -124,8 +129,9 @@ def test_an_absent_document_has_another_key(path):
 def test_anchors_keep_every_identity_of_the_key_alive():
     facts = full_facts()
     held = {id(anchor) for anchor in anchors_of(facts)}
-    whitelist, mechanisms = anchors_of(facts)[-1]
+    whitelist, mechanisms = anchors_of(facts)[-2]
     held |= {id(whitelist)} | set(map(id, mechanisms))
+    held |= set(map(id, anchors_of(facts)[-1]))
     key = quick_key(facts, LAW.limits)
 
     def numbers(value):

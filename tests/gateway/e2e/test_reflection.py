@@ -25,6 +25,7 @@ BUSINESS = {
     "xinguan.v1.AuditService",
     "xinguan.v1.AdminService",
     "xinguan.v1.CredentialService",
+    "xinguan.v1.RecognitionService",
     "arrow.flight.protocol.FlightService",
 }
 

@@ -33,7 +33,9 @@ PRODUCTS = {
     "port_clearance_credit",
     "credit_loan_features",
     "foreign_credit_report",
+    "credit_report_check",
 }
+REGISTERS = {"credit_report_check"}  # read from a register of the gateway, never admitted
 ENVELOPE = {
     "record_id": "string",
     "subject_type": "string",
@@ -79,7 +81,7 @@ def test_every_field_says_who_manages_it(catalogue):
 
 
 def test_every_product_has_the_envelope_with_its_types(catalogue):
-    for name in catalogue.names():
+    for name in set(catalogue.names()) - REGISTERS:
         schema = arrow_schema(catalogue.product(name))
         assert {field: str(schema.field(field).type) for field in ENVELOPE} == ENVELOPE
 

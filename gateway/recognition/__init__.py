@@ -1,0 +1,1 @@
+"""Mutual recognition: agreements, tables, identifiers, issued reports and the forms of answers."""
