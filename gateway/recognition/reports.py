@@ -122,12 +122,12 @@ def issue(
 
 def refresh(tx: Statements, subject: str, products: Collection[str], now: int) -> None:
     """Turn the reports about a subject that show one of these products to REFRESH."""
-    for product in products:
-        tx.execute(
-            "UPDATE issued_reports SET refreshed_at = ? WHERE refreshed_at IS NULL AND report_no IN"
-            " (SELECT report_no FROM report_sections WHERE subject = ? AND product = ?)",
-            (now, subject, product),
-        )
+    marks = ",".join("?" * len(products))
+    tx.execute(
+        "UPDATE issued_reports SET refreshed_at = ? WHERE refreshed_at IS NULL AND report_no IN"
+        f" (SELECT report_no FROM report_sections WHERE subject = ? AND product IN ({marks}))",
+        (now, subject, *products),
+    )
 
 
 def standing(
