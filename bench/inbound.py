@@ -29,9 +29,10 @@ from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.founding import AUTHORITY_KEY
 from gateway.identity.keyfiles import read_document_key
 from gateway.inbound.checking import Checker
-from gateway.inbound.desk import Admitted, Desk, Handed
+from gateway.inbound.desk import Desk
 from gateway.inbound.given_lists import GivenLists
 from gateway.inbound.jose import read_keys
+from gateway.inbound.outcomes import Admitted, Handed
 from gateway.inbound.status import open_list
 from gateway.inbound.vault import Vault
 from gateway.registry import issuers

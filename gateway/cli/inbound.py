@@ -18,10 +18,11 @@ from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.inbound import records
 from gateway.inbound.checking import Checker, Register, check_valid
-from gateway.inbound.desk import Desk, Handed, Outcome, Refreshed
+from gateway.inbound.desk import Desk
 from gateway.inbound.errors import ForeignDocumentError
 from gateway.inbound.fetching import HttpsLists
 from gateway.inbound.given_lists import GivenLists
+from gateway.inbound.outcomes import Handed, Outcome, Refreshed
 from gateway.inbound.presentation import Binding
 from gateway.inbound.refreshing import Found
 from gateway.inbound.vault import Vault

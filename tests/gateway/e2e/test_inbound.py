@@ -16,7 +16,8 @@ from gateway.demo.cast import PARTNER
 from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.domain.vocabulary import LicenceKind, Role
 from gateway.inbound.checking import Checker
-from gateway.inbound.desk import Admitted, Desk, Handed, Refreshed
+from gateway.inbound.desk import Desk
+from gateway.inbound.outcomes import Admitted, Handed, Refreshed
 from gateway.inbound.vault import Vault
 from gateway.registry import issuers
 from gateway.registry.catalogue import Catalogue

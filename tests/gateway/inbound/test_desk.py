@@ -17,7 +17,8 @@ from gateway.identity.keyfiles import read_document_key
 from gateway.inbound import desk as room
 from gateway.inbound import records
 from gateway.inbound.checking import Checker
-from gateway.inbound.desk import Desk, Handed
+from gateway.inbound.desk import Desk
+from gateway.inbound.outcomes import Handed
 from gateway.inbound.records import State as RecordState
 from gateway.inbound.refreshing import Found
 from gateway.inbound.vault import Vault
