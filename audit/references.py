@@ -37,6 +37,7 @@ REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "issuer_approved": {"proposal": "issuer_proposed", "earlier": "issuer_approved"},
     "issuer_withdrawn": {"proposal": "issuer_proposed"},
     "foreign_admitted": {"registration": "issuer_approved"},
+    "border_copied": {"whitelists": "whitelist_approved"},
     "recall": {"repair": "repair", "first": "intent", "last": "intent"},
     "recall_acknowledged": {"recall": "recall"},
     "recall_escalated": {"recall": "recall"},
