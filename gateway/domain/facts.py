@@ -173,6 +173,19 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipientKey:
+    """The key that an answer is encrypted to, so that it stays with its addressee.
+
+    Args:
+        key_id: JWK thumbprint.
+        jwk: The public key, JSON.
+    """
+
+    key_id: str
+    jwk: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The whole input of one decision.
 
@@ -192,6 +205,8 @@ class Facts:
         border: Facts of the crossing, or None inside the country.
         switches: Deployment switches by name; unknown names are refused at start.
         inbound: Facts of the issuers, when the product holds what was stated abroad.
+        recipient_key: The caller's key that the answer is encrypted to, or None when it isn't;
+            no matter of the decision.
     """
 
     now: int
@@ -208,3 +223,4 @@ class Facts:
     border: Border | None
     switches: Mapping[str, bool | int]
     inbound: Inbound | None = None
+    recipient_key: RecipientKey | None = None

@@ -17,6 +17,7 @@ from xinguan.client._credentials import CredentialCalls
 from xinguan.client._errors import RefusedError, TransportError, read_error
 from xinguan.client._identity import Identity
 from xinguan.client._recall import RecallCalls
+from xinguan.sealing import DecryptionKey
 from xinguan.signing import sign_request
 from xinguan.v1 import (
     audit_pb2,
@@ -43,7 +44,13 @@ class Client(RecallCalls, CredentialCalls):
     """
 
     def __init__(
-        self, target: str, identity: Identity, *, deadline_s: float = 30.0, sign: bool = True
+        self,
+        target: str,
+        identity: Identity,
+        *,
+        deadline_s: float = 30.0,
+        sign: bool = True,
+        decryption_key: DecryptionKey | None = None,
     ) -> None:
         """Prepare a channel; nothing is sent before the first call.
 
@@ -52,7 +59,9 @@ class Client(RecallCalls, CredentialCalls):
             identity: Certificate, key and the gateway's authority.
             deadline_s: Deadline of each call in seconds.
             sign: Whether requests carry the caller's signature.
+            decryption_key: Opens encrypted answers; it never leaves this process.
         """
+        self._decryption_key = decryption_key
         self._identity = identity
         self._deadline_s = deadline_s
         self._sign = sign
@@ -112,7 +121,8 @@ class Client(RecallCalls, CredentialCalls):
         for attempt, pause in enumerate((*_RETRY_PAUSES_S, None)):
             query = self.build_query(product, fields, attempt=attempt, **words)  # type: ignore[arg-type]  # the words are build_query's
             try:
-                return Answer([message async for message in self.stream(query)])
+                messages = [message async for message in self.stream(query)]
+                return Answer(messages, self._decryption_key)
             except TransportError:
                 if pause is None:
                     raise
@@ -261,6 +271,7 @@ class Client(RecallCalls, CredentialCalls):
         portfolio: str = "",
         compression: str = "UNSPECIFIED",
         end_user: str = "",
+        sealed: bool = False,
     ) -> exchange_pb2.QueryRequest:
         """Return a complete, signed request.
 
@@ -286,6 +297,7 @@ class Client(RecallCalls, CredentialCalls):
             compression: LZ4 or ZSTD; over Flight only.
             end_user: The user behind the caller, when it asks for somebody else; the log keeps a
                 commitment.
+            sealed: Have the records encrypted to this party's registered key; not over Flight.
         """
         key = idempotency_key or secrets.token_hex(16)
         query = exchange_pb2.QueryRequest(
@@ -315,6 +327,7 @@ class Client(RecallCalls, CredentialCalls):
             encoding=exchange_pb2.Encoding.Value(f"ENCODING_{encoding}"),
             portfolio=portfolio,
             compression=exchange_pb2.Compression.Value(f"COMPRESSION_{compression}"),
+            sealed=sealed,
         )
         query.context.time.FromNanoseconds(time.time_ns())
         if self._sign:
