@@ -78,7 +78,7 @@ def key_changed(
         node: Name of the node that writes it.
         actor: Who did it, a party id or `console`.
         party: Whose key it is.
-        purpose: What it signs: `authority`, `document`, `log`, `request`.
+        purpose: What it is for: `authority`, `document`, `log`, `request`, `encryption`.
         key: Key id.
         status: Its status from now on.
     """

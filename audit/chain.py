@@ -22,6 +22,7 @@ _MARKS: Final = (
     b'"kind":"party_registered"',
     b'"kind":"key_changed"',
     b'"kind":"snapshot_admitted"',
+    b'"kind":"border_copied"',
 )
 _SENTENCES: Final[Mapping[str, str]] = {
     "intent": "was about to receive the data",
@@ -45,6 +46,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "issuer_approved": "approved the issuer abroad",
     "foreign_admitted": "admitted the foreign document",
     "snapshot_admitted": "admitted the records",
+    "border_copied": "copied the records for use abroad",
     "key_changed": "trusted the key that signed",
     "repair": "handed the decision in",
 }
@@ -113,7 +115,7 @@ class Landmarks:
                 self.parties[entry["party"]] = (index, entry["name"])
             elif entry["kind"] == "key_changed":
                 self.keys.setdefault(entry["key"], index)
-            elif entry["kind"] == "snapshot_admitted":
+            elif entry["kind"] in ("snapshot_admitted", "border_copied"):
                 self.snapshots.setdefault(entry["snapshot"], index)
 
     def of(self, entry: Told) -> Iterator[tuple[str, int]]:
@@ -122,6 +124,9 @@ class Landmarks:
             yield "signer", at
         if entry["kind"] == "intent" and (at := self.snapshots.get(entry["snapshot"])) is not None:
             yield "snapshot", at
+        copied = entry["kind"] == "border_copied"
+        if copied and (at := self.snapshots.get(entry["source"])) is not None:
+            yield "source", at
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,10 @@ class Doctor:
                 self._state.learn("consent", index)
             case "snapshot_admitted":
                 self._state.learn("snapshot", entry["snapshot"])
+            case "border_copied":
+                if not self._state.knows("snapshot", entry["source"]):
+                    self._state.add("unresolved", index, "its source is not in the log before it")
+                self._state.learn("snapshot", entry["snapshot"])
             case "contract_published":
                 self._state.learn("contract", entry["contract"])
             case "policy_activated":

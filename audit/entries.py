@@ -7,9 +7,9 @@ index, so that an auditor can walk from a release to whoever signed the ground i
 
 This module holds the kinds that follow requests. The others are beside it, by what they are of, and
 can be used from here too: `audit.acts` (the gateway and its operator), `audit.grants` (parties and
-what they may do), `audit.border` and `audit.export_entries` (the border's registers, and persons
-counted), `audit.credentials`, `audit.recognition`, `audit.repairs` (repairs and recalls),
-`audit.index_entries`.
+what they may do), `audit.border`, `audit.border_store` and `audit.export_entries` (the border's
+registers, its store apart, and persons counted), `audit.credentials`, `audit.recognition`,
+`audit.repairs` (repairs and recalls), `audit.index_entries`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ from audit.acts import (
     stop_ordered,
 )
 from audit.border import border_approved, border_proposed, border_registered, border_status
+from audit.border_store import border_copied, border_destroyed
 from audit.credentials import credential_issued, credential_status
 from audit.entry_form import Digest, Entry, digest_text, make_entry
 from audit.export_entries import export_declared, export_settled
@@ -79,7 +80,8 @@ from audit.repairs import (
 )
 
 __all__ = [
-    "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "border_approved",
+    "Digest", "Entry", "Use", "alarm", "audit_read", "batch", "border_approved", "border_copied",
+    "border_destroyed",
     "border_proposed", "border_registered", "border_status", "certificate_pinned",
     "certificate_revoked", "consent_registered", "consent_withdrawn", "contract_published",
     "credential_issued", "credential_status", "denial", "digest_text", "endpoint_declared",

@@ -46,6 +46,7 @@ REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
         "registration": "recognition_registered",
     },
     "report_issued": {"intents": "intent"},
+    "border_copied": {"whitelists": "whitelist_approved"},
     "recall": {"repair": "repair", "first": "intent", "last": "intent"},
     "recall_acknowledged": {"recall": "recall"},
     "recall_escalated": {"recall": "recall"},

@@ -24,6 +24,7 @@ NAMES = (
     "recall",
     "sealed",
     "reconcile",
+    "border_store",
     "features",
     "flight",
     "credential",

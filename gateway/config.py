@@ -150,6 +150,8 @@ class Limits(_Table):
     feed_lease_s: int = Field(default=15, ge=2, le=600)  # one process at a time reads a feed
     # A statement that would withhold more than this share suspends the product by name instead.
     reconcile_withheld_ppm: int = Field(default=100_000, ge=0, le=1_000_000)
+    border_copy_age_s: int = Field(default=600, ge=10, le=86_400)  # then nothing crosses
+    border_check_interval_s: int = Field(default=60, ge=1, le=3_600)  # copies against records
     clock_step_ms: int = Field(default=5_000, ge=100, le=300_000)  # wall against steady clock
     health_interval_ms: int = Field(default=500, ge=10, le=60_000)
     calls_per_second: int = Field(default=200, ge=1)  # per licence, where it states none
@@ -185,6 +187,9 @@ class Files(_Table):
     state_password: FileName = "keys/state.password"  # noqa: S105 - a file's name
     log: FileName = "log"
     snapshots: FileName = "snapshots"
+    # The store apart (docs/cross-border-sealed.md); its key lies with no other.
+    border: FileName = "border"
+    border_key: FileName = "border-keys/store.key"
     inbox: FileName = "inbox"  # publicity statements handed in by `xinguan reconcile`
     server_key: FileName = "identity/server.key"
     server_csr: FileName = "identity/server.csr"
@@ -202,6 +207,7 @@ class Files(_Table):
     notice_key: FileName = "keys/notice.key"  # drawn at the first start
     credential_keys: FileName = "keys/credential"  # a folder: the greatest number signs
     credentials: FileName = "credentials"  # what an issuer publishes, for any static server
+    mark_key: FileName = "keys/mark.key"  # likewise; of marks in what crosses the border
 
 
 class Log(_Table):

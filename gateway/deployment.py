@@ -123,6 +123,16 @@ class Deployment:
         return self.directory / self.settings.files.snapshots
 
     @property
+    def border_directory(self) -> Path:
+        """The store apart: what may cross, copied and sealed, a folder per product."""
+        return self.directory / self.settings.files.border
+
+    @property
+    def border_key_path(self) -> Path:
+        """The key of the store apart; drawn with the first copy."""
+        return self.directory / self.settings.files.border_key
+
+    @property
     def inbox_directory(self) -> Path:
         """Publicity statements handed to a running gateway by the command line."""
         return self.directory / self.settings.files.inbox

@@ -17,7 +17,6 @@ import structlog
 
 from audit.errors import AuditError, AuditUnavailableError
 from audit.openings import OpeningStore
-from audit.reader import LogReader
 from gateway.announcement import Announced, announce_start, announce_stop
 from gateway.border.counters import open_counts
 from gateway.border.renewals import RenewalWatch
@@ -42,6 +41,7 @@ from gateway.registry.registry import Registry
 from gateway.release.context import Node
 from gateway.release.evidence import Evidence, EvidenceKeys
 from gateway.release.gate import Gate
+from gateway.release.marks import open_marks
 from gateway.release.pipeline import Exchange
 from gateway.release.portfolio import Portfolios
 from gateway.release.pseudonym import ConsumerKeys
@@ -54,13 +54,15 @@ from gateway.repair.publish import Cleared, Publisher
 from gateway.repair.recall.assembly import open_recall
 from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
+from gateway.serving.border import keeper_of, open_store
 from gateway.serving.credentials import CredentialRoom
 from gateway.serving.port import open_port
+from gateway.serving.portfolios import open_portfolios
 from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
+from gateway.serving.subjects import open_subjects
 from gateway.snapshot.library import SnapshotLibrary
-from gateway.subjects.keeper import IndexKeeper
 from gateway.subjects.monitor import ReconciliationMonitor
-from gateway.subjects.reconciliation import MEMORY, limits_of, report_and_settle, warn_of
+from gateway.subjects.reconciliation import report_and_settle, warn_of
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
@@ -183,7 +185,7 @@ class Gateway:
         self._closing.append(reader.close)
         # Before any snapshot is opened: what was changed until now, opening reads.
         rounds = await self._replica.join(
-            self._state, world.gate, SnapshotEffect(reader, world.library)
+            self._state, world.gate, SnapshotEffect(reader, world.library, self._apart.library)
         )
         self._closing.append(self._replica.leave)
         self._recall = await open_recall(
@@ -210,9 +212,7 @@ class Gateway:
             self._clock_ms,
         )
         await self.keeper.open(world.registry.view)
-        index, monitor = self._subjects(secrets)
-        self._run(index.run())
-        self._run(monitor.run())
+        monitor = self._keep(secrets, world)
         self.renewals = RenewalWatch(self._state, settings.node, self._clock_s)
         exchange = Exchange(world)
         self._closing.append(exchange.close)
@@ -266,16 +266,8 @@ class Gateway:
         return room.desk
 
     def _portfolios(self, secrets: Secrets) -> Portfolios:
-        reader, limits = self._state.connect(), self._settings.limits
-        self._closing.append(reader.close)
-        kept = Portfolios(
-            self._state.journal,
-            reader,
-            secrets.ticket_key,
-            life_s=limits.portfolio_lifetime_s,
-            per_party=limits.portfolio_entries,
-            clock_s=self._clock_s,
-        )
+        kept, close = open_portfolios(self._deployment, self._state, secrets, self._clock_s)
+        self._closing.append(close)
         self._run(kept.sweep_always())
         return kept
 
@@ -285,23 +277,19 @@ class Gateway:
         self._notices = NoticeBoard(reader)
         return RecallDesk(self._state, self._notices, self._settings.profile is Profile.DEV)
 
-    def _subjects(self, secrets: Secrets) -> tuple[IndexKeeper, ReconciliationMonitor]:
-        """Return what keeps the index of subjects, and what reconciles the log."""
-        deployment, limits = self._deployment, self._settings.limits
-        keeper = IndexKeeper(
-            self._state.journal, self._settings.node, self._clock_s, limits.index_interval_s
-        )
-        self._closing.append(keeper.close)
-        monitor = ReconciliationMonitor(
-            self._state,
-            LogReader(deployment.log_directory, deployment.log_vkey),
-            OpeningStore(secrets.opening_key),
-            limits_of(limits),
-            deployment.state_path.parent / MEMORY,
-            self._clock_s,
-            limits.reconcile_interval_s,
-        )
-        return keeper, monitor
+    def _keep(self, secrets: Secrets, world: World) -> ReconciliationMonitor:
+        """Run what looks after the index of subjects, the store apart and the log."""
+        registry = Registry(self._state)
+        self._closing.append(registry.close)
+        index, monitor = open_subjects(self._deployment, self._state, secrets, self._clock_s)
+        self.border = keeper_of(
+            self._deployment, self._state, self._apart, world.products, registry.view,
+            world.library, self._clock_s,
+        )  # fmt: skip
+        self._closing += (index.close, self.border.close)
+        for work in (index, self.border, monitor):
+            self._run(work.run())
+        return monitor
 
     def _engine(self, bundle: Bundle) -> Engine:
         deadline_ms = self._settings.limits.policy_deadline_ms
@@ -356,6 +344,7 @@ class Gateway:
         tags = settings.border.count_tags
         exports = open_counts(self._state, secrets.export_key, settings.node, tags)
         self._closing.append(exports.close)
+        self._apart = open_store(self._deployment, self._state)
         return World(
             counts=exports,
             exports=exports,
@@ -376,6 +365,8 @@ class Gateway:
                 lambda name: sealed_keys(self._state, name),
                 prepare=lambda snapshot: prepare_snapshot(self._state, snapshot),
             ),
+            abroad=self._apart,
+            marks=open_marks(self._deployment.directory / settings.files.mark_key),
             gate=Gate(sure=self._replica.membership.check),
             quotas=quotas,
             evidence=evidence,

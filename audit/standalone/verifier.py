@@ -532,6 +532,8 @@ SCHEMA = {
     "policy_approved": "actor:s role:s bundle:d signer:s document:d",
     "contract_published": "actor:s product:s version:s contract:d managers:S",
     "snapshot_admitted": "actor:s product:s snapshot:d contract:d as_of:i rows:i quarantined:i",
+    "border_copied": ("actor:s product:s snapshot:d source:d fields:S whitelists:I key:s"),
+    "border_destroyed": "actor:s key:s copies:i reason:s",
     "party_registered": "actor:s party:s name:s role:s jurisdiction:s status:s",
     "certificate_pinned": (
         "actor:s party:s fingerprint:h not_before:i not_after:i registration:i?"
@@ -667,6 +669,7 @@ LINKS: dict[str, Links] = {
         "registration": ("recognition_registered", SAME_TABLE),
     },
     "report_issued": {"intents": ("intent", (("party", "actor"),))},
+    "border_copied": {"whitelists": ("whitelist_approved", (("product", "product"),))},
     "recall": {
         "repair": ("repair", ()),
         "first": ("intent", (("party", "party"),)),

@@ -1,4 +1,4 @@
-"""`xinguan border`: the registers that an export rests on."""
+"""`xinguan border`: the registers that an export rests on, and the store apart for it."""
 
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ from gateway.border.claims import MechanismClaims
 from gateway.border.law import lawful_border, negative_lists
 from gateway.border.renewals import remind, renewal_of
 from gateway.cli.border_register import add_commands, told
+from gateway.cli.border_store import add_store_commands
 from gateway.cli.console import HERE, AsJson, Home, session, show
 from gateway.domain.border import Register
 
@@ -33,6 +34,8 @@ for name, group, register in (
 ):
     add_commands(group, register)
     app.add_typer(group, name=name)
+
+add_store_commands(app)
 
 
 @mechanism.command("list")

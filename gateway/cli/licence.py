@@ -167,6 +167,7 @@ def _told(licence: Licence) -> dict[str, Any]:
         "calls_per_second": licence.quotas.calls_per_second,
         "rows_per_day": licence.quotas.rows_per_day,
         "signed_requests": licence.signed_requests,
+        "sealed_answers": licence.sealed_answers,
         "signer": licence.signer,
         "activated_by_entry": licence.index,
     }

@@ -32,7 +32,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "stop-egress": Place("stop", "stop_egress", "Stop egress at once; without options, list."),
     "whitelist": Place("whitelist", "app", "Which fields may cross to which partner (R68)."),
     "export": Place("export", "app", "Persons counted for export, and the yearly filing."),
-    "border": Place("border", "app", "What an export rests on: mechanisms, assessments, ..."),
+    "border": Place("border", "app", "What an export rests on, and the store apart for it."),
     "recognition": Place("recognition", "app", "Mutual recognition: terms, tables, identifiers."),
     "catalogue": Place("catalogue", "app", "What each product holds and who manages it."),
     "policy": Place("policy", "app", "The law as policy: explain, diff, rules, build."),
@@ -48,6 +48,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "credential": Place("credential", "app", "Credentials that partners check offline."),
     "inbound": Place("inbound", "app", "Credit documents from abroad: check, admit, refresh."),
     "recall": Place("recall", "app", "Who must stop using what it received before a repair."),
+    "trace": Place("trace", "trace", "From a leaked copy to the delivery it came from (R23)."),
     "audit": Place("audit", "app", "Verify, prove and read the audit log."),
     "demo": Place("demo", "demo", "Walk through the whole road on this machine."),
 }

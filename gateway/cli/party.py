@@ -18,6 +18,7 @@ from gateway.cli.console import (
 )
 from gateway.cli.party_certificate import app as certificate_app
 from gateway.cli.party_certificate import issue_for, sign_for
+from gateway.cli.party_encryption import app as encryption_app
 from gateway.cli.party_key import app as key_app
 from gateway.cli.party_name import canonical_id
 from gateway.domain.errors import NotFoundError
@@ -29,6 +30,7 @@ from gateway.registry.registry import View
 app = typer.Typer(help="Organisations, their certificates and their document keys.")
 app.add_typer(certificate_app, name="certificate")
 app.add_typer(key_app, name="key")
+app.add_typer(encryption_app, name="encryption-key")
 
 PartyArgument = Annotated[
     str, typer.Argument(help="USCC, or uscc:..., lei:..., reg:CC:...", metavar="PARTY")

@@ -32,6 +32,8 @@ from gateway.registry.act import Act
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.documents import LICENCE_TYPE, sign
 from gateway.registry.licences import AgreementClaims, GrantClaims, LicenceClaims
+from gateway.registry.registry import Registry
+from gateway.serving.border import copier_of, open_store
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.store.state import State
 from xinguan.client import Identity
@@ -173,6 +175,16 @@ def approve_whitelist(state: State, now: int) -> None:
     state.run(job)
 
 
+def copy_abroad(deployment: Deployment, state: State, catalogue: Catalogue, act: Act) -> None:
+    """Copy what may cross into the store apart, as a serving gateway does by itself (M58)."""
+    registry = Registry(state)
+    try:
+        store = open_store(deployment, state)
+        copier_of(deployment, state, store, catalogue.products, registry.view).round(act)
+    finally:
+        registry.close()
+
+
 def set_stage(
     root: Path,
     now: int,
@@ -227,6 +239,7 @@ def set_stage(
                 act,
                 quarantined=imported.quarantined,
             )
+        copy_abroad(deployment, state, catalogue, act)
     finally:
         state.close()
     return Stage(deployment, population, loaded, imported)

@@ -174,6 +174,19 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipientKey:
+    """The key that an answer is encrypted to, so that it stays with its addressee.
+
+    Args:
+        key_id: JWK thumbprint.
+        jwk: The public key, JSON.
+    """
+
+    key_id: str
+    jwk: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The whole input of one decision.
 
@@ -194,6 +207,8 @@ class Facts:
         switches: Deployment switches by name; unknown names are refused at start.
         inbound: Facts of the issuers, when the product holds what was stated abroad.
         recognition: Facts of mutual recognition, or None where they play no part.
+        recipient_key: The caller's key that the answer is encrypted to, or None when it isn't;
+            no matter of the decision.
     """
 
     now: int
@@ -211,3 +226,4 @@ class Facts:
     switches: Mapping[str, bool | int]
     inbound: Inbound | None = None
     recognition: Recognition | None = None
+    recipient_key: RecipientKey | None = None

@@ -80,6 +80,7 @@ class Licence:
         status: ACTIVE, SUSPENDED or REVOKED.
         index: Log index of the entry that activated this serial.
         status_index: Log index of the entry that set the status.
+        sealed_answers: True when each answer must be encrypted to the licensee's key.
     """
 
     licence_id: str
@@ -100,6 +101,7 @@ class Licence:
     status: Status
     index: int
     status_index: int
+    sealed_answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class ExchangeRequest:
         loan: The loan that a subsidy is asked for, or None.
         signature: Detached JWS of the caller over the canonical request, or empty.
         portfolio: True when the subjects came as a portfolio: looked at in portions.
+        sealed: True when the caller wants the answer encrypted to its registered key.
+        sealable: True where answers can be encrypted: not over Flight.
         compression: Codec of the buffers of batches, `lz4` or `zstd`; empty for none.
         end_user: The user behind the caller, committed to in the log; empty when the caller
             asks for itself.
@@ -83,6 +85,8 @@ class ExchangeRequest:
     compression: str = ""
     end_user: str = ""
     mode: str = ""
+    sealed: bool = False
+    sealable: bool = False
 
     @property
     def decided(self) -> tuple[str, ...]:

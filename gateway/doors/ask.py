@@ -52,6 +52,7 @@ class Ask:
         subjects_needed: True where a request without subjects is refused (`Query`).
         ticket: The plan that it continues, or None. A ticket is reusable until it expires,
             so its idempotency key is not claimed and its time is not compared with now.
+        sealable: True where an answer can be encrypted to the caller's key.
         portfolio: What the query's handle stands for, or what came with it; None without one.
     """
 
@@ -60,6 +61,7 @@ class Ask:
     subjects_needed: bool = True
     ticket: Ticket | None = None
     portfolio: Portfolio | None = None
+    sealable: bool = False
 
     @property
     def product(self) -> str:
@@ -169,6 +171,8 @@ class Ask:
             portfolio=portfolio is not None,
             compression=codec,
             end_user=context.end_user.strip(),
+            sealed=query.sealed,
+            sealable=self.sealable,
         )
 
     def _subjects(self, kind: SubjectKind, product: Product) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from gateway.domain.decision import Decision
 from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.domain.product import Product
 from gateway.doors.errors import LawTexts, reason_message
+from gateway.doors.sealing import seal_batch
 from gateway.release.delivery import Part, ReleasedBatch
 from gateway.release.evidence import Promised
 from gateway.release.world import World
@@ -87,6 +88,9 @@ def decision_message(part: Part, world: World, law: LawTexts) -> exchange_pb2.De
     summary = exchange_pb2.DecisionSummary()
     summary.ParseFromString(_same_for_all(delivery.decision, law))
     summary.request_id = delivery.trail.request_id
+    if delivery.marks is not None:
+        summary.mark = delivery.marks.text(delivery.trail.request_id)
+        summary.released.extend(delivery.fields)
     summary.intent.CopyFrom(promise_message(delivery.intent))
     summary.coverage.CopyFrom(coverage_message(world, delivery.snapshot, delivery.trail.now))
     return summary
@@ -139,7 +143,10 @@ def part_message(
     if part.batch is not None:
         message.batch.CopyFrom(_batch(part.batch, part.evidence, typed_rows=typed_rows))
         if part.first and not typed_rows:
-            message.batch.arrow_schema = part.delivery.prepared.schema_ipc
+            message.batch.arrow_schema = part.delivery.schema_ipc
+        recipient = part.delivery.facts.recipient_key
+        if recipient is not None:
+            seal_batch(message.batch, recipient, part.delivery.trail.request_id)
     if part.closing is not None:
         closing = part.closing
         message.outcome.rows = closing.rows

@@ -1,5 +1,6 @@
 """The door of `ExchangeService`: messages in, messages out, no decisions."""
 
+import asyncio
 from contextlib import aclosing
 from typing import Any
 
@@ -16,7 +17,8 @@ from gateway.doors.errors import LawTexts, reason_message
 from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
-from gateway.release.availability import available
+from gateway.release.availability import available, is_abroad
+from gateway.release.delivery import Part
 from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from xinguan.v1 import exchange_pb2, exchange_pb2_grpc
@@ -45,8 +47,9 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
         try:
             caller = self._caller(context)
             granted = granted_products(self._world, caller)
+            abroad = is_abroad(caller.party)
             return exchange_pb2.ListProductsResponse(
-                products=[_summary(self._world, product) for product, _ in granted]
+                products=[_summary(self._world, product, abroad=abroad) for product, _ in granted]
             )
         except Exception as error:
             await refuse(context, error, self._world, self._law)
@@ -56,12 +59,12 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
     ) -> exchange_pb2.DescribeProductResponse:
         """Describe one product, only with the fields that the licence grants."""
         try:
-            granted = {
-                p.name: (p, x) for p, x in granted_products(self._world, self._caller(context))
-            }
+            caller = self._caller(context)
+            granted = {p.name: (p, x) for p, x in granted_products(self._world, caller)}
             if request.product not in granted:
                 raise NotFoundError("UNKNOWN_PRODUCT", "no licence of yours names this product")
-            return describe(self._world, *granted[request.product])
+            abroad = is_abroad(caller.party)
+            return describe(self._world, *granted[request.product], abroad=abroad)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
@@ -77,21 +80,31 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
             if request.encoding not in _ENCODINGS:
                 raise InvalidRequestError("BAD_REQUEST", "the encoding is unknown")
             typed = request.encoding == exchange_pb2.ENCODING_ROWS
-            ask = Ask(request, self._max_subjects)
+            ask = Ask(request, self._max_subjects, sealable=True)
             async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
                 async for part in parts:
-                    message = part_message(part, self._world, self._law, typed_rows=typed)
+                    message = await self._message(part, typed_rows=typed)
                     part.confirm()
                     await context.write(message)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
+
+    async def _message(self, part: Part, *, typed_rows: bool) -> exchange_pb2.QueryResponse:
+        """Return a part as it leaves; encrypting takes milliseconds, in which others go on."""
+
+        def make() -> exchange_pb2.QueryResponse:
+            return part_message(part, self._world, self._law, typed_rows=typed_rows)
+
+        if part.delivery.facts.recipient_key is None:
+            return make()
+        return await asyncio.to_thread(make)
 
     async def Explain(
         self, request: exchange_pb2.ExplainRequest, context: _Context
     ) -> exchange_pb2.ExplainResponse:
         """Return the decision of a query without data."""
         try:
-            ask = Ask(request.query, self._max_subjects, subjects_needed=False)
+            ask = Ask(request.query, self._max_subjects, subjects_needed=False, sealable=True)
             decision = await self._exchange.explain(peer_certificate(context), ask)
         except Exception as error:
             await refuse(context, error, self._world, self._law)
@@ -111,23 +124,23 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
         return identify(peer_certificate(context), self._world.registry.view(), now)
 
 
-def _summary(world: World, product: Product) -> exchange_pb2.ProductSummary:
+def _summary(world: World, product: Product, *, abroad: bool) -> exchange_pb2.ProductSummary:
     return exchange_pb2.ProductSummary(
         name=product.name,
         title_zh=product.title_zh,
         title_en=product.title_en,
         version=product.version,
-        available=available(world, product),
+        available=available(world, product, abroad=abroad),
     )
 
 
 def describe(
-    world: World, product: Product, licence: Licence
+    world: World, product: Product, licence: Licence, *, abroad: bool
 ) -> exchange_pb2.DescribeProductResponse:
     """Describe a product with the fields that a licence grants, and no others."""
     granted = licence.grants[product.name].fields
     answer = exchange_pb2.DescribeProductResponse(
-        summary=_summary(world, product),
+        summary=_summary(world, product, abroad=abroad),
         purposes=sorted(licence.purposes),
         scenarios=sorted(licence.scenarios),
         contract_digest=product.digest,
@@ -143,7 +156,8 @@ def describe(
                 unit_uscc=field.unit_uscc,
                 measure=field.measure,
             )
-    snapshot = world.library.current(product.name)
+    kept = world.abroad if abroad else world.library
+    snapshot = kept.current(product.name)
     if snapshot is not None:
         now = world.clock_ms() // 1000
         answer.coverage.CopyFrom(coverage_message(world, snapshot, now))

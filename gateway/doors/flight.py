@@ -37,7 +37,7 @@ from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.registry.arrow_schema import arrow_schema
-from gateway.release.availability import available
+from gateway.release.availability import available, is_abroad
 from gateway.release.delivery import Part, count_portions
 from gateway.release.pipeline import Exchange
 from gateway.release.portfolio import Portfolio, Portfolios
@@ -88,7 +88,7 @@ class FlightDoor:
         try:
             caller = self.caller(context)
             for product, licence in granted_products(self._world, caller):
-                if not available(self._world, product):
+                if not available(self._world, product, abroad=is_abroad(caller.party)):
                     continue
                 granted = licence.grants[product.name].fields
                 names = [name for name in product.fields if name in granted]
@@ -165,7 +165,7 @@ class FlightDoor:
         async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
             async for part in parts:
                 if first:
-                    await context.write(frame(part.delivery.prepared.schema_ipc, b""))
+                    await context.write(frame(part.delivery.schema_ipc, b""))
                     first = False
                 message = _frame_part(part, always_rows=always_rows)
                 part.confirm()

@@ -13,6 +13,7 @@ from gateway.doors.exchange import describe, granted_products
 from gateway.doors.flight import Context, FlightDoor, Handlers, encode
 from gateway.doors.flight_sql import ACTIONS
 from gateway.doors.refusal import refuse
+from gateway.release.availability import is_abroad
 from xinguan.v1 import exchange_pb2
 
 _M = TypeVar("_M", bound=Message)
@@ -89,10 +90,11 @@ class FlightActions:
         return flight_pb2.CancelFlightInfoResult(status=status).SerializeToString()
 
     async def _describe(self, body: bytes, context: Context) -> bytes:
-        world, wanted = self._door.world, _text(body)
-        for product, licence in granted_products(world, self._door.caller(context)):
+        world, wanted, caller = self._door.world, _text(body), self._door.caller(context)
+        abroad = is_abroad(caller.party)
+        for product, licence in granted_products(world, caller):
             if product.name == wanted:
-                return describe(world, product, licence).SerializeToString()
+                return describe(world, product, licence, abroad=abroad).SerializeToString()
         raise NotFoundError("UNKNOWN_PRODUCT", "no licence of yours names this product")
 
     async def _resume(self, body: bytes, context: Context) -> bytes:

@@ -32,7 +32,7 @@ from gateway.doors.peer import peer_certificate
 from gateway.doors.sql_headers import begin_query, read_headers
 from gateway.identity.peer import identify
 from gateway.registry.arrow_schema import arrow_schema
-from gateway.release.availability import available
+from gateway.release.availability import available, is_abroad
 from gateway.release.pipeline import Exchange
 from gateway.release.world import Planned, World
 from gateway.sql import metadata, prepared
@@ -234,7 +234,7 @@ class SqlDesk:
     def _granted(self, caller: Caller) -> list[metadata.Granted]:
         found = []
         for product, licence in granted_products(self._world, caller):
-            if not available(self._world, product):
+            if not available(self._world, product, abroad=is_abroad(caller.party)):
                 continue
             granted = licence.grants[product.name].fields
             names = [name for name in product.fields if name in granted]
@@ -335,6 +335,10 @@ def _check_answer(question: Question, planned: Planned) -> None:
         reasons = told or [Reason("GATE", "UNKNOWN_FIELD", tuple(dropped))]
         raise DeniedError(
             reasons[0].code, "the decision drops a column that is named", reasons=reasons
+        )
+    if question.ordered and planned.facts.border is not None:
+        raise NotSupportedError(
+            "NOT_SUPPORTED", "what crosses the border comes in an order that means nothing"
         )
     if question.ordered:
         key = plan.product.subject_key

@@ -88,6 +88,7 @@ class LicenceClaims(Claims):
     not_after: Instant
     quotas: QuotaClaims = QuotaClaims()
     signed_requests: bool = False
+    sealed_answers: bool = False
 
 
 def activate(
@@ -216,6 +217,8 @@ def from_row(row: LicenceRow) -> Licence:
         status=Status(status),
         index=index,
         status_index=status_index,
+        # Licences of before this claim was known have none.
+        sealed_answers=claims.get("sealed_answers", False),
     )
 
 

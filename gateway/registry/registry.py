@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from audit.errors import AuditError
 from audit.store import Reader
 from gateway.domain.errors import UnavailableError
-from gateway.domain.facts import Whitelist
+from gateway.domain.facts import RecipientKey, Whitelist
 from gateway.domain.foreign import ForeignIssuer, IssuerKind
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller, Certificate, Party
@@ -26,6 +26,7 @@ from gateway.registry import (
     consents,
     derived,
     document_keys,
+    encryption_keys,
     issuers,
     licences,
     parties,
@@ -34,6 +35,7 @@ from gateway.registry import (
 )
 from gateway.registry.border import BorderRegisters
 from gateway.registry.document_keys import DocumentKey
+from gateway.registry.encryption_keys import EncryptionKey
 from gateway.registry.recognition import Recognitions
 from gateway.registry.whitelists import Proposal
 from gateway.store.state import State
@@ -80,6 +82,7 @@ class View:
     border: BorderRegisters = field(default_factory=BorderRegisters)
     issuers: Mapping[str, tuple[ForeignIssuer, ...]] = field(default_factory=dict)
     recognitions: Recognitions = field(default_factory=Recognitions)
+    encryption_keys: Mapping[str, EncryptionKey] = field(default_factory=dict)
 
     def caller(self, fingerprint: str) -> Caller | None:
         """Return the party and certificate behind a pin, whatever their status, or None."""
@@ -95,6 +98,15 @@ class View:
     def document_key(self, key_id: str) -> DocumentKey | None:
         """Return a registered document key, whatever its status, or None."""
         return self.document_keys.get(key_id)
+
+    def encryption_key(self, party_id: str) -> RecipientKey | None:
+        """Return the newest active key that a party has answers encrypted to, or None."""
+        own = [
+            key
+            for key in self.encryption_keys.values()
+            if key.party_id == party_id and key.status is Status.ACTIVE
+        ]
+        return max(own, key=lambda key: key.index).recipient() if own else None
 
     def licence(self, licence_id: str) -> Licence | None:
         """Return a licence in its highest serial, whatever its status, or None."""
@@ -250,6 +262,9 @@ def _refresh(connection: Reader, old: View, version: int) -> View:
         document_keys=_table(
             connection, old, "document_keys", document_keys.from_row, old.document_keys
         ),
+        encryption_keys=_table(
+            connection, old, "encryption_keys", encryption_keys.from_row, old.encryption_keys
+        ),
         licences=every,
         consents=_table(connection, old, "consents", consents.from_row, old.consents),
         stops=_stops(connection, old),
@@ -268,6 +283,7 @@ _COLUMNS = {
     "certificates": certificates.COLUMNS,
     "document_keys": document_keys.COLUMNS,
     "consents": consents.COLUMNS,
+    "encryption_keys": encryption_keys.COLUMNS,
 }
 
 

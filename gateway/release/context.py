@@ -5,8 +5,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.border.counts import ExportCounts, ThisRequestOnly
-from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
-from gateway.domain.facts import Facts, Hop, Inbound, Publicity, Responsibility, Whitelist
+from gateway.domain.errors import DeniedError, InvalidRequestError, UnauthenticatedError
+from gateway.domain.facts import (
+    Facts,
+    Hop,
+    Inbound,
+    Publicity,
+    RecipientKey,
+    Responsibility,
+    Whitelist,
+)
 from gateway.domain.foreign import FOREIGN_PRODUCT, ForeignIssuer
 from gateway.domain.licence import Consent, Licence, StopOrder
 from gateway.domain.party import Caller, Party
@@ -78,10 +86,15 @@ class RegistryView(Protocol):
 
     def is_foreign_bureau(self, party_id: str) -> bool:
         """Say whether a party asks for users of its own, as foreign bureaus do."""
+        ...
 
     @property
     def recognitions(self) -> Recognitions:
         """What was signed about mutual recognition."""
+        ...
+
+    def encryption_key(self, party_id: str) -> RecipientKey | None:
+        """Return the newest active key that a party has answers encrypted to, or None."""
         ...
 
     def document_key(self, key_id: str) -> DocumentKey | None:
@@ -144,6 +157,8 @@ def gather(
             never registered.
         UnauthenticatedError: `SIGNATURE_REQUIRED` when the licence demands signed requests
             and this one has no signature.
+        DeniedError: `ENCRYPTION_KEY_MISSING` or `SEALED_BY_QUERY_ONLY` when the answer has to
+            be encrypted and can't be.
     """
     party = caller.party
     consent = view.consent(request.consent_id) if request.consent_id else None
@@ -176,6 +191,7 @@ def gather(
         switches=node.switches,
         inbound=Inbound(view.foreign_issuers(now)) if product.name == FOREIGN_PRODUCT else None,
         recognition=_recognition(view, caller, request, product, now),
+        recipient_key=_recipient_key(view, caller, licence, request),
     )
 
 
@@ -197,6 +213,24 @@ def _recognition(
     )
     # A partner without any of it asks as partners did before there was such a thing.
     return found if found.mode or found.terms or found.table else None
+
+
+def _recipient_key(
+    view: RegistryView, caller: Caller, licence: Licence | None, request: ExchangeRequest
+) -> RecipientKey | None:
+    """Return the key that the answer is encrypted to, wanted by the caller or by its licence."""
+    if not request.sealed and (licence is None or not licence.sealed_answers):
+        return None
+    if not request.sealable:
+        raise DeniedError(
+            "SEALED_BY_QUERY_ONLY", "answers that have to be encrypted come by Query only"
+        )
+    key = view.encryption_key(caller.party.party_id)
+    if key is None:
+        raise DeniedError(
+            "ENCRYPTION_KEY_MISSING", "the answer has to be encrypted and no key is registered"
+        )
+    return key
 
 
 def _covers(consent: Consent | None, subjects: Sequence[str], key: bytes) -> bool:

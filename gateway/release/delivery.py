@@ -7,6 +7,7 @@ before that batch leaves, and its outcome after the last.
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,12 @@ from gateway.border.counters import Crossing
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError, XinguanError
 from gateway.domain.facts import Facts
+from gateway.release.enforce import edge_check
 from gateway.release.evidence import Promised, Sent
 from gateway.release.gate import Hold
 from gateway.release.ipc_message import encode
+from gateway.release.marks import MARK
+from gateway.release.plan import released_actions
 from gateway.release.portfolio import PORTION_SUBJECTS
 from gateway.release.rows import matching
 from gateway.release.trail import Trail
@@ -136,6 +140,11 @@ class Delivery:
         self._digest = delivery_digest()
         self._halvings = 0
         self._located = _NO_ROWS
+        # What crosses the border is marked; without a mark nothing does.
+        self.marks = None if facts.border is None else world.marks
+        self._fields: tuple[str, ...] = ()  # in their order, where that is a mark
+        if self.marks is not None and facts.request.sealable:
+            self._fields = self.marks.fields(trail.request_id, prepared.enforcer.schema.names)
         self.only = False  # true when the answer is one portion about subjects that were named
 
     @property
@@ -210,19 +219,45 @@ class Delivery:
         if plan.limit:
             batch, rows = batch.slice(0, self._left), rows[: self._left]
             self._left -= len(rows)
-        if plan.shuffle and len(rows) > 1:
-            order = np.random.default_rng().permutation(len(rows))
+        if (plan.shuffle or self.marks is not None) and len(rows) > 1:
+            order = self._order(number, len(rows))
             batch, rows = batch.take(order), rows[order]
         first_end = self.snapshot.first_end(rows)
         codec = self.facts.request.compression
-        if not plan.shuffle and not codec and not self.prepared.enforcer.transforms:
+        plain = not plan.shuffle and self.marks is None
+        if plain and not codec and not self.prepared.enforcer.transforms:
             whole = self.snapshot.whole_batch(rows, plan.columns)
             if whole is not None and mask is None and len(plan.columns) == len(plan.released):
                 return self._untouched(number, whole, rows, first_end)
-        released = self.prepared.enforcer.apply(batch)
+        released: Any = self.prepared.enforcer.apply(batch)
+        if self._fields:
+            released = released.select(list(self._fields))
+            edge_check(released.schema, released_actions(plan))
         message = encode(released, codec)
         digest = hashlib.sha256(message).digest()
         return ReleasedBatch(number, released, message, digest, rows, first_end)
+
+    def _order(self, number: int, count: int) -> np.ndarray:
+        """Return the order in which rows leave that have none: a mark, or chance."""
+        if self.marks is not None:
+            return self.marks.rows(self.trail.request_id, number, count)
+        return np.random.default_rng().permutation(count)
+
+    @property
+    def schema_ipc(self) -> bytes:
+        """The IPC schema message of this delivery; of a marked one it carries the mark."""
+        if self.marks is None:
+            return self.prepared.schema_ipc
+        schema = self.prepared.enforcer.schema
+        if self._fields:
+            schema = pa.schema([schema.field(name) for name in self._fields])
+        about = {MARK: self.marks.text(self.trail.request_id).encode()}
+        return schema.with_metadata(about).serialize().to_pybytes()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the released fields in the order in which they leave."""
+        return self._fields or tuple(self.prepared.enforcer.schema.names)
 
     def _untouched(
         self, number: int, whole: SnapshotBatch, rows: np.ndarray, first_end: int

@@ -86,8 +86,8 @@ class Exchange:
             trail.decision = decision = await world.decider.decide(facts)  # (3) decision
             refuse_denied(decision)
             prepared = world.prepare(facts, decision)  # (4) plan
-            snapshot = world.snapshot(facts.product, ask.pinned_snapshot)
-            world.check_fresh(facts.product, snapshot, trail.now)
+            snapshot = world.snapshot(facts, prepared, ask.pinned_snapshot)
+            world.check_fresh(facts, snapshot, trail.now)
             world.witnesses.check(trail.now)
             world.quotas.check(facts.licence, trail.now_ms)
             way = Way(facts, decision, prepared)
@@ -153,7 +153,7 @@ class Exchange:
             trail.decision = decision = await world.decider.decide(facts)
             refuse_denied(decision)
             prepared = world.prepare(facts, decision)
-            snapshot = world.snapshot(facts.product, ask.pinned_snapshot)
+            snapshot = world.snapshot(facts, prepared, ask.pinned_snapshot)
         except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
             await self._refused(failure, trail)
         return Planned(facts, decision, prepared, snapshot, trail.request_id)
@@ -219,7 +219,7 @@ class Exchange:
         world = self._world
         view = world.registry.view()
         now = world.clock_ms() // 1000
-        world.check_fresh(facts.product, snapshot, now)
+        world.check_fresh(facts, snapshot, now)
         world.witnesses.check(now)
         if view.version == trail.view_version and now < decision.valid_until:
             return

@@ -15,10 +15,12 @@ from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
 from gateway.registry.arrow_schema import arrow_schema
+from gateway.release.abroad import NothingAbroad, RecordsAbroad, no_copy
 from gateway.release.context import Node, Registry, RegistryView, gather
 from gateway.release.enforce import Enforcer, compile_enforcer, edge_check
 from gateway.release.evidence import Evidence
 from gateway.release.gate import Gate
+from gateway.release.marks import Marks
 from gateway.release.plan import Plan, make_plan, released_actions
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.row_masks import RowMasks
@@ -123,6 +125,8 @@ class World:
     clock_skew_s: int
     batch_rows: int
     batch_bytes: int = 8 << 20
+    abroad: RecordsAbroad = field(default_factory=NothingAbroad)
+    marks: Marks | None = None
     row_masks: RowMasks = field(default_factory=RowMasks)
     witnesses: Vouching = field(default_factory=Unwitnessed)
     counts: ExportCounts = field(default_factory=ThisRequestOnly)
@@ -153,25 +157,29 @@ class World:
                 "STALE_REQUEST_TIME", "the request's time is too far from the gateway's"
             )
 
-    def snapshot(self, product: Product, pinned: str | None) -> Snapshot:
-        """Return the snapshot that a request is answered from.
+    def snapshot(self, facts: Facts, prepared: Prepared, pinned: str | None) -> Snapshot:
+        """Return the snapshot that a request is answered from: across the border, a copy (M58).
 
         Raises:
             UnavailableError: `PRODUCT_UNAVAILABLE` when the product has none, or the pinned
-                one is no longer kept.
+                one is no longer kept, or the copy doesn't hold what was planned.
         """
-        register = self.registers.get(product.name)
+        register = self.registers.get(facts.product.name)
         if register is not None:
             return register()
-        snapshot = (
-            self.library.pinned(product.name, pinned)
-            if pinned
-            else self.library.current(product.name)
-        )
+        crosses, name = facts.border is not None, facts.product.name
+        kept: SnapshotLibrary | RecordsAbroad = self.abroad if crosses else self.library
+        snapshot = kept.pinned(name, pinned) if pinned else kept.current(name)
         if snapshot is None:
+            if crosses:
+                raise no_copy()
             raise UnavailableError(
                 "PRODUCT_UNAVAILABLE", "the product has no admitted records to answer from"
             )
+        if crosses:
+            plan = prepared.plan
+            tested = {condition.field for condition in plan.policy_rows}
+            self.abroad.check_holds(snapshot, plan.columns, tested)
         return snapshot
 
     def gather(
@@ -204,7 +212,7 @@ class World:
             raise UnavailableError("XB_COUNT_KEY", "this node counts no exports")
         return None
 
-    def check_fresh(self, product: Product, snapshot: Snapshot, now: int) -> None:
+    def check_fresh(self, facts: Facts, snapshot: Snapshot, now: int) -> None:
         """Check that records which are no longer the current ones may still be read.
 
         What lost its publicity is missing from the current snapshot. A pinned one, or the one of
@@ -213,16 +221,20 @@ class World:
         Raises:
             UnavailableError: `PRODUCT_UNAVAILABLE`.
         """
+        product, crosses = facts.product, facts.border is not None
         limit = product.feed_limit_s
-        if limit and not self.clock.trusted():
+        if (limit or crosses) and not self.clock.trusted():
             raise UnavailableError(
                 "PRODUCT_UNAVAILABLE",
                 "the gateway's clock can't be trusted now",
                 reasons=[Reason("R13", "PRODUCT_UNAVAILABLE")],
             )
+        if crosses:
+            self.abroad.check_fresh(snapshot, limit, now)
         if not limit or now - snapshot.manifest.as_of <= limit:
             return
-        if self.library.current(product.name) is not snapshot:
+        kept: SnapshotLibrary | RecordsAbroad = self.abroad if crosses else self.library
+        if kept.current(product.name) is not snapshot:
             raise UnavailableError(
                 "PRODUCT_UNAVAILABLE",
                 "newer records are here and these are older than publicity allows",

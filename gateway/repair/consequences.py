@@ -258,10 +258,13 @@ def withhold_stale(snapshot: Snapshot, since: Mapping[str, int]) -> None:
     rows = snapshot.locate(list(since))
     if not len(rows):
         return
-    subject = snapshot.manifest.subject_key
-    found = snapshot.take(rows, [subject, _UPDATED_AT])
-    instants = found.column(1).cast(pa.timestamp("s", found.schema.field(1).type.tz), safe=False)
+    found = snapshot.take(rows, [_UPDATED_AT])
+    instants = found.column(0).cast(pa.timestamp("s", found.schema.field(0).type.tz), safe=False)
     # A value without a time can't show that it was computed since.
     updated = instants.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    limits = np.array([since[str(code)] for code in found.column(0).to_pylist()])
+    # Not by a column of subjects: the copies of the store apart have none.
+    firsts, counts = snapshot.runs(pa.array(list(since), pa.string()))
+    place = np.argsort(firsts[counts > 0])
+    limits = np.array(list(since.values()), dtype=np.int64)[counts > 0][place]
+    limits = np.repeat(limits, counts[counts > 0][place])
     snapshot.withhold(rows[np.asarray(updated <= limits)])

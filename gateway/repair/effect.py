@@ -5,7 +5,7 @@ stands now. So changes may be applied twice, or together, or by a process that m
 """
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 
 from gateway.repair.consequences import derived_products, stale_since, withhold_stale
@@ -20,10 +20,10 @@ _AT_ONCE = 500  # parameters of one statement
 class SnapshotEffect:
     """Brings the snapshots of one process in line with the state. Owner: the event loop."""
 
-    def __init__(self, state: Statements, library: SnapshotLibrary) -> None:
-        """Take a reading connection of the state and the snapshots."""
+    def __init__(self, state: Statements, *libraries: SnapshotLibrary) -> None:
+        """Take a reading connection of the state and every library that anything leaves from."""
         self._state = state
-        self._library = library
+        self._libraries = libraries
 
     def products(self, changes: Sequence[Change]) -> Collection[str]:
         """Return the products whose records or derived values the changes touch."""
@@ -46,11 +46,16 @@ class SnapshotEffect:
         }
         stale = stale_since(self._state, derived, sorted(subjects)) if subjects else {}
         for product, since in stale.items():
-            self._library.change(product, partial(withhold_stale, since=since))
+            self._change(product, partial(withhold_stale, since=since))
 
     def start_over(self) -> None:
         """Bring every open snapshot in line, whatever was missed."""
-        self._library.start_over()
+        for library in self._libraries:
+            library.start_over()
+
+    def _change(self, product: str, change: Callable[[Snapshot], object]) -> None:
+        for library in self._libraries:
+            library.change(product, change)
 
     def _records(self, product: str, keys: Sequence[str]) -> None:
         marks = ",".join("?" * len(keys))
@@ -73,7 +78,7 @@ class SnapshotEffect:
             snapshot.unseal(free)
             snapshot.relabel(keys, labels)
 
-        self._library.change(product, change)
+        self._change(product, change)
 
 
 def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -53,6 +53,7 @@ class SnapshotLibrary:
         prepare: Called with each snapshot after it was sealed and before it serves: labels and
             withholds what durable state says besides.
         verify: Compare every file's digest on opening.
+        opener: Opens one snapshot's directory; by default as `admit` left it.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class SnapshotLibrary:
         *,
         prepare: Callable[[Snapshot], None] | None = None,
         verify: bool = False,
+        opener: Callable[[Path], Snapshot] | None = None,
     ) -> None:
         self._directory = directory
+        self._opener = opener or (lambda place: Snapshot.open(place, verify=verify))
         self._sealed_keys = sealed_keys or (lambda _: ())
         self._prepare = prepare
-        self._verify = verify
         self._lock = threading.RLock()
         self._current: dict[str, tuple[_Mark, Snapshot]] = {}
         # Every snapshot that anyone still reads, so that a seal reaches running streams.
@@ -81,6 +83,7 @@ class SnapshotLibrary:
         """
         mark = self._mark(product)
         if mark is None:
+            self._current.pop(product, None)  # taken away: nobody keeps it open
             return None
         held = self._current.get(product)
         if held is not None and held[0] == mark:
@@ -293,7 +296,7 @@ class SnapshotLibrary:
         found = self._open.get((product, snapshot_id))
         if found is not None:
             return found
-        snapshot = Snapshot.open(self._directory / product / snapshot_id, verify=self._verify)
+        snapshot = self._opener(self._directory / product / snapshot_id)
         if snapshot.snapshot_id != snapshot_id or snapshot.product != product:
             raise SnapshotDamagedError(
                 "PRODUCT_UNAVAILABLE", "a snapshot is not in the place its digest names"

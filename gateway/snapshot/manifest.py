@@ -116,8 +116,22 @@ class Manifest(_Part):
         """
         try:
             raw = (directory / MANIFEST).read_bytes()
+        except OSError as error:
+            raise SnapshotDamagedError(
+                "PRODUCT_UNAVAILABLE", "the snapshot has no readable manifest"
+            ) from error
+        return cls.parse(raw)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Return the manifest in the content of its file.
+
+        Raises:
+            SnapshotDamagedError: It is malformed, or not byte for byte canonical.
+        """
+        try:
             manifest = cls.model_validate_json(json.dumps(json.loads(raw)["manifest"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise SnapshotDamagedError(
                 "PRODUCT_UNAVAILABLE", "the snapshot has no readable manifest"
             ) from error

@@ -11,7 +11,7 @@ that a recall needs and nothing of the content: subject, record key, digest of t
 import hashlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,28 +94,46 @@ def write_map(snapshot: Snapshot, home: Path) -> Path:
     Raises:
         OSError: It can't be written; the snapshot must stay.
     """
-    path = map_path(home, snapshot.snapshot_id)
+    manifest = snapshot.manifest
+    names = (manifest.record_key, manifest.subject_key, CONTENT_HASH)
+    batches: Iterator[Any] = (snapshot.batch(n).rows for n in range(snapshot.batch_count))
+    return write_rows(home, snapshot.snapshot_id, batches, names)
+
+
+def write_rows(
+    home: Path, snapshot_id: str, batches: Iterable[Any], names: tuple[str, str, str]
+) -> Path:
+    """Write the map of a snapshot from its rows, durably; idempotent.
+
+    Args:
+        home: The product's folder.
+        snapshot_id: The snapshot.
+        batches: Its rows, in its order; a column that is missing there is empty in the map.
+        names: Columns of record key, subject and digest of the content.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    path = map_path(home, snapshot_id)
     if path.exists():
         return path
-    manifest = snapshot.manifest
-    batches, digest = [], hashlib.sha256()
-    for number in range(snapshot.batch_count):
-        rows: Any = snapshot.batch(number).rows
+    mapped, digest = [], hashlib.sha256()
+    for rows in batches:
         columns = [
             rows.column(name).cast(pa.large_string())
             if name in rows.schema.names
             else pa.nulls(rows.num_rows, pa.large_string())
-            for name in (manifest.record_key, manifest.subject_key, CONTENT_HASH)
+            for name in names
         ]
         batch = pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
         digest.update(batch.serialize())
-        batches.append(batch)
-    about = {_ABOUT: snapshot.snapshot_id.encode(), _DIGEST: digest.hexdigest().encode()}
+        mapped.append(batch)
+    about = {_ABOUT: snapshot_id.encode(), _DIGEST: digest.hexdigest().encode()}
     fresh = home / f".{_PREFIX}{secrets.token_hex(8)}"
     with fresh.open("xb") as sink:
         fresh.chmod(0o600)
         with pa.ipc.new_file(sink, _SCHEMA.with_metadata(about)) as writer:
-            for batch in batches:
+            for batch in mapped:
                 writer.write_batch(batch.replace_schema_metadata(about))
         sink.flush()
         os.fsync(sink.fileno())
@@ -154,8 +172,15 @@ class RecordMap:
 
     def find(self, record_keys: Sequence[str]) -> list[RecordRow]:
         """Return the rows of records."""
-        wanted = pa.array(list(record_keys), pa.large_string())
-        hits = pc.is_in(self._table.column(_RECORD), value_set=wanted)
+        return self._having(_RECORD, record_keys)
+
+    def of_subjects(self, subjects: Sequence[str]) -> list[RecordRow]:
+        """Return the rows of subjects."""
+        return self._having(_SUBJECT, subjects)
+
+    def _having(self, column: str, values: Sequence[str]) -> list[RecordRow]:
+        wanted = pa.array(list(values), pa.large_string())
+        hits = pc.is_in(self._table.column(column), value_set=wanted)
         rows: Rows = np.flatnonzero(hits.to_numpy())
         taken = self._table.take(_arrow.array(rows)).to_pylist()
         return [

@@ -17,7 +17,6 @@ from gateway.snapshot.admission import (
     HASHES,
     NEVER,
     RECORDS,
-    ROWS,
     SHAREABLE,
     STARTS,
     SUBJECTS,
@@ -26,7 +25,7 @@ from gateway.snapshot.admission import (
 from gateway.snapshot.bitmap import Bitmap, Flags, Rows
 from gateway.snapshot.disputes import Disputes, with_disputes
 from gateway.snapshot.errors import SnapshotDamagedError
-from gateway.snapshot.files import check_files, map_array
+from gateway.snapshot.files import MappedFiles, StoredFiles
 from gateway.snapshot.gather import WORTHWHILE, ascend, empty, gather, is_run, widths_of
 from gateway.snapshot.index import RecordIndex, SubjectIndex
 from gateway.snapshot.manifest import Manifest
@@ -61,45 +60,49 @@ class Snapshot:
     Row numbers count the sorted rows from 0 and never change, whatever is sealed.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
+    def __init__(self, directory: Path, manifest: Manifest, files: StoredFiles) -> None:
         self.directory = directory
         self.manifest = manifest
         self.snapshot_id = manifest.snapshot_id
         self.product = manifest.product
         self.rows = manifest.rows
-        self._reader = pa.ipc.open_file(pa.memory_map(str(directory / ROWS)))
-        self.schema: pa.Schema = self._reader.schema
-        self._batches: list[Any] = [None] * len(manifest.batches)
+        stored = files.rows()
+        self.schema: pa.Schema = stored.schema
+        self._mapped_batch = stored.batch
         self._narrow: dict[tuple[int, tuple[str, ...]], Any] = {}
         self._widths: dict[int, dict[str, int]] = {}
         self._digests: dict[tuple[int, tuple[str, ...]], str] = {}
         self._halvings: dict[tuple[tuple[str, ...], int], int] = {}
         self._batch_rows = manifest.batch_rows
-        keys = map_array(directory / SUBJECTS, f"S{manifest.subject_width}")
-        self._subjects = SubjectIndex(keys, map_array(directory / STARTS, "<i8"))
-        hashes, places = map_array(directory / HASHES, "<u8"), map_array(directory / RECORDS, "<i8")
+        keys = files.array(SUBJECTS, f"S{manifest.subject_width}")
+        self._subjects = SubjectIndex(keys, files.array(STARTS, "<i8"))
+        hashes, places = files.array(HASHES, "<u8"), files.array(RECORDS, "<i8")
         index = RecordIndex(hashes, places, manifest.record_width)
         self._records = RecordRows(index, manifest.record_width)
-        self._expiry: Rows = map_array(directory / EXPIRY, "<i8")
-        self._bits = Bitmap(map_array(directory / SHAREABLE, "u1"), manifest.rows)
+        self._expiry: Rows = files.array(EXPIRY, "<i8")
+        self._bits = Bitmap(files.array(SHAREABLE, "u1"), manifest.rows)
         # Replaced, never changed, so that a reader sees all of it or nothing.
         self._disputes: Disputes = {}
 
     @classmethod
-    def open(cls, directory: Path, *, verify: bool = False) -> Self:
+    def open(
+        cls, directory: Path, *, verify: bool = False, files: StoredFiles | None = None
+    ) -> Self:
         """Open a snapshot.
 
         Args:
             directory: Where `admit` put it.
             verify: Read every file and compare its digest, so that a flipped byte is found.
+            files: How its files are read; mapped by default.
 
         Raises:
             SnapshotDamagedError: The manifest, or a file's size or digest, is not right.
         """
-        manifest = Manifest.read(directory)
-        check_files(directory, manifest, verify=verify)
+        stored = MappedFiles(directory) if files is None else files
+        manifest = stored.manifest()
+        stored.check(manifest, verify=verify)
         try:
-            snapshot = cls(directory, manifest)
+            snapshot = cls(directory, manifest, stored)
         except (OSError, ValueError) as error:
             raise SnapshotDamagedError(
                 "PRODUCT_UNAVAILABLE", "the snapshot's files can't be read"
@@ -209,7 +212,7 @@ class Snapshot:
         Raises:
             IndexError: There is no such batch.
         """
-        if not 0 <= number < len(self._batches):
+        if not 0 <= number < len(self.manifest.batches):
             raise IndexError("the snapshot has no such batch")
         first = number * self._batch_rows
         return np.arange(first, min(first + self._batch_rows, self.rows), dtype=np.int64)
@@ -291,7 +294,7 @@ class Snapshot:
     @property
     def batch_count(self) -> int:
         """Number of batches."""
-        return len(self._batches)
+        return len(self.manifest.batches)
 
     def batch(self, number: int) -> SnapshotBatch:
         """Return one batch whole; see `shareable_slice` for what of it may leave.
@@ -299,7 +302,7 @@ class Snapshot:
         Raises:
             IndexError: There is no such batch.
         """
-        if not 0 <= number < len(self._batches):
+        if not 0 <= number < len(self.manifest.batches):
             raise IndexError("the snapshot has no such batch")
         return SnapshotBatch(
             number,
@@ -367,12 +370,6 @@ class Snapshot:
 
     def _names(self, rows: Rows) -> Any:
         return self._take(rows, [self.manifest.record_key]).column(0)
-
-    def _mapped_batch(self, number: int) -> Any:
-        batch = self._batches[number]
-        if batch is None:
-            batch = self._batches[number] = self._reader.get_batch(number)
-        return batch
 
     def _narrowed(self, number: int, columns: tuple[str, ...]) -> Any:
         """Return a batch with these columns only, remembered: point look-ups ask alike."""

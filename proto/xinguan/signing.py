@@ -51,6 +51,7 @@ def canonical_request(query: exchange_pb2.QueryRequest, party_id: str) -> bytes:
             "consent_id": query.consent_id,
             "measure": query.measure,
             **_loan(query),
+            **({"sealed": True} if query.sealed else {}),
         }
     )
 

@@ -82,6 +82,20 @@ def test_every_link_is_followed_and_every_step_names_an_organisation():
     assert manager.organisation == "uscc:M"
 
 
+def test_a_copy_for_use_abroad_leads_to_what_was_admitted_and_to_who_allowed_it():
+    copy = digest_text(b"\x07" * 32)
+    members = {"actor": "gateway", "snapshot": copy, "source": SNAPSHOT, "whitelists": []}
+    bodies = log()
+    bodies += [
+        canonical({"v": 1, "kind": "border_copied", "time": 14, "node": "n", **members}),
+        json.dumps(json.loads(bodies[9]) | {"snapshot": copy, "time": 15}).encode(),
+    ]
+    chain = walk(bodies, (15,))
+    steps = {step.index: step for step in chain.steps}
+    assert (steps[14].kind, steps[14].member) == ("border_copied", "snapshot of 15")
+    assert (steps[8].kind, steps[8].member) == ("snapshot_admitted", "source of 14")
+
+
 def test_the_person_is_a_commitment_until_it_is_opened():
     assert walk(log()).steps[0].answerable[0].person.startswith("committed to as ")
     opened = walk(log(), openings=lambda index: {"operator": PERSON} if index == 9 else {})

@@ -10,6 +10,7 @@ import pytest
 from audit import (
     acts,
     border,
+    border_store,
     credentials,
     entries,
     export_entries,
@@ -54,6 +55,8 @@ KINDS = [
     "node_started",
     "node_stopped",
     "key_changed",
+    "border_copied",
+    "border_destroyed",
     "intent",
     "batch",
     "outcome",
@@ -190,6 +193,7 @@ def test_no_kind_is_missing_and_none_is_undocumented():
         for module in (
             acts,
             border,
+            border_store,
             credentials,
             entries,
             export_entries,

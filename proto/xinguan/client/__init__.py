@@ -17,10 +17,12 @@ from xinguan.client._errors import RefusedError, TransportError
 from xinguan.client._identity import Identity
 from xinguan.client._sync import SyncClient
 from xinguan.recall import NamedRow, Notice, NoticeError
+from xinguan.sealing import DecryptionKey, SealedAnswerError
 
 __all__ = [
     "Answer",
     "Client",
+    "DecryptionKey",
     "Identity",
     "NamedRow",
     "Notice",
@@ -28,6 +30,7 @@ __all__ = [
     "ProofError",
     "ProvedAccesses",
     "RefusedError",
+    "SealedAnswerError",
     "SyncClient",
     "TransportError",
 ]

@@ -18,6 +18,7 @@ from xinguan.client._errors import RefusedError, TransportError, read_error
 from xinguan.client._identity import Identity
 from xinguan.client._recall import RecallCalls
 from xinguan.client._recognition import RecognitionCalls
+from xinguan.sealing import DecryptionKey
 from xinguan.signing import sign_request
 from xinguan.v1 import (
     audit_pb2,
@@ -45,7 +46,13 @@ class Client(RecallCalls, CredentialCalls, RecognitionCalls):
     """
 
     def __init__(
-        self, target: str, identity: Identity, *, deadline_s: float = 30.0, sign: bool = True
+        self,
+        target: str,
+        identity: Identity,
+        *,
+        deadline_s: float = 30.0,
+        sign: bool = True,
+        decryption_key: DecryptionKey | None = None,
     ) -> None:
         """Prepare a channel; nothing is sent before the first call.
 
@@ -54,7 +61,9 @@ class Client(RecallCalls, CredentialCalls, RecognitionCalls):
             identity: Certificate, key and the gateway's authority.
             deadline_s: Deadline of each call in seconds.
             sign: Whether requests carry the caller's signature.
+            decryption_key: Opens encrypted answers; it never leaves this process.
         """
+        self._decryption_key = decryption_key
         self._identity = identity
         self._deadline_s = deadline_s
         self._sign = sign
@@ -115,7 +124,8 @@ class Client(RecallCalls, CredentialCalls, RecognitionCalls):
         for attempt, pause in enumerate((*_RETRY_PAUSES_S, None)):
             query = self.build_query(product, fields, attempt=attempt, **words)  # type: ignore[arg-type]  # the words are build_query's
             try:
-                return Answer([message async for message in self.stream(query)])
+                messages = [message async for message in self.stream(query)]
+                return Answer(messages, self._decryption_key)
             except TransportError:
                 if pause is None:
                     raise
@@ -264,6 +274,7 @@ class Client(RecallCalls, CredentialCalls, RecognitionCalls):
         portfolio: str = "",
         compression: str = "UNSPECIFIED",
         end_user: str = "",
+        sealed: bool = False,
     ) -> exchange_pb2.QueryRequest:
         """Return a complete, signed request.
 
@@ -289,6 +300,7 @@ class Client(RecallCalls, CredentialCalls, RecognitionCalls):
             compression: LZ4 or ZSTD; over Flight only.
             end_user: The user behind the caller, when it asks for somebody else; the log keeps a
                 commitment.
+            sealed: Have the records encrypted to this party's registered key; not over Flight.
         """
         key = idempotency_key or secrets.token_hex(16)
         query = exchange_pb2.QueryRequest(
@@ -318,6 +330,7 @@ class Client(RecallCalls, CredentialCalls, RecognitionCalls):
             encoding=exchange_pb2.Encoding.Value(f"ENCODING_{encoding}"),
             portfolio=portfolio,
             compression=exchange_pb2.Compression.Value(f"COMPRESSION_{compression}"),
+            sealed=sealed,
         )
         query.context.time.FromNanoseconds(time.time_ns())
         if self._sign:

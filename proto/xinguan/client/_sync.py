@@ -13,6 +13,7 @@ from xinguan.client._answer import Answer
 from xinguan.client._client import Client
 from xinguan.client._identity import Identity
 from xinguan.recall import Notice
+from xinguan.sealing import DecryptionKey
 from xinguan.v1 import audit_pb2, credential_pb2, exchange_pb2, recognition_pb2, repair_pb2
 
 _T = TypeVar("_T")
@@ -22,7 +23,13 @@ class SyncClient:
     """Calls one gateway as one party, without asyncio. The methods are `Client`'s."""
 
     def __init__(
-        self, target: str, identity: Identity, *, deadline_s: float = 30.0, sign: bool = True
+        self,
+        target: str,
+        identity: Identity,
+        *,
+        deadline_s: float = 30.0,
+        sign: bool = True,
+        decryption_key: DecryptionKey | None = None,
     ) -> None:
         """Start the loop's thread and prepare the channel."""
         self._loop = asyncio.new_event_loop()
@@ -30,7 +37,7 @@ class SyncClient:
             target=self._loop.run_forever, name="xinguan-client", daemon=True
         )
         self._thread.start()
-        self._client = self._run(_open(target, identity, deadline_s, sign=sign))
+        self._client = self._run(_open(target, identity, deadline_s, decryption_key, sign=sign))
 
     def _run(self, work: Coroutine[object, object, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -161,5 +168,12 @@ class SyncClient:
         return self._run(self._client.tables())
 
 
-async def _open(target: str, identity: Identity, deadline_s: float, *, sign: bool) -> Client:
-    return Client(target, identity, deadline_s=deadline_s, sign=sign)
+async def _open(
+    target: str,
+    identity: Identity,
+    deadline_s: float,
+    decryption_key: DecryptionKey | None,
+    *,
+    sign: bool,
+) -> Client:
+    return Client(target, identity, deadline_s=deadline_s, sign=sign, decryption_key=decryption_key)

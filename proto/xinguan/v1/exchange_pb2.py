@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from xinguan.v1 import types_pb2 as xinguan_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19xinguan/v1/exchange.proto\x12\nxinguan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16xinguan/v1/types.proto\"\x15\n\x13ListProductsRequest\"D\n\x14ListProductsResponse\x12,\n\x08products\x18\x01 \x03(\x0b\x32\x1a.xinguan.v1.ProductSummary\"f\n\x0eProductSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08title_zh\x18\x02 \x01(\t\x12\x10\n\x08title_en\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x11\n\tavailable\x18\x05 \x01(\x08\")\n\x16\x44\x65scribeProductRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\"\xda\x01\n\x17\x44\x65scribeProductResponse\x12+\n\x07summary\x18\x01 \x01(\x0b\x32\x1a.xinguan.v1.ProductSummary\x12,\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1c.xinguan.v1.FieldDescription\x12\x10\n\x08purposes\x18\x03 \x03(\t\x12\x11\n\tscenarios\x18\x04 \x03(\t\x12\x17\n\x0f\x63ontract_digest\x18\x05 \x01(\t\x12&\n\x08\x63overage\x18\x06 \x01(\x0b\x32\x14.xinguan.v1.Coverage\"\x8e\x01\n\x10\x46ieldDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08title_zh\x18\x02 \x01(\t\x12\x10\n\x08title_en\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x16\n\x0e\x63lassification\x18\x05 \x01(\t\x12\x11\n\tunit_uscc\x18\x06 \x01(\t\x12\x0f\n\x07measure\x18\x07 \x01(\t\"6\n\tCondition\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x03(\t\"\x85\x03\n\x0cQueryRequest\x12+\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.xinguan.v1.RequestContext\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\x12\x10\n\x08subjects\x18\x04 \x03(\t\x12-\n\x0csubject_kind\x18\x05 \x01(\x0e\x32\x17.xinguan.v1.SubjectKind\x12)\n\nconditions\x18\x06 \x03(\x0b\x32\x15.xinguan.v1.Condition\x12\r\n\x05limit\x18\x07 \x01(\x03\x12&\n\x08\x65ncoding\x18\x08 \x01(\x0e\x32\x14.xinguan.v1.Encoding\x12\x12\n\nconsent_id\x18\t \x01(\t\x12\x0f\n\x07measure\x18\n \x01(\t\x12\x1e\n\x04loan\x18\x0b \x01(\x0b\x32\x10.xinguan.v1.Loan\x12\x11\n\tportfolio\x18\x0c \x01(\t\x12,\n\x0b\x63ompression\x18\r \x01(\x0e\x32\x17.xinguan.v1.Compression\"@\n\x0fPortfolioUpload\x12-\n\x0csubject_kind\x18\x01 \x01(\x0e\x32\x17.xinguan.v1.SubjectKind\"g\n\x10PortfolioReceipt\x12\x11\n\tportfolio\x18\x01 \x01(\t\x12\x10\n\x08subjects\x18\x02 \x01(\x03\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"4\n\rResumeRequest\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x13\n\x0b\x66irst_batch\x18\x02 \x01(\x03\"]\n\x04Loan\x12\x12\n\namount_fen\x18\x01 \x01(\x03\x12\x11\n\tunsecured\x18\x02 \x01(\x08\x12\x18\n\x10small_enterprise\x18\x03 \x01(\x08\x12\x14\n\x0cvia_platform\x18\x04 \x01(\x08\"\x86\x01\n\rQueryResponse\x12-\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.xinguan.v1.DecisionSummary\x12 \n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x11.xinguan.v1.Batch\x12$\n\x07outcome\x18\x03 \x01(\x0b\x32\x13.xinguan.v1.Outcome\"\xb5\x02\n\x0f\x44\x65\x63isionSummary\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x19.xinguan.v1.FieldDecision\x12#\n\x07reasons\x18\x03 \x03(\x0b\x32\x12.xinguan.v1.Reason\x12/\n\x0bvalid_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rbundle_digest\x18\x05 \x01(\t\x12\x14\n\x0cinput_digest\x18\x06 \x01(\t\x12#\n\x06intent\x18\x07 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12&\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x14.xinguan.v1.Coverage\x12\x13\n\x0bobligations\x18\t \x03(\t\"-\n\rFieldDecision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\"\xac\x01\n\x05\x42\x61tch\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x11\n\tarrow_ipc\x18\x03 \x01(\x0c\x12#\n\ntyped_rows\x18\x04 \x03(\x0b\x32\x0f.xinguan.v1.Row\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\x12%\n\x08\x65vidence\x18\x06 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12\x14\n\x0c\x61rrow_schema\x18\x07 \x01(\x0c\"(\n\x03Row\x12!\n\x06values\x18\x01 \x03(\x0b\x32\x11.xinguan.v1.Value\"l\n\x05Value\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x11\n\x07integer\x18\x02 \x01(\x03H\x00\x12\x11\n\x07\x62oolean\x18\x03 \x01(\x08H\x00\x12%\n\x04list\x18\x04 \x01(\x0b\x32\x15.xinguan.v1.ValueListH\x00\x42\x06\n\x04kind\".\n\tValueList\x12!\n\x06values\x18\x01 \x03(\x0b\x32\x11.xinguan.v1.Value\"J\n\x07Outcome\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\x12\"\n\x05\x65ntry\x18\x03 \x01(\x0b\x32\x13.xinguan.v1.Promise\"9\n\x0e\x45xplainRequest\x12\'\n\x05query\x18\x01 \x01(\x0b\x32\x18.xinguan.v1.QueryRequest\"\x8c\x02\n\x0f\x45xplainResponse\x12\r\n\x05\x61llow\x18\x01 \x01(\x08\x12#\n\x07reasons\x18\x02 \x03(\x0b\x32\x12.xinguan.v1.Reason\x12)\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x19.xinguan.v1.FieldDecision\x12\r\n\x05rules\x18\x04 \x03(\t\x12.\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rbundle_digest\x18\x07 \x01(\t\x12\x13\n\x0bobligations\x18\x08 \x03(\t*O\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45NCODING_ARROW_IPC\x10\x01\x12\x11\n\rENCODING_ROWS\x10\x02*U\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OMPRESSION_LZ4\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02\x32\xc4\x02\n\x0f\x45xchangeService\x12Q\n\x0cListProducts\x12\x1f.xinguan.v1.ListProductsRequest\x1a .xinguan.v1.ListProductsResponse\x12Z\n\x0f\x44\x65scribeProduct\x12\".xinguan.v1.DescribeProductRequest\x1a#.xinguan.v1.DescribeProductResponse\x12>\n\x05Query\x12\x18.xinguan.v1.QueryRequest\x1a\x19.xinguan.v1.QueryResponse0\x01\x12\x42\n\x07\x45xplain\x12\x1a.xinguan.v1.ExplainRequest\x1a\x1b.xinguan.v1.ExplainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19xinguan/v1/exchange.proto\x12\nxinguan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16xinguan/v1/types.proto\"\x15\n\x13ListProductsRequest\"D\n\x14ListProductsResponse\x12,\n\x08products\x18\x01 \x03(\x0b\x32\x1a.xinguan.v1.ProductSummary\"f\n\x0eProductSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08title_zh\x18\x02 \x01(\t\x12\x10\n\x08title_en\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x11\n\tavailable\x18\x05 \x01(\x08\")\n\x16\x44\x65scribeProductRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\"\xda\x01\n\x17\x44\x65scribeProductResponse\x12+\n\x07summary\x18\x01 \x01(\x0b\x32\x1a.xinguan.v1.ProductSummary\x12,\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1c.xinguan.v1.FieldDescription\x12\x10\n\x08purposes\x18\x03 \x03(\t\x12\x11\n\tscenarios\x18\x04 \x03(\t\x12\x17\n\x0f\x63ontract_digest\x18\x05 \x01(\t\x12&\n\x08\x63overage\x18\x06 \x01(\x0b\x32\x14.xinguan.v1.Coverage\"\x8e\x01\n\x10\x46ieldDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08title_zh\x18\x02 \x01(\t\x12\x10\n\x08title_en\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x16\n\x0e\x63lassification\x18\x05 \x01(\t\x12\x11\n\tunit_uscc\x18\x06 \x01(\t\x12\x0f\n\x07measure\x18\x07 \x01(\t\"6\n\tCondition\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x03(\t\"\x95\x03\n\x0cQueryRequest\x12+\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.xinguan.v1.RequestContext\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\x12\x10\n\x08subjects\x18\x04 \x03(\t\x12-\n\x0csubject_kind\x18\x05 \x01(\x0e\x32\x17.xinguan.v1.SubjectKind\x12)\n\nconditions\x18\x06 \x03(\x0b\x32\x15.xinguan.v1.Condition\x12\r\n\x05limit\x18\x07 \x01(\x03\x12&\n\x08\x65ncoding\x18\x08 \x01(\x0e\x32\x14.xinguan.v1.Encoding\x12\x12\n\nconsent_id\x18\t \x01(\t\x12\x0f\n\x07measure\x18\n \x01(\t\x12\x1e\n\x04loan\x18\x0b \x01(\x0b\x32\x10.xinguan.v1.Loan\x12\x11\n\tportfolio\x18\x0c \x01(\t\x12,\n\x0b\x63ompression\x18\r \x01(\x0e\x32\x17.xinguan.v1.Compression\x12\x0e\n\x06sealed\x18\x14 \x01(\x08\"@\n\x0fPortfolioUpload\x12-\n\x0csubject_kind\x18\x01 \x01(\x0e\x32\x17.xinguan.v1.SubjectKind\"g\n\x10PortfolioReceipt\x12\x11\n\tportfolio\x18\x01 \x01(\t\x12\x10\n\x08subjects\x18\x02 \x01(\x03\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"4\n\rResumeRequest\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x13\n\x0b\x66irst_batch\x18\x02 \x01(\x03\"]\n\x04Loan\x12\x12\n\namount_fen\x18\x01 \x01(\x03\x12\x11\n\tunsecured\x18\x02 \x01(\x08\x12\x18\n\x10small_enterprise\x18\x03 \x01(\x08\x12\x14\n\x0cvia_platform\x18\x04 \x01(\x08\"\x86\x01\n\rQueryResponse\x12-\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.xinguan.v1.DecisionSummary\x12 \n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x11.xinguan.v1.Batch\x12$\n\x07outcome\x18\x03 \x01(\x0b\x32\x13.xinguan.v1.Outcome\"\xd5\x02\n\x0f\x44\x65\x63isionSummary\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x19.xinguan.v1.FieldDecision\x12#\n\x07reasons\x18\x03 \x03(\x0b\x32\x12.xinguan.v1.Reason\x12/\n\x0bvalid_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rbundle_digest\x18\x05 \x01(\t\x12\x14\n\x0cinput_digest\x18\x06 \x01(\t\x12#\n\x06intent\x18\x07 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12&\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x14.xinguan.v1.Coverage\x12\x13\n\x0bobligations\x18\t \x03(\t\x12\x0c\n\x04mark\x18\x14 \x01(\t\x12\x10\n\x08released\x18\x15 \x03(\t\"-\n\rFieldDecision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\"\xb9\x01\n\x05\x42\x61tch\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x11\n\tarrow_ipc\x18\x03 \x01(\x0c\x12#\n\ntyped_rows\x18\x04 \x03(\x0b\x32\x0f.xinguan.v1.Row\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\x12%\n\x08\x65vidence\x18\x06 \x01(\x0b\x32\x13.xinguan.v1.Promise\x12\x14\n\x0c\x61rrow_schema\x18\x07 \x01(\x0c\x12\x0b\n\x03jwe\x18\x14 \x01(\t\"\x81\x01\n\x0bSealedBatch\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x11\n\tarrow_ipc\x18\x03 \x01(\x0c\x12#\n\ntyped_rows\x18\x04 \x03(\x0b\x32\x0f.xinguan.v1.Row\x12\x14\n\x0c\x61rrow_schema\x18\x05 \x01(\x0c\"(\n\x03Row\x12!\n\x06values\x18\x01 \x03(\x0b\x32\x11.xinguan.v1.Value\"l\n\x05Value\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x11\n\x07integer\x18\x02 \x01(\x03H\x00\x12\x11\n\x07\x62oolean\x18\x03 \x01(\x08H\x00\x12%\n\x04list\x18\x04 \x01(\x0b\x32\x15.xinguan.v1.ValueListH\x00\x42\x06\n\x04kind\".\n\tValueList\x12!\n\x06values\x18\x01 \x03(\x0b\x32\x11.xinguan.v1.Value\"J\n\x07Outcome\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\x12\"\n\x05\x65ntry\x18\x03 \x01(\x0b\x32\x13.xinguan.v1.Promise\"9\n\x0e\x45xplainRequest\x12\'\n\x05query\x18\x01 \x01(\x0b\x32\x18.xinguan.v1.QueryRequest\"\x8c\x02\n\x0f\x45xplainResponse\x12\r\n\x05\x61llow\x18\x01 \x01(\x08\x12#\n\x07reasons\x18\x02 \x03(\x0b\x32\x12.xinguan.v1.Reason\x12)\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x19.xinguan.v1.FieldDecision\x12\r\n\x05rules\x18\x04 \x03(\t\x12.\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rbundle_digest\x18\x07 \x01(\t\x12\x13\n\x0bobligations\x18\x08 \x03(\t*O\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45NCODING_ARROW_IPC\x10\x01\x12\x11\n\rENCODING_ROWS\x10\x02*U\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OMPRESSION_LZ4\x10\x01\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x02\x32\xc4\x02\n\x0f\x45xchangeService\x12Q\n\x0cListProducts\x12\x1f.xinguan.v1.ListProductsRequest\x1a .xinguan.v1.ListProductsResponse\x12Z\n\x0f\x44\x65scribeProduct\x12\".xinguan.v1.DescribeProductRequest\x1a#.xinguan.v1.DescribeProductResponse\x12>\n\x05Query\x12\x18.xinguan.v1.QueryRequest\x1a\x19.xinguan.v1.QueryResponse0\x01\x12\x42\n\x07\x45xplain\x12\x1a.xinguan.v1.ExplainRequest\x1a\x1b.xinguan.v1.ExplainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xinguan.v1.exchange_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENCODING']._serialized_start=2749
-  _globals['_ENCODING']._serialized_end=2828
-  _globals['_COMPRESSION']._serialized_start=2830
-  _globals['_COMPRESSION']._serialized_end=2915
+  _globals['_ENCODING']._serialized_start=2942
+  _globals['_ENCODING']._serialized_end=3021
+  _globals['_COMPRESSION']._serialized_start=3023
+  _globals['_COMPRESSION']._serialized_end=3108
   _globals['_LISTPRODUCTSREQUEST']._serialized_start=98
   _globals['_LISTPRODUCTSREQUEST']._serialized_end=119
   _globals['_LISTPRODUCTSRESPONSE']._serialized_start=121
@@ -52,35 +52,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONDITION']._serialized_start=704
   _globals['_CONDITION']._serialized_end=758
   _globals['_QUERYREQUEST']._serialized_start=761
-  _globals['_QUERYREQUEST']._serialized_end=1150
-  _globals['_PORTFOLIOUPLOAD']._serialized_start=1152
-  _globals['_PORTFOLIOUPLOAD']._serialized_end=1216
-  _globals['_PORTFOLIORECEIPT']._serialized_start=1218
-  _globals['_PORTFOLIORECEIPT']._serialized_end=1321
-  _globals['_RESUMEREQUEST']._serialized_start=1323
-  _globals['_RESUMEREQUEST']._serialized_end=1375
-  _globals['_LOAN']._serialized_start=1377
-  _globals['_LOAN']._serialized_end=1470
-  _globals['_QUERYRESPONSE']._serialized_start=1473
-  _globals['_QUERYRESPONSE']._serialized_end=1607
-  _globals['_DECISIONSUMMARY']._serialized_start=1610
-  _globals['_DECISIONSUMMARY']._serialized_end=1919
-  _globals['_FIELDDECISION']._serialized_start=1921
-  _globals['_FIELDDECISION']._serialized_end=1966
-  _globals['_BATCH']._serialized_start=1969
-  _globals['_BATCH']._serialized_end=2141
-  _globals['_ROW']._serialized_start=2143
-  _globals['_ROW']._serialized_end=2183
-  _globals['_VALUE']._serialized_start=2185
-  _globals['_VALUE']._serialized_end=2293
-  _globals['_VALUELIST']._serialized_start=2295
-  _globals['_VALUELIST']._serialized_end=2341
-  _globals['_OUTCOME']._serialized_start=2343
-  _globals['_OUTCOME']._serialized_end=2417
-  _globals['_EXPLAINREQUEST']._serialized_start=2419
-  _globals['_EXPLAINREQUEST']._serialized_end=2476
-  _globals['_EXPLAINRESPONSE']._serialized_start=2479
-  _globals['_EXPLAINRESPONSE']._serialized_end=2747
-  _globals['_EXCHANGESERVICE']._serialized_start=2918
-  _globals['_EXCHANGESERVICE']._serialized_end=3242
+  _globals['_QUERYREQUEST']._serialized_end=1166
+  _globals['_PORTFOLIOUPLOAD']._serialized_start=1168
+  _globals['_PORTFOLIOUPLOAD']._serialized_end=1232
+  _globals['_PORTFOLIORECEIPT']._serialized_start=1234
+  _globals['_PORTFOLIORECEIPT']._serialized_end=1337
+  _globals['_RESUMEREQUEST']._serialized_start=1339
+  _globals['_RESUMEREQUEST']._serialized_end=1391
+  _globals['_LOAN']._serialized_start=1393
+  _globals['_LOAN']._serialized_end=1486
+  _globals['_QUERYRESPONSE']._serialized_start=1489
+  _globals['_QUERYRESPONSE']._serialized_end=1623
+  _globals['_DECISIONSUMMARY']._serialized_start=1626
+  _globals['_DECISIONSUMMARY']._serialized_end=1967
+  _globals['_FIELDDECISION']._serialized_start=1969
+  _globals['_FIELDDECISION']._serialized_end=2014
+  _globals['_BATCH']._serialized_start=2017
+  _globals['_BATCH']._serialized_end=2202
+  _globals['_SEALEDBATCH']._serialized_start=2205
+  _globals['_SEALEDBATCH']._serialized_end=2334
+  _globals['_ROW']._serialized_start=2336
+  _globals['_ROW']._serialized_end=2376
+  _globals['_VALUE']._serialized_start=2378
+  _globals['_VALUE']._serialized_end=2486
+  _globals['_VALUELIST']._serialized_start=2488
+  _globals['_VALUELIST']._serialized_end=2534
+  _globals['_OUTCOME']._serialized_start=2536
+  _globals['_OUTCOME']._serialized_end=2610
+  _globals['_EXPLAINREQUEST']._serialized_start=2612
+  _globals['_EXPLAINREQUEST']._serialized_end=2669
+  _globals['_EXPLAINRESPONSE']._serialized_start=2672
+  _globals['_EXPLAINRESPONSE']._serialized_end=2940
+  _globals['_EXCHANGESERVICE']._serialized_start=3111
+  _globals['_EXCHANGESERVICE']._serialized_end=3435
 # @@protoc_insertion_point(module_scope)

@@ -319,6 +319,7 @@ class QueryRequest(_message.Message):
     LOAN_FIELD_NUMBER: _builtins.int
     PORTFOLIO_FIELD_NUMBER: _builtins.int
     COMPRESSION_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """Product name."""
     subject_kind: _types_pb2.SubjectKind.ValueType
@@ -335,6 +336,8 @@ class QueryRequest(_message.Message):
     """Handle of an uploaded portfolio, instead of `subjects`; over Arrow Flight only."""
     compression: Global___Compression.ValueType
     """Compression of the buffers of Arrow batches; over Arrow Flight only."""
+    sealed: _builtins.bool
+    """Encrypt the records to the caller's registered encryption key; a licence may demand it."""
     @_builtins.property
     def context(self) -> _types_pb2.RequestContext:
         """Who asks, why, and for whom."""
@@ -371,10 +374,11 @@ class QueryRequest(_message.Message):
         loan: Global___Loan | None = ...,
         portfolio: _builtins.str = ...,
         compression: Global___Compression.ValueType = ...,
+        sealed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "loan", b"loan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compression", b"compression", "conditions", b"conditions", "consent_id", b"consent_id", "context", b"context", "encoding", b"encoding", "fields", b"fields", "limit", b"limit", "loan", b"loan", "measure", b"measure", "portfolio", b"portfolio", "product", b"product", "subject_kind", b"subject_kind", "subjects", b"subjects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compression", b"compression", "conditions", b"conditions", "consent_id", b"consent_id", "context", b"context", "encoding", b"encoding", "fields", b"fields", "limit", b"limit", "loan", b"loan", "measure", b"measure", "portfolio", b"portfolio", "product", b"product", "sealed", b"sealed", "subject_kind", b"subject_kind", "subjects", b"subjects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -547,12 +551,16 @@ class DecisionSummary(_message.Message):
     INTENT_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     OBLIGATIONS_FIELD_NUMBER: _builtins.int
+    MARK_FIELD_NUMBER: _builtins.int
+    RELEASED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Request id assigned by the gateway; receipts are fetched by it."""
     bundle_digest: _builtins.str
     """SHA-256 of the policy bundle, hex."""
     input_digest: _builtins.str
     """SHA-256 of the decision's input, hex."""
+    mark: _builtins.str
+    """Across the border: the mark by which a leaked copy names this delivery."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldDecision]:
         """What happens to each field asked for."""
@@ -577,6 +585,10 @@ class DecisionSummary(_message.Message):
     def obligations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Duties that come with the data, for example label_dispute."""
 
+    @_builtins.property
+    def released(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Across the border: the released fields in the order in which they leave, which is a mark too."""
+
     def __init__(
         self,
         *,
@@ -589,10 +601,12 @@ class DecisionSummary(_message.Message):
         intent: _types_pb2.Promise | None = ...,
         coverage: _types_pb2.Coverage | None = ...,
         obligations: _abc.Iterable[_builtins.str] | None = ...,
+        mark: _builtins.str = ...,
+        released: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "intent", b"intent", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "coverage", b"coverage", "fields", b"fields", "input_digest", b"input_digest", "intent", b"intent", "obligations", b"obligations", "reasons", b"reasons", "request_id", b"request_id", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "coverage", b"coverage", "fields", b"fields", "input_digest", b"input_digest", "intent", b"intent", "mark", b"mark", "obligations", b"obligations", "reasons", b"reasons", "released", b"released", "request_id", b"request_id", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -637,6 +651,7 @@ class Batch(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     ARROW_SCHEMA_FIELD_NUMBER: _builtins.int
+    JWE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Number of the batch, from 0."""
     rows: _builtins.int
@@ -647,6 +662,8 @@ class Batch(_message.Message):
     """SHA-256 of the batch's Arrow IPC message, 32 bytes, whichever the encoding."""
     arrow_schema: _builtins.bytes
     """The Arrow IPC schema message, in the first batch of ENCODING_ARROW_IPC."""
+    jwe: _builtins.str
+    """JWE in compact form of a SealedBatch, in place of the records, when they are encrypted."""
     @_builtins.property
     def typed_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Row]:
         """Rows, for ENCODING_ROWS."""
@@ -665,14 +682,55 @@ class Batch(_message.Message):
         digest: _builtins.bytes = ...,
         evidence: _types_pb2.Promise | None = ...,
         arrow_schema: _builtins.bytes = ...,
+        jwe: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_ipc", b"arrow_ipc", "arrow_schema", b"arrow_schema", "digest", b"digest", "evidence", b"evidence", "rows", b"rows", "sequence", b"sequence", "typed_rows", b"typed_rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_ipc", b"arrow_ipc", "arrow_schema", b"arrow_schema", "digest", b"digest", "evidence", b"evidence", "jwe", b"jwe", "rows", b"rows", "sequence", b"sequence", "typed_rows", b"typed_rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Batch: _TypeAlias = Batch  # noqa: Y015
+
+@_typing.final
+class SealedBatch(_message.Message):
+    """What is inside the JWE of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    ARROW_IPC_FIELD_NUMBER: _builtins.int
+    TYPED_ROWS_FIELD_NUMBER: _builtins.int
+    ARROW_SCHEMA_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The request it answers."""
+    sequence: _builtins.int
+    """Number of the batch."""
+    arrow_ipc: _builtins.bytes
+    """As in Batch."""
+    arrow_schema: _builtins.bytes
+    """As in Batch."""
+    @_builtins.property
+    def typed_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Row]:
+        """As in Batch."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        sequence: _builtins.int = ...,
+        arrow_ipc: _builtins.bytes = ...,
+        typed_rows: _abc.Iterable[Global___Row] | None = ...,
+        arrow_schema: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_ipc", b"arrow_ipc", "arrow_schema", b"arrow_schema", "request_id", b"request_id", "sequence", b"sequence", "typed_rows", b"typed_rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedBatch: _TypeAlias = SealedBatch  # noqa: Y015
 
 @_typing.final
 class Row(_message.Message):

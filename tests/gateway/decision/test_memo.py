@@ -23,7 +23,8 @@ UNSEEN = {
     "request.case_reference", "request.conditions", "request.limit", "request.signature",
     "request.consent_id", "request.product",
     # How subjects come and how batches leave decides nothing; how many subjects, does.
-    "request.portfolio", "request.compression",
+    "request.portfolio", "request.compression", "request.sealed", "request.sealable",
+    "recipient_key",
     # The mode is told by the facts of recognition.
     "request.mode",
     # Of these only their presence is seen; the test below removes them.

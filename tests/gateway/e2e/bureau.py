@@ -114,7 +114,9 @@ class Bureau:
                 whitelists.approve(tx, claims, approver, desk.act)
             return version
 
-        return desk.state.run(job)
+        version: int = desk.state.run(job)
+        self.site.copy_abroad()
+        return version
 
     def consent(self, **words: Any) -> str:
         """Register a separate consent that names this bureau as the recipient abroad."""

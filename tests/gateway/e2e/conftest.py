@@ -1,5 +1,6 @@
 """Deployments that serve: one for the session, and fresh copies for tests that change much."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -78,6 +79,14 @@ def clock() -> Clock:
     return Clock()
 
 
+async def copied_abroad(gateway: OpenGateway, rounds: int = 1) -> None:
+    """Wait until the gateway has looked after its store apart so often."""
+    deadline = time.monotonic() + 20
+    while gateway.border.rounds < rounds:
+        assert time.monotonic() < deadline, "the store apart was not looked after"
+        await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def serve_site(stage: Stage, **words: Any) -> AsyncIterator[Site]:
     """Serve a deployment until the end of the context; `words` are `OpenGateway`'s."""
@@ -86,6 +95,7 @@ async def serve_site(stage: Stage, **words: Any) -> AsyncIterator[Site]:
         desk = Desk(stage.deployment, lambda: now() // 1000)
         stack.callback(desk.close)
         gateway = await stack.enter_async_context(OpenGateway(stage.deployment, **words))
+        await copied_abroad(gateway)
         served = Site(gateway, stage, desk)
         stack.push_async_callback(served.close)
         yield served

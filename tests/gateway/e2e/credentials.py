@@ -82,6 +82,7 @@ def enrol_partner(site: Site) -> Member:
         for player in (SECURITY, AUTHORITY):
             party = desk.state.run(lambda tx, player=player: parties.find(tx, player.party_id))
             desk.run(whitelists.approve, content, party)
+    site.copy_abroad()
     return Member(party_id, identity, fingerprint(identity), licence)
 
 

@@ -328,6 +328,10 @@ class Site:
         """Send a built query and return the messages of the answer."""
         return [message async for message in self.exchange(who).Query(query, timeout=20)]
 
+    def copy_abroad(self) -> None:
+        """Have copied what may cross since a whitelist changed, as the gateway does by itself."""
+        self.gateway.border.look()
+
     def entry(self, index: int) -> dict[str, Any]:
         """Return one entry of the log as it stands in the sequencer's table."""
         found = read_bodies(self._reader, index, index + 1)
