@@ -53,6 +53,7 @@ class Ask:
         ticket: The plan that it continues, or None. A ticket is reusable until it expires,
             so its idempotency key is not claimed and its time is not compared with now.
         portfolio: What the query's handle stands for, or what came with it; None without one.
+        mode: Mode of mutual recognition that the answer is for; empty for a plain query.
     """
 
     query: exchange_pb2.QueryRequest
@@ -60,6 +61,7 @@ class Ask:
     subjects_needed: bool = True
     ticket: Ticket | None = None
     portfolio: Portfolio | None = None
+    mode: str = ""
 
     @property
     def product(self) -> str:
@@ -169,6 +171,7 @@ class Ask:
             portfolio=portfolio is not None,
             compression=codec,
             end_user=context.end_user.strip(),
+            mode=self.mode,
         )
 
     def _subjects(self, kind: SubjectKind, product: Product) -> tuple[str, ...]:
