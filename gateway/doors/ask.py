@@ -54,6 +54,7 @@ class Ask:
             so its idempotency key is not claimed and its time is not compared with now.
         sealable: True where an answer can be encrypted to the caller's key.
         portfolio: What the query's handle stands for, or what came with it; None without one.
+        mode: Mode of mutual recognition that the answer is for; empty for a plain query.
     """
 
     query: exchange_pb2.QueryRequest
@@ -62,6 +63,7 @@ class Ask:
     ticket: Ticket | None = None
     portfolio: Portfolio | None = None
     sealable: bool = False
+    mode: str = ""
 
     @property
     def product(self) -> str:
@@ -173,6 +175,7 @@ class Ask:
             end_user=context.end_user.strip(),
             sealed=query.sealed,
             sealable=self.sealable,
+            mode=self.mode,
         )
 
     def _subjects(self, kind: SubjectKind, product: Product) -> tuple[str, ...]:

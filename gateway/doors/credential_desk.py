@@ -35,6 +35,7 @@ from gateway.domain.errors import (
     XinguanError,
 )
 from gateway.domain.party import Caller
+from gateway.domain.recognition import Mode
 from gateway.doors.ask import Ask
 from gateway.doors.credential_checks import (
     check_form,
@@ -156,7 +157,7 @@ class CredentialDesk:
         check_holder(caller, wanted.query.subjects[0])  # (1)
         holder = read_holder_key(wanted.holder)
         seen = self._prepare(wanted, caller)
-        ask = Ask(wanted.query, max_subjects=1)
+        ask = Ask(wanted.query, max_subjects=1, mode=Mode.CREDENTIAL)
         async with aclosing(self._exchange.release(peer, ask)) as parts:  # (2)
             async for part in parts:
                 try:

@@ -90,7 +90,7 @@ class RecognitionAsk:
             subject_kind=self.call.kind,
             consent_id=self.call.consent_id,
         )
-        parsed = Ask(query, 1, subjects_needed=False).parse(request_id, product)
+        parsed = Ask(query, 1, subjects_needed=False, mode=self.mode).parse(request_id, product)
         if not self.subject:
             raise InvalidRequestError("BAD_REQUEST", "the call names no subject")
         return replace(
@@ -98,7 +98,6 @@ class RecognitionAsk:
             idempotency_key=f"{parsed.idempotency_key}/{self.part}",
             subjects=(self.subject,),
             conditions=self.conditions(product),
-            mode=self.mode.value,
         )
 
     def check_signature(self, caller: Caller, peer: bytes) -> None:

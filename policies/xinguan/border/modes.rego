@@ -22,10 +22,12 @@ terms_in_effect if {
 	input.now < input.recognition.terms.not_after
 }
 
-# A plain query of a partner that never had terms rests on its licence and whitelist alone.
+# A plain query, or a credential, of a partner that never had terms rests on its licence and
+# whitelist alone.
 terms_needed if {
 	partner
-	mode != ""
+	not mode in {"", "CREDENTIAL"}
+	input.recognition != null
 }
 
 terms_needed if {

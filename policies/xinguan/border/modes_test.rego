@@ -146,3 +146,8 @@ test_the_decision_ends_with_the_terms if {
 	fixture.decided(fixture.recognised, [["/recognition/terms/not_after", fixture.now + 7]]).valid_until == fixture.now + 7
 	fixture.decided(fixture.graded, [["/recognition/mapping/withdrawn_at", fixture.now + 9]]).valid_until == fixture.now + 9
 }
+
+test_a_credential_without_terms_rests_on_licence_and_whitelist if {
+	fixture.decided(fixture.recognised, [["/recognition/mode", "CREDENTIAL"], ["/recognition/terms", null]]).allow
+	fixture.fires("XB_MODE", fixture.recognised, [["/recognition/mode", "CREDENTIAL"], ["/recognition/terms/covers/mode", false]])
+}
