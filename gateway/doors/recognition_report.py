@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from audit.journal import Transaction
+from gateway.border.store_apart_snapshot import ApartSnapshot
 from gateway.domain.party import parse_party_id
 from gateway.doors.encoding import coverage_message
 from gateway.recognition import reports
@@ -12,6 +13,7 @@ from gateway.recognition.report import Frame, Section, compose
 from gateway.registry.act import Act
 from gateway.release.several import Released
 from gateway.release.world import World
+from gateway.snapshot.snapshot import Snapshot
 from gateway.store.state import State
 
 
@@ -89,7 +91,10 @@ class ReportDesk:
         tags = {
             name: reports.tag(self.tag_key, report_no, name, each) for name, each in digests.items()
         }
-        sections = {r.delivery.facts.product.name: r.delivery.snapshot.snapshot_id for r in found}
+        sections = {
+            released.delivery.facts.product.name: _home_of(released.delivery.snapshot)
+            for released in found
+        }
         intents = [released.delivery.intent.index for released in found]
         act = Act(now, self.world.node.name, party_id)
 
@@ -125,6 +130,14 @@ class ReportDesk:
             whitelist=0 if whitelist is None else whitelist.version,
             mechanism="" if whitelist is None else whitelist.mechanism,
         )
+
+
+def _home_of(snapshot: Snapshot) -> str:
+    """Return the id of the domestic snapshot: a copy of the store apart (M58) says what it is of.
+
+    Copies are made anew when any partner's whitelist changes, which changes no report.
+    """
+    return snapshot.copied.source if isinstance(snapshot, ApartSnapshot) else snapshot.snapshot_id
 
 
 def _canonical(named: str) -> str:

@@ -94,6 +94,7 @@ async def confirm_all(
     world.gate.sure()
     now = world.clock_ms() // 1000
     for released in found:
+        world.check_fresh(released.delivery.facts, released.delivery.snapshot, now)
         for part in released.parts:
             if part.batch is None or not len(part.batch.rows):
                 continue

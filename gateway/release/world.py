@@ -229,6 +229,8 @@ class World:
                 "the gateway's clock can't be trusted now",
                 reasons=[Reason("R13", "PRODUCT_UNAVAILABLE")],
             )
+        if product.name in self.registers:
+            return  # a moment of a register of the gateway itself: of now, and no copy of anything
         if crosses:
             self.abroad.check_fresh(snapshot, limit, now)
         if not limit or now - snapshot.manifest.as_of <= limit:

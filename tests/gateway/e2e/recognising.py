@@ -253,6 +253,7 @@ def enrol(site: Site, *, signed: bool = True, country: str = "SG", **licence: An
     )
     for product, names in GRANTS.items():
         whitelist(desk, party_id, product, names)
+    site.copy_abroad()
     if signed:
         enact(desk, terms(desk, party_id, jurisdictions=(country,)))
     return Partner(Member(party_id, identity, "", licence_id), site, country)
