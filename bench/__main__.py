@@ -25,6 +25,7 @@ NAMES = (
     "sealed",
     "reconcile",
     "features",
+    "portfolio",
     "flight",
     "credential",
     "counters",

@@ -43,7 +43,6 @@ from gateway.release.context import Node
 from gateway.release.evidence import Evidence, EvidenceKeys
 from gateway.release.gate import Gate
 from gateway.release.pipeline import Exchange
-from gateway.release.portfolio import Portfolios
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.steady_clock import SteadyClock, steady_clock_ms
 from gateway.release.world import World
@@ -56,8 +55,8 @@ from gateway.repair.recall.board import NoticeBoard
 from gateway.replicas.replica import Replica
 from gateway.serving.credentials import CredentialKeeper, open_issuer
 from gateway.serving.port import open_port
-from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
-from gateway.snapshot.library import SnapshotLibrary
+from gateway.serving.portfolio_assembly import portfolio_rooms
+from gateway.serving.standing import newest_time, open_library
 from gateway.subjects.keeper import IndexKeeper
 from gateway.subjects.monitor import ReconciliationMonitor
 from gateway.subjects.reconciliation import MEMORY, limits_of, report_and_settle, warn_of
@@ -227,7 +226,7 @@ class Gateway:
             secrets,
             catalogue,
             monitor,
-            self._portfolios(secrets),
+            self._rooms.portfolios,
             await self._credentials(catalogue, world, exchange, secrets),
             self.keeper.policy,
             self.renewals,
@@ -268,20 +267,6 @@ class Gateway:
         self._closing.append(reader.close)
         origin = self._settings.log.origin
         return CredentialDesk(exchange, world, self._state, reader, openings, issuer, origin=origin)
-
-    def _portfolios(self, secrets: Secrets) -> Portfolios:
-        reader, limits = self._state.connect(), self._settings.limits
-        self._closing.append(reader.close)
-        kept = Portfolios(
-            self._state.journal,
-            reader,
-            secrets.ticket_key,
-            life_s=limits.portfolio_lifetime_s,
-            per_party=limits.portfolio_entries,
-            clock_s=self._clock_s,
-        )
-        self._run(kept.sweep_always())
-        return kept
 
     def _recall_desk(self) -> RecallDesk:
         reader = self._state.connect()
@@ -364,6 +349,12 @@ class Gateway:
         algorithm = TagAlgorithm(settings.border.count_tags)
         exports = open_counts(self._state, secrets.export_key, settings.node, algorithm)
         self._closing.append(exports.close)
+        library = open_library(self._deployment, self._state)
+        self._rooms = rooms = portfolio_rooms(
+            self._state, library, registry, catalogue, settings, secrets, self._clock_s
+        )
+        self._closing.append(rooms.close)
+        self._run(rooms.sweep_always())
         return World(
             counts=exports,
             exports=exports,
@@ -379,17 +370,15 @@ class Gateway:
                 consent_key=secrets.consent_key,
             ),
             decider=decider,
-            library=SnapshotLibrary(
-                self._deployment.snapshots_directory,
-                lambda name: sealed_keys(self._state, name),
-                prepare=lambda snapshot: prepare_snapshot(self._state, snapshot),
-            ),
+            library=library,
             gate=Gate(sure=self._replica.membership.check),
             quotas=quotas,
             evidence=evidence,
             consumer_keys=lambda party: ConsumerKeys.derive(secrets.pseudonym_key, party),
             clock_skew_s=limits.clock_skew_s,
             batch_rows=_BATCH_ROWS,
+            groups=rooms.groups,
+            features=rooms.features,
             batch_bytes=limits.batch_bytes,
             witnesses=self.keeper.vouching,
         )

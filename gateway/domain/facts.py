@@ -12,6 +12,8 @@ from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
 
+NO_GROUP = 1 << 31  # above every minimum: nobody can be told apart
+
 
 @dataclass(frozen=True, slots=True)
 class Publicity:
@@ -192,6 +194,10 @@ class Facts:
         border: Facts of the crossing, or None inside the country.
         switches: Deployment switches by name; unknown names are refused at start.
         inbound: Facts of the issuers, when the product holds what was stated abroad.
+        known_subjects: How many of the subjects have something to show; at most so many as
+            long as nothing was looked at.
+        smallest_group: Fewest subjects that the answer would tell apart under pseudonyms, with
+            all that the party was shown before; at most so many as long as nothing was looked at.
     """
 
     now: int
@@ -208,3 +214,5 @@ class Facts:
     border: Border | None
     switches: Mapping[str, bool | int]
     inbound: Inbound | None = None
+    known_subjects: int = 0  # whoever doesn't count is refused where it matters
+    smallest_group: int = 0

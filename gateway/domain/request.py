@@ -55,6 +55,7 @@ class ExchangeRequest:
         loan: The loan that a subsidy is asked for, or None.
         signature: Detached JWS of the caller over the canonical request, or empty.
         portfolio: True when the subjects came as a portfolio: looked at in portions.
+        part: Places of the subjects that this reading looks at, or None for all of them.
         compression: Codec of the buffers of batches, `lz4` or `zstd`; empty for none.
         end_user: The user behind the caller, committed to in the log; empty when the caller
             asks for itself.
@@ -79,8 +80,18 @@ class ExchangeRequest:
     loan: Loan | None = None
     signature: str = field(default="", repr=False)
     portfolio: bool = False
+    part: range | None = None
     compression: str = ""
     end_user: str = ""
+
+    @property
+    def concerned(self) -> tuple[str, ...]:
+        """The subjects that this reading looks at: those that the log commits to.
+
+        The decision is about all subjects; a large portfolio is read, and committed to, in parts.
+        """
+        part = self.part
+        return self.subjects if part is None else self.subjects[part.start : part.stop]
 
     @property
     def decided(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class Snapshot:
         self._halvings: dict[tuple[tuple[str, ...], int], int] = {}
         self._batch_rows = manifest.batch_rows
         keys = map_array(directory / SUBJECTS, f"S{manifest.subject_width}")
-        self._subjects = SubjectIndex(keys, map_array(directory / STARTS, "<i8"))
+        self.subjects = SubjectIndex(keys, map_array(directory / STARTS, "<i8"))
         hashes, places = map_array(directory / HASHES, "<u8"), map_array(directory / RECORDS, "<i8")
         self._records = RecordIndex(hashes, places, manifest.record_width)
         self._expiry: Rows = map_array(directory / EXPIRY, "<i8")
@@ -113,11 +113,11 @@ class Snapshot:
 
         A subject that isn't there simply has no rows, and neither has a malformed one.
         """
-        return self._subjects.locate(subjects)
+        return self.subjects.locate(subjects)
 
     def runs(self, subjects: Any) -> tuple[Rows, Rows]:
         """Return first row and number of rows of each subject of an Arrow column, in its order."""
-        return self._subjects.runs(subjects)
+        return self.subjects.runs(subjects)
 
     def expiry_of(self, rows: Rows) -> Rows:
         """Return the unix second at which each row stops being shareable, `NEVER` for no end."""

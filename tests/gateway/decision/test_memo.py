@@ -22,7 +22,7 @@ UNSEEN = {
     "request.case_reference", "request.conditions", "request.limit", "request.signature",
     "request.consent_id", "request.product",
     # How subjects come and how batches leave decides nothing; how many subjects, does.
-    "request.portfolio", "request.compression",
+    "request.portfolio", "request.part", "request.compression",
     # Of these only their presence is seen; the test below removes them.
     "request.operator", "responsibility.manager.at", "responsibility.transmitter.at",
     "responsibility.user.at",
