@@ -39,7 +39,6 @@ from bench.table import Row, print_rows
 from gateway.demo.cast import BANK
 from gateway.demo.stage import Stage, license_player, set_stage
 from gateway.deployment import Deployment
-from gateway.doors import ask
 from gateway.ingest.synth_draws import fixed_texts
 from gateway.portfolio.build import Workshop, today_of
 from gateway.portfolio.definitions import FEATURES, load_definitions
@@ -48,8 +47,7 @@ from gateway.registry import feeds
 from gateway.registry.act import Act
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.registry import Registry
-from gateway.release import evidence
-from gateway.release import portfolio as portfolios
+from gateway.release import pace
 from gateway.server import Gateway
 from gateway.serving.standing import prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
@@ -129,9 +127,8 @@ def set_up(root: Path, data: Path, given: argparse.Namespace) -> Stage:
 
 
 def serve(root: str, portions: int, pipe: Connection) -> None:
-    """Serve the deployment, committing to so many portions of a portfolio in one entry."""
-    for module in (portfolios, ask, evidence):  # each has the number by its own name
-        module.COMMITTED_PORTIONS = portions  # type: ignore[attr-defined]  # that name
+    """Serve the deployment, committing to at least so many portions in one entry."""
+    pace.LEAST, pace.MOST = portions, max(portions, pace.MOST)
 
     async def serving() -> None:
         async with Gateway(Deployment.open(Path(root)), listen="127.0.0.1:0") as gateway:

@@ -15,12 +15,8 @@ from gateway.domain.vocabulary import SubjectKind
 from gateway.doors.peer import public_key_pem
 from gateway.inbound.identifiers import parse_foreign_id
 from gateway.portfolio.definitions import FEATURES
-from gateway.release.portfolio import (
-    COMMITTED_PORTIONS,
-    Portfolio,
-    portion_count,
-    portion_places,
-)
+from gateway.release.pace import Pace
+from gateway.release.portfolio import Portfolio, portion_count, portion_places
 from gateway.release.rows import parse_condition
 from gateway.release.ticket import Ticket
 from gateway.release.world import Memory
@@ -77,23 +73,33 @@ class Ask:
     handed_over: int = 0
     memory: Memory = field(default_factory=Memory, compare=False)
 
-    def parts(self) -> Iterator["Ask"]:
+    def parts(self, pace: Pace) -> Iterator[tuple["Ask", bool]]:
         """Yield the ask, or one for each part of a large portfolio, in order.
 
         Each part is released by itself, with an intent that commits to its own subjects: so no
         transaction of the log grows with the portfolio, and other callers are answered between.
         Whoever reads them fills in what the parts before handed over, and the snapshot.
+
+        Args:
+            pace: How many portions a part has, asked before each.
+
+        Yields:
+            A part, and whether it is the last.
         """
         portfolio = self.portfolio
         if portfolio is None:
-            yield self
+            yield self, True
             return
         wanted = self.batches
         if wanted is None:
             wanted = range(portion_count(len(portfolio.subjects)))
-        step = COMMITTED_PORTIONS
-        for first in range(wanted.start, max(wanted.stop, wanted.start + 1), step):
-            yield replace(self, window=range(first, min(first + step, wanted.stop)))
+        first = wanted.start
+        while True:
+            last = min(first + pace.portions, wanted.stop)
+            yield replace(self, window=range(first, last)), last >= wanted.stop
+            if last >= wanted.stop:
+                return
+            first = last
 
     @property
     def product(self) -> str:

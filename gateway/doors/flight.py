@@ -168,10 +168,9 @@ class FlightDoor:
             always_rows: See `_frame_part`.
         """
         first, peer, handed_over, pinned = True, peer_certificate(context), 0, ""
-        each_part = tuple(ask.parts())
-        for each in each_part:
+        for each, last in ask.parts(self._world.evidence.pace):
             # A message that holds metadata alone is the end to some readers of whole tables.
-            rows_too = always_rows or each is not each_part[-1]
+            rows_too = always_rows or not last
             one = replace(each, handed_over=handed_over, pinned=pinned)
             if ask.query.limit and handed_over >= ask.query.limit:
                 return

@@ -7,6 +7,7 @@ sealed, and can be destroyed. Released values are never kept.
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -26,7 +27,8 @@ from gateway.release.durably import claim_of, durable
 from gateway.release.evidence_parts import EvidenceKeys, Promised, Sent
 from gateway.release.field_values import field_values
 from gateway.release.intent_entries import IntentEntries
-from gateway.release.portfolio import COMMITTED_PORTIONS, portion_places
+from gateway.release.pace import Pace
+from gateway.release.portfolio import portion_places
 from gateway.release.reference_form import reference_form
 from gateway.release.released_rows import encode_rows
 from gateway.release.trail import Trail
@@ -80,6 +82,7 @@ class Evidence:
         self._subject_labels = SubjectLabels(keys.index_key)
         # One large transaction at a time: several in one group would add up.
         self._large = asyncio.Semaphore(1)
+        self.pace = Pace()
 
     async def intent(
         self,
@@ -142,9 +145,13 @@ class Evidence:
         # Signed with the first batch, or together with the outcome of a small answer.
         posting = None if crossing is None else crossing.reserve()
         async with self._large if beside else nullcontext():
+            began, most = time.monotonic(), len(portion_places(0, self.pace.portions))
             promised = await durable(
                 self._journal.record(entry, together, alone, _unsigned, posting)
             )
+        if beside:
+            full = len(request.concerned) >= most
+            self.pace.note(time.monotonic() - began, full=full)
         self._kept_inputs.add(decision.input_digest)
         return promised
 
@@ -255,7 +262,7 @@ class Evidence:
             The index, or -1 when the log itself is what fails: nothing leaves either way.
         """
         request = trail.request
-        step = len(portion_places(0, COMMITTED_PORTIONS))
+        step = len(portion_places(0, self.pace.portions))
         if request is None or len(request.concerned) <= min(step, _MANY_SUBJECTS):
             return await self._denial(trail, refusal, *use_known(trail, self._policy))
         # A refused portfolio is committed to as a read one is: whole, and in parts.

@@ -40,6 +40,8 @@ from gateway.snapshot.snapshot import Snapshot
 
 _log = structlog.get_logger(__name__)
 
+_MANY_SUBJECTS = 1_024  # from here on an intent is a large transaction
+_TICK_S, _PATIENCE = 0.05, 200
 _THREADS = max(2, min(8, os.cpu_count() or 2))
 _MOVES = 4  # how often a request is decided anew because others were counted meanwhile
 # A reason with this code (R13) means "not now", not "not you".
@@ -103,6 +105,7 @@ class Exchange:
         delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent, crossing)
         ahead = Ahead(world.gate, delivery, self._threads, self._spare)
         try:
+            await self._caught_up(facts)
             # (6) scan, (7) gate, (8) enforce
             ahead.begin(delivery.numbers(ask.batches))
             while (made := await ahead.take()) is not None:
@@ -204,6 +207,21 @@ class Exchange:
             )
         known, smallest = memory.standing.known, memory.standing.smallest
         return replace(facts, known_subjects=known, smallest_group=smallest)
+
+    async def _caught_up(self, facts: Facts) -> None:
+        """Wait, not for long, for a renewal of the lease that stood behind a large intent.
+
+        What comes after checks it as ever: nothing leaves while it isn't sure.
+        """
+        if len(facts.request.concerned) <= _MANY_SUBJECTS:
+            return
+        for _ in range(_PATIENCE):
+            try:
+                self._world.gate.sure()
+            except UnavailableError:
+                await asyncio.sleep(_TICK_S)
+            else:
+                return
 
     async def _taken(self, ask: Ask) -> bool:
         """Keep what an answer under pseudonyms will have shown, before it is given.

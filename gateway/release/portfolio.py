@@ -33,9 +33,6 @@ SUBJECT, OBSERVED_ON, CONSENT = "subject", "observed_on", "consent"
 # Subjects looked at together. A portion is cut by subjects, not by the rows that they have:
 # otherwise the number of batches would tell of rows that are withheld.
 PORTION_SUBJECTS = 2_048
-# Portions that one entry commits to. Its rows are one transaction, and while that is written
-# nobody else's entry is, nor the lease that a process renews: a tenth of a second for so many.
-COMMITTED_PORTIONS = 1
 ENDPOINT_PORTIONS = 4  # that an endpoint has at least, so that few are not read through many
 SWEEP_S = 60
 _log = structlog.get_logger(__name__)
