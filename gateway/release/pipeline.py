@@ -114,9 +114,11 @@ class Exchange:
                 await self._still_allowed(trail, facts, decision, snapshot)
                 hold.confirm()  # or the log would tell of a release that never was
                 part = await delivery.record(batch)  # evidence before hand-over
+                await self._caught_up(facts)
                 hold.confirm()
                 delivery.confirm_unexpired(batch)
                 yield part
+                await self._caught_up(facts)
                 ahead.handed_over(hold)
             if delivery.open:
                 yield await delivery.close()  # (9) outcome
@@ -211,7 +213,8 @@ class Exchange:
     async def _caught_up(self, facts: Facts) -> None:
         """Wait, not for long, for a renewal of the lease that stood behind a large intent.
 
-        What comes after checks it as ever: nothing leaves while it isn't sure.
+        What comes after checks it as ever: nothing leaves while it isn't sure, and a repair
+        resets a held batch meanwhile.
         """
         if len(facts.request.concerned) <= _MANY_SUBJECTS:
             return
