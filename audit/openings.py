@@ -8,6 +8,7 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -81,13 +82,25 @@ class OpeningStore:
             subjects: What opens each of several subjects, in the order of their labels; each
                 is sealed by itself, so that one can be destroyed without the others.
         """
+        if subjects:
+            # In the order of the tables' keys, so that each page is met once.
+            pairs = sorted(zip(labels, subjects, strict=True), key=itemgetter(0))
+            labels = [label for label, _ in pairs]
+            subjects = [opening for _, opening in pairs]
         made = [Row(_INTO_LABELS, (label, index), _ONCE) for label in labels]
         if openings:
             nonce = os.urandom(_NONCE_BYTES)
             sealed = nonce + self._seal.encrypt(nonce, _encode(openings), _bound_to(index))
             made.append(Row(_INTO_OPENINGS, (index, sealed)))
+        # One draw for all: a portfolio has thousands, and this runs on the writer's thread.
+        drawn = os.urandom(_NONCE_BYTES * len(subjects))
+        bound = _SUBJECT_TAG + index.to_bytes(8, "big")
+        encrypt, at = self._seal.encrypt, 0
         for label, opening in zip(labels if subjects else (), subjects, strict=True):
-            made.append(Row(_INTO_SUBJECTS, (label, index, self._seal_one(index, label, opening))))
+            nonce = drawn[at : at + _NONCE_BYTES]
+            at += _NONCE_BYTES
+            sealed = nonce + encrypt(nonce, opening.salt + opening.value, bound + label)
+            made.append(Row(_INTO_SUBJECTS, (label, index, sealed)))
         return made
 
     def subjects(self, connection: Reading, index: int) -> dict[bytes, Opening]:
@@ -130,11 +143,6 @@ class OpeningStore:
         tx.execute("DELETE FROM audit_opening WHERE entry = ?", (index,))
         self.record(tx, index, kept, ())
         return True
-
-    def _seal_one(self, index: int, label: bytes, opening: Opening) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        bound = _SUBJECT_TAG + index.to_bytes(8, "big") + label
-        return nonce + self._seal.encrypt(nonce, opening.salt + opening.value, bound)
 
     def _open_one(self, index: int, label: bytes, sealed: bytes) -> Opening:
         bound = _SUBJECT_TAG + index.to_bytes(8, "big") + label

@@ -280,6 +280,9 @@ def _open_writer(path: Path, timeout_s: float) -> SqliteConnection:
         # 32 MiB of log before it is copied back: copying stops every writer, and a tenth of
         # all calls waited for it at the default of 4 MiB.
         connection.execute("PRAGMA wal_autocheckpoint=8000")
+        # A portfolio's labels go into pages all over their tables; without room for these, one
+        # transaction writes them out again and again.
+        connection.execute("PRAGMA cache_size=-32768")
         # After a failed fsync the kernel holds pages for clean that never reached the disk, and
         # recovery reads them as if they had. Copied into the database they are written and
         # synced anew, and the log begins again before anything else is acknowledged behind them.

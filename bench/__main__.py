@@ -26,6 +26,7 @@ NAMES = (
     "reconcile",
     "border_store",
     "features",
+    "portfolio",
     "flight",
     "credential",
     "counters",

@@ -43,7 +43,6 @@ from gateway.release.evidence import Evidence, EvidenceKeys
 from gateway.release.gate import Gate
 from gateway.release.marks import open_marks
 from gateway.release.pipeline import Exchange
-from gateway.release.portfolio import Portfolios
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.steady_clock import SteadyClock, steady_clock_ms
 from gateway.release.world import World
@@ -57,10 +56,9 @@ from gateway.replicas.replica import Replica
 from gateway.serving.border import keeper_of, open_store
 from gateway.serving.credentials import CredentialRoom
 from gateway.serving.port import open_port
-from gateway.serving.portfolios import open_portfolios
-from gateway.serving.standing import newest_time, prepare_snapshot, sealed_keys
+from gateway.serving.portfolios import portfolio_rooms
+from gateway.serving.standing import newest_time, open_library
 from gateway.serving.subjects import open_subjects
-from gateway.snapshot.library import SnapshotLibrary
 from gateway.subjects.monitor import ReconciliationMonitor
 from gateway.subjects.reconciliation import report_and_settle, warn_of
 
@@ -227,7 +225,7 @@ class Gateway:
             secrets,
             catalogue,
             monitor,
-            self._portfolios(secrets),
+            self._rooms.portfolios,
             await self._credentials(exchange, world, secrets),
             open_recognition(self._state, world, secrets, settings, self._closing),
             self.keeper.policy,
@@ -264,12 +262,6 @@ class Gateway:
             await room.open()
             self._run(room.run())
         return room.desk
-
-    def _portfolios(self, secrets: Secrets) -> Portfolios:
-        kept, close = open_portfolios(self._deployment, self._state, secrets, self._clock_s)
-        self._closing.append(close)
-        self._run(kept.sweep_always())
-        return kept
 
     def _recall_desk(self) -> RecallDesk:
         reader = self._state.connect()
@@ -345,6 +337,12 @@ class Gateway:
         exports = open_counts(self._state, secrets.export_key, settings.node, tags)
         self._closing.append(exports.close)
         self._apart = open_store(self._deployment, self._state)
+        library = open_library(self._deployment, self._state)
+        self._rooms = rooms = portfolio_rooms(
+            self._state, library, registry, catalogue, settings, secrets, self._clock_s
+        )
+        self._closing.append(rooms.close)
+        self._run(rooms.sweep_always())
         return World(
             counts=exports,
             exports=exports,
@@ -360,11 +358,7 @@ class Gateway:
                 consent_key=secrets.consent_key,
             ),
             decider=decider,
-            library=SnapshotLibrary(
-                self._deployment.snapshots_directory,
-                lambda name: sealed_keys(self._state, name),
-                prepare=lambda snapshot: prepare_snapshot(self._state, snapshot),
-            ),
+            library=library,
             abroad=self._apart,
             marks=open_marks(self._deployment.directory / settings.files.mark_key),
             gate=Gate(sure=self._replica.membership.check),
@@ -373,6 +367,8 @@ class Gateway:
             consumer_keys=lambda party: ConsumerKeys.derive(secrets.pseudonym_key, party),
             clock_skew_s=limits.clock_skew_s,
             batch_rows=_BATCH_ROWS,
+            groups=rooms.groups,
+            features=rooms.features,
             batch_bytes=limits.batch_bytes,
             witnesses=self.keeper.vouching,
         )

@@ -158,6 +158,8 @@ def make_facts(**words: Any) -> Facts:
         platform_operators_only=None,
         border=None,
         switches={},
+        known_subjects=len(request.subjects),
+        smallest_group=len(request.subjects),
     )
     return replace(facts, **words)
 

@@ -76,6 +76,7 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
         InvalidRequestError: `UNKNOWN_FIELD` when a field is not in the contract.
     """
     request = facts.request
+    ceiling = count_ceiling(facts, limits.count_ceiling)
     return {
         "calendar": calendar_of(facts.now, limits.adverse_years),
         "caller": _caller(facts),
@@ -87,7 +88,9 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
             "scenario": request.scenario,
             "destination": request.destination,
             "measure": request.measure,
-            "subjects": min(len(request.subjects), count_ceiling(facts, limits.count_ceiling)),
+            "subjects": min(len(request.subjects), ceiling),
+            "known_subjects": min(facts.known_subjects, ceiling),
+            "smallest_group": min(facts.smallest_group, ceiling),
             "whole_product": not request.subjects,
             # The user of R82: the human and the case that the access is for, both or neither.
             "operator_named": bool(request.operator.strip() and request.case_reference.strip()),

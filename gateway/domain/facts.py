@@ -13,6 +13,8 @@ from gateway.domain.product import Product
 from gateway.domain.recognition import Recognition
 from gateway.domain.request import ExchangeRequest
 
+NO_GROUP = 1 << 31  # above every minimum: nobody can be told apart
+
 
 @dataclass(frozen=True, slots=True)
 class Publicity:
@@ -209,6 +211,10 @@ class Facts:
         recognition: Facts of mutual recognition, or None where they play no part.
         recipient_key: The caller's key that the answer is encrypted to, or None when it isn't;
             no matter of the decision.
+        known_subjects: How many of the subjects have something to show; at most so many as
+            long as nothing was looked at.
+        smallest_group: Fewest subjects that the answer would tell apart under pseudonyms, with
+            all that the party was shown before; at most so many as long as nothing was looked at.
     """
 
     now: int
@@ -227,3 +233,5 @@ class Facts:
     inbound: Inbound | None = None
     recognition: Recognition | None = None
     recipient_key: RecipientKey | None = None
+    known_subjects: int = 0  # whoever doesn't count is refused where it matters
+    smallest_group: int = 0

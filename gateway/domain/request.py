@@ -57,6 +57,7 @@ class ExchangeRequest:
         portfolio: True when the subjects came as a portfolio: looked at in portions.
         sealed: True when the caller wants the answer encrypted to its registered key.
         sealable: True where answers can be encrypted: not over Flight.
+        part: Places of the subjects that this reading looks at, or None for all of them.
         compression: Codec of the buffers of batches, `lz4` or `zstd`; empty for none.
         end_user: The user behind the caller, committed to in the log; empty when the caller
             asks for itself.
@@ -82,11 +83,21 @@ class ExchangeRequest:
     loan: Loan | None = None
     signature: str = field(default="", repr=False)
     portfolio: bool = False
+    part: range | None = None
     compression: str = ""
     end_user: str = ""
     mode: str = ""
     sealed: bool = False
     sealable: bool = False
+
+    @property
+    def concerned(self) -> tuple[str, ...]:
+        """The subjects that this reading looks at: those that the log commits to.
+
+        The decision is about all subjects; a large portfolio is read, and committed to, in parts.
+        """
+        part = self.part
+        return self.subjects if part is None else self.subjects[part.start : part.stop]
 
     @property
     def decided(self) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
 from gateway.domain.foreign import FOREIGN_PRODUCT
@@ -13,9 +14,12 @@ from gateway.domain.request import Condition, ExchangeRequest, Loan
 from gateway.domain.vocabulary import SubjectKind
 from gateway.doors.peer import public_key_pem
 from gateway.inbound.identifiers import parse_foreign_id
-from gateway.release.portfolio import Portfolio
+from gateway.portfolio.definitions import FEATURES
+from gateway.release.pace import Pace
+from gateway.release.portfolio import Portfolio, portion_count, portion_places
 from gateway.release.rows import parse_condition
 from gateway.release.ticket import Ticket
+from gateway.release.world import Memory
 from xinguan.signing import SignatureMismatchError, verify_request
 from xinguan.v1 import exchange_pb2, types_pb2
 
@@ -55,6 +59,10 @@ class Ask:
         sealable: True where an answer can be encrypted to the caller's key.
         portfolio: What the query's handle stands for, or what came with it; None without one.
         mode: Mode of mutual recognition that the answer is for; empty for a plain query.
+        window: The batches that this part of a reading is about, or None; see `parts`.
+        pinned: The snapshot that an earlier part of the reading came from, or empty.
+        handed_over: Rows that earlier parts of the reading handed over; they count for a limit.
+        memory: What was found out once for all parts.
     """
 
     query: exchange_pb2.QueryRequest
@@ -64,6 +72,38 @@ class Ask:
     portfolio: Portfolio | None = None
     sealable: bool = False
     mode: str = ""
+    window: range | None = None
+    pinned: str = ""
+    handed_over: int = 0
+    memory: Memory = field(default_factory=Memory, compare=False)
+
+    def parts(self, pace: Pace) -> Iterator[tuple["Ask", bool]]:
+        """Yield the ask, or one for each part of a large portfolio, in order.
+
+        Each part is released by itself, with an intent that commits to its own subjects: so no
+        transaction of the log grows with the portfolio, and other callers are answered between.
+        Whoever reads them fills in what the parts before handed over, and the snapshot.
+
+        Args:
+            pace: How many portions a part has, asked before each.
+
+        Yields:
+            A part, and whether it is the last.
+        """
+        portfolio = self.portfolio
+        if portfolio is None:
+            yield self, True
+            return
+        wanted = self.batches
+        if wanted is None:
+            wanted = range(portion_count(len(portfolio.subjects)))
+        first = wanted.start
+        while True:
+            last = min(first + pace.portions, wanted.stop)
+            yield replace(self, window=range(first, last)), last >= wanted.stop
+            if last >= wanted.stop:
+                return
+            first = last
 
     @property
     def product(self) -> str:
@@ -73,7 +113,7 @@ class Ask:
     @property
     def replay_digest(self) -> bytes | None:
         """SHA-256 of the request as it came, or None for a ticket, which may be repeated."""
-        if self.ticket is not None:
+        if self.ticket is not None or self.pinned:
             return None
         digest = hashlib.sha256(self.query.SerializeToString(deterministic=True))
         if self.portfolio is not None and not self.query.portfolio:
@@ -83,11 +123,13 @@ class Ask:
     @property
     def pinned_snapshot(self) -> str | None:
         """Snapshot id that a ticket pins, or None."""
-        return None if self.ticket is None else self.ticket.snapshot_id
+        return (self.pinned or None) if self.ticket is None else self.ticket.snapshot_id
 
     @property
     def batches(self) -> range | None:
         """Batches that a ticket names, or None for all."""
+        if self.window is not None:
+            return self.window
         if self.ticket is None:
             return None
         return range(self.ticket.first_batch, self.ticket.last_batch)
@@ -148,7 +190,7 @@ class Ask:
             raise InvalidRequestError("BAD_REQUEST", "batches are compressed over Flight only")
         portfolio = self.portfolio
         if portfolio is not None:
-            _check_portfolio(query, portfolio, kind)
+            _check_portfolio(query, portfolio, kind, product)
         elif query.portfolio:
             raise InvalidRequestError("BAD_REQUEST", "a portfolio is asked about over Flight only")
         return ExchangeRequest(
@@ -166,17 +208,27 @@ class Ask:
             case_reference=context.case_reference,
             consent_id=query.consent_id or ("" if portfolio is None else portfolio.consent),
             conditions=_conditions(query, product),
-            limit=query.limit,
+            limit=query.limit and query.limit - self.handed_over,
             measure=query.measure,
             loan=_loan(query),
             signature=context.signature,
             portfolio=portfolio is not None,
+            part=self._part(),
             compression=codec,
             end_user=context.end_user.strip(),
             sealed=query.sealed,
             sealable=self.sealable,
             mode=self.mode,
         )
+
+    def _part(self) -> range | None:
+        """Return the places of the subjects that this part of a reading looks at."""
+        batches = self.batches
+        if self.portfolio is None or batches is None:
+            return None
+        most = len(self.portfolio.subjects)
+        places = portion_places(batches.start, batches.stop)
+        return range(min(places.start, most), min(places.stop, most))
 
     def _subjects(self, kind: SubjectKind, product: Product) -> tuple[str, ...]:
         subjects = self.query.subjects
@@ -210,14 +262,14 @@ def subject_kind(stated: types_pb2.SubjectKind.ValueType) -> SubjectKind:
 
 
 def _check_portfolio(
-    query: exchange_pb2.QueryRequest, portfolio: Portfolio, kind: SubjectKind
+    query: exchange_pb2.QueryRequest, portfolio: Portfolio, kind: SubjectKind, product: Product
 ) -> None:
     """Compare a portfolio with the query that names it."""
     if query.subjects:
         raise InvalidRequestError("BAD_REQUEST", "a query has a portfolio or subjects, not both")
     if portfolio.kind is not kind:
         raise InvalidRequestError("BAD_PORTFOLIO", "the portfolio holds another kind of subject")
-    if portfolio.observed:
+    if portfolio.observed and product.name != FEATURES:
         raise InvalidRequestError(
             "BAD_PORTFOLIO", "records have no observation date; upload the subjects without"
         )

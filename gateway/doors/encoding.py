@@ -11,6 +11,7 @@ from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.domain.product import Product
 from gateway.doors.errors import LawTexts, reason_message
 from gateway.doors.sealing import seal_batch
+from gateway.portfolio.aside import CoverageReport
 from gateway.release.delivery import Part, ReleasedBatch
 from gateway.release.evidence import Promised
 from gateway.release.world import World
@@ -62,6 +63,18 @@ def _foreign_sources(world: World, now: int) -> list[types_pb2.ForeignSource]:
         for issuer in world.registry.view().foreign_issuers(now)
         if issuer.in_force(now)
     ]
+
+
+def portfolio_message(report: CoverageReport) -> types_pb2.PortfolioCoverage:
+    """Return how much was known of a portfolio."""
+    return types_pb2.PortfolioCoverage(
+        observations=report.observations,
+        hit_rate=report.hit_rate,
+        sources=report.sources,
+        unavailable=report.unavailable,
+        step=report.step,
+        bias=report.bias,
+    )
 
 
 def _coverage_of(snapshot: Snapshot, product: Product) -> bytes:

@@ -2,15 +2,15 @@
 
 A descriptor's command is a serialised `xinguan.v1.QueryRequest`, or one of Flight SQL, which
 `gateway.doors.flight_sql` makes such a request of; its tickets are sealed plans.
-A FlightData is framed by hand, header and body joined once: on grpcio this is as fast as the
-C++ server (DESIGN, measurements), and one port with one identity serves everything.
+A FlightData is framed by hand (`gateway.doors.framing`), and one port with one identity serves
+everything.
 """
 
 import asyncio
 import itertools
-import struct
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import grpc
@@ -22,7 +22,13 @@ from arrow_flight import flight_pb2
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.party import Caller
 from gateway.doors.ask import Ask
-from gateway.doors.encoding import batch_evidence, coverage_message, field_messages, promise_message
+from gateway.doors.encoding import (
+    batch_evidence,
+    coverage_message,
+    field_messages,
+    portfolio_message,
+    promise_message,
+)
 from gateway.doors.errors import LawTexts
 from gateway.doors.exchange import granted_products
 from gateway.doors.flight_sql import (
@@ -33,6 +39,7 @@ from gateway.doors.flight_sql import (
     sql_ticket,
     wrap_ticket,
 )
+from gateway.doors.framing import frame
 from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
@@ -40,7 +47,8 @@ from gateway.registry.arrow_schema import arrow_schema
 from gateway.release.availability import available, is_abroad
 from gateway.release.delivery import Part, count_portions
 from gateway.release.pipeline import Exchange
-from gateway.release.portfolio import Portfolio, Portfolios
+from gateway.release.plan import released_actions
+from gateway.release.portfolio import ENDPOINT_PORTIONS, Portfolio, Portfolios
 from gateway.release.ticket import Ticket, seal, unseal
 from gateway.release.world import Planned, World
 from xinguan.v1 import exchange_pb2
@@ -48,8 +56,6 @@ from xinguan.v1 import exchange_pb2
 SERVICE = "arrow.flight.protocol.FlightService"
 MAX_ENDPOINTS = 8
 Handlers: TypeAlias = "dict[str, grpc.RpcMethodHandler[Any, Any]]"
-_PREFIX = struct.Struct("<4xI")
-_HEADER, _METADATA, _BODY = b"\x12", b"\x1a", b"\xc2\x3e"
 Context = grpc.aio.ServicerContext[Any, Any]  # Any: message types differ by method
 
 
@@ -161,15 +167,24 @@ class FlightDoor:
             context: Of the call.
             always_rows: See `_frame_part`.
         """
-        first = True
-        async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
-            async for part in parts:
-                if first:
-                    await context.write(frame(part.delivery.schema_ipc, b""))
-                    first = False
-                message = _frame_part(part, always_rows=always_rows)
-                part.confirm()
-                await context.write(message)
+        first, peer, handed_over, pinned = True, peer_certificate(context), 0, ""
+        for each, last in ask.parts(self._world.evidence.pace):
+            # A message that holds metadata alone is the end to some readers of whole tables.
+            rows_too = always_rows or not last
+            one = replace(each, handed_over=handed_over, pinned=pinned)
+            if ask.query.limit and handed_over >= ask.query.limit:
+                return
+            async with aclosing(self._exchange.release(peer, one)) as parts:
+                async for part in parts:
+                    if first:
+                        await context.write(frame(part.delivery.schema_ipc, b""))
+                        first = False
+                    message = _frame_part(part, always_rows=rows_too)
+                    part.confirm()
+                    await context.write(message)
+                    pinned = part.delivery.snapshot.snapshot_id
+                    if part.closing is not None:
+                        handed_over += part.closing.rows
 
     async def _write_metadata(self, command: Packed, context: Context) -> None:
         table = self.sql.table(command, context)
@@ -217,12 +232,17 @@ class FlightDoor:
         if query.portfolio:
             party = self.caller(context)
             portfolio = await asyncio.to_thread(
-                self.portfolios.open,
+                self._open,
                 query.portfolio,
                 party.party.party_id,
                 party.certificate.fingerprint,
             )
         return Ask(query, self._max_subjects, False, ticket, portfolio)
+
+    def _open(self, handle: str, party_id: str, fingerprint: str) -> Portfolio:
+        portfolio = self.portfolios.open(handle, party_id, fingerprint)
+        portfolio.made_ready()  # here, in a thread: the event loop would stand still meanwhile
+        return portfolio
 
     def unseal(self, blob: bytes, context: Context) -> Ticket:
         """Return the plan of a ticket that the caller presents.
@@ -254,6 +274,10 @@ class FlightDoor:
     ) -> flight_pb2.FlightInfo:
         now = self._world.clock_ms() // 1000
         expires_at = min(now + self._ticket_life_s, planned.decision.valid_until)
+        coverage = coverage_message(self._world, planned.snapshot, now)
+        if planned.features is not None:
+            released = released_actions(planned.prepared.plan)
+            coverage.portfolio.CopyFrom(portfolio_message(planned.features.report(released)))
         info = flight_pb2.FlightInfo(
             schema=planned.prepared.schema_ipc,
             flight_descriptor=descriptor,
@@ -265,14 +289,15 @@ class FlightDoor:
                 fields=field_messages(planned.decision),
                 bundle_digest=planned.decision.bundle_digest,
                 input_digest=planned.decision.input_digest,
-                coverage=coverage_message(self._world, planned.snapshot, now),
+                coverage=coverage,
                 obligations=sorted(planned.decision.obligations),
             ).SerializeToString(),
         )
         count = count_portions(planned.facts, planned.prepared, planned.snapshot, self._world)
-        # A limit counts over the whole answer, and every reading of a portfolio commits to all
-        # of its subjects anew: these are read through one endpoint, and resumed where they broke.
-        endpoints = 1 if query.limit or query.portfolio else MAX_ENDPOINTS
+        # A limit counts over the whole answer: it is read through one endpoint.
+        endpoints = 1 if query.limit else MAX_ENDPOINTS
+        if query.portfolio:
+            endpoints = min(endpoints, -(-count // ENDPOINT_PORTIONS))
         for first, last in _ranges(count, endpoints):
             ticket = Ticket(
                 query.SerializeToString(),
@@ -288,34 +313,13 @@ class FlightDoor:
         return info
 
 
-def frame(message: bytes | memoryview, app_metadata: bytes) -> bytes:
-    """Return a FlightData for an encapsulated IPC message.
-
-    Args:
-        message: IPC message: continuation, length, header, body; or empty for metadata alone.
-        app_metadata: What goes beside it.
-    """
-    parts: list[bytes | memoryview] = []
-    if message:
-        (length,) = _PREFIX.unpack_from(message)
-        parts += [_HEADER, _varint(length), memoryview(message)[8 : 8 + length]]
-        body = memoryview(message)[8 + length :]
-    else:
-        body = memoryview(b"")
-    if app_metadata:
-        parts += [_METADATA, _varint(len(app_metadata)), app_metadata]
-    if message:
-        parts += [_BODY, _varint(len(body)), body]
-    return b"".join(parts)
-
-
 def _frame_part(part: Part, *, always_rows: bool) -> bytes:
     """Return a part as it leaves.
 
     Args:
         part: The part.
-        always_rows: True for clients of Flight SQL, some of which can't read a message that holds
-            metadata alone: such a one gets a batch without rows.
+        always_rows: True for clients that can't read a message that holds metadata alone, as some
+            of Flight SQL, and inside an answer: such a one gets a batch without rows.
     """
     evidence = exchange_pb2.QueryResponse()
     if part.first:
@@ -352,15 +356,6 @@ def _ranges(batches: int, endpoints: int) -> list[tuple[int, int]]:
     count = max(1, min(endpoints, batches))
     edges = [batches * i // count for i in range(count + 1)]
     return list(itertools.pairwise(edges))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def readers(door: FlightDoor) -> Handlers:

@@ -23,10 +23,10 @@ from gateway.doors.flight import Context, FlightDoor, Handlers, encode, parse_qu
 from gateway.doors.flight_sql import sql_command
 from gateway.doors.refusal import refuse
 from gateway.doors.upload import Upload
+from gateway.portfolio.build import today_of
 from gateway.release.portfolio import Portfolio
 from xinguan.v1 import exchange_pb2
 
-_DAY_S = 86_400
 _AT_ONCE = 4  # uploads under way in a process; each may hold a whole portfolio in memory
 
 
@@ -81,7 +81,7 @@ class FlightUploads:
                     "BAD_SIGNATURE", "a signed query names a portfolio that was uploaded before"
                 )
             portfolio = await self._receive(subject_kind(query.subject_kind), rest)
-            await asyncio.to_thread(lambda: portfolio.digest)
+            await asyncio.to_thread(portfolio.made_ready)
             await door.deliver(door.asking(query, portfolio), context)
         except Exception as error:
             await refuse(context, error, door.world, door.law)
@@ -115,7 +115,7 @@ class FlightUploads:
             raise ExhaustedError("RATE_LIMIT", "too many uploads are under way; try again soon")
         self._under_way += 1
         limits = self._limits
-        today = self._door.world.clock_ms() // 1000 // _DAY_S
+        today = today_of(self._door.world.clock_ms() // 1000)
         upload = Upload(kind, max_rows=limits.rows, max_bytes=limits.size, today=today)
         try:
             async with asyncio.timeout(limits.deadline_s):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from google.protobuf.message import Message
 
@@ -13,6 +13,8 @@ from gateway.domain.recognition import Mode
 from gateway.domain.request import Condition, ExchangeRequest
 from gateway.doors.ask import Ask
 from gateway.doors.peer import public_key_pem
+from gateway.release.portfolio import Portfolio
+from gateway.release.world import Memory
 from xinguan.signing import SignatureMismatchError, verify_call
 from xinguan.v1 import exchange_pb2, types_pb2
 
@@ -59,6 +61,12 @@ class RecognitionAsk:
     subject: str
     part: int = 0
     conditions: Callable[[Product], tuple[Condition, ...]] = lambda _: ()
+    memory: Memory = field(default_factory=Memory, compare=False)
+
+    @property
+    def portfolio(self) -> Portfolio | None:
+        """None: a mode is about one subject."""
+        return None
 
     @property
     def replay_digest(self) -> bytes | None:

@@ -111,12 +111,14 @@ class Upload:
         else:
             good = pa.array(valid_usccs(subjects))
         _refuse_first(pc.invert(good), "has a malformed subject")
-        _refuse_duplicate(subjects)
-        if OBSERVED_ON in rows.column_names:
+        if OBSERVED_ON not in rows.column_names:
+            _refuse_duplicate(subjects)
+        else:
             days = rows.column(OBSERVED_ON).cast(pa.int32())
             _refuse_first(pc.is_null(days), "has no date")
             late = pc.or_(pc.greater(days, self._today), pc.less(days, _EARLIEST))
             _refuse_first(late, "has a date that can't have been observed")
+            _refuse_repeated(subjects, days)
         if CONSENT in rows.column_names:
             named = pc.match_substring_regex(rows.column(CONSENT), _CONSENT_ID)
             _refuse_first(pc.invert(named.fill_null(True)), "has a malformed consent reference")
@@ -154,6 +156,19 @@ def _refuse_duplicate(subjects: Any) -> None:
     if len(repeated):
         first = int(np.flatnonzero(codes == codes[repeated[0]])[0])
         raise _bad(f"row {int(repeated[0]) + 1} repeats the subject of row {first + 1}")
+
+
+def _refuse_repeated(subjects: Any, days: Any) -> None:
+    """Refuse a subject that is observed on the same day twice."""
+    codes = subjects.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    dates = days.combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
+    pairs = (codes << 32) | dates
+    order = np.argsort(pairs, kind="stable")
+    again = np.flatnonzero(pairs[order][1:] == pairs[order][:-1])
+    if len(again):
+        row = int(order[again + 1].min())
+        first = int(np.flatnonzero(pairs == pairs[row])[0])
+        raise _bad(f"row {row + 1} repeats the observation of row {first + 1}")
 
 
 def _message(header: bytes) -> tuple[int, bool]:

@@ -7,6 +7,7 @@ published while the features were being computed. So no row is served that rests
 was sealed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from audit import acts
 from audit.journal import Transaction
 from gateway.domain.errors import ConflictError, UnavailableError
 from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S
+from gateway.portfolio.aside import ComputedRows, Tally
 from gateway.portfolio.compute import Computed, compute
 from gateway.portfolio.definitions import Definitions
 from gateway.portfolio.rows import FeatureRows, rows_of, version_of
@@ -175,6 +177,56 @@ class Workshop:
         self.state.run(lambda tx: derived.only_sources(tx, product.name, bound))
         return Built(snapshot, admitted[0], computed)
 
+    def build_aside(
+        self,
+        portfolio: Portfolio,
+        act: Act,
+        going_on: Callable[[], None],
+        keep_until: int,
+        batch_rows: int = 32_768,
+    ) -> tuple[Snapshot, Tally]:
+        """Compute the features of a portfolio without serving them to anybody else.
+
+        Args:
+            portfolio: Whose features, as of when.
+            act: The circumstances; its time lies before the sources were opened.
+            going_on: Called now and then; what it raises ends the computation.
+            keep_until: When the snapshot may be deleted, unix seconds.
+            batch_rows: Rows of a batch.
+
+        Raises:
+            UnavailableError: `PRODUCT_UNAVAILABLE` when no source can be used.
+        """
+        snapshots, unavailable = self.sources(act.now)
+        product = self.definitions.product
+        if not snapshots:
+            raise UnavailableError("PRODUCT_UNAVAILABLE", "none of the features' sources is there")
+        unit = self.catalogue.unit(product.manager_uscc).name_zh
+        rows = ComputedRows(
+            self.definitions, snapshots, portfolio, unavailable, unit, act.now, going_on
+        )
+        bound = [name for name in snapshots if self.catalogue.product(name).feed_limit_s]
+
+        def log(tx: Transaction, manifest: Manifest) -> int:
+            tx.execute(
+                "INSERT INTO portfolio_features (snapshot_id, product, expires_at)"
+                " VALUES (?, ?, ?) ON CONFLICT (snapshot_id) DO NOTHING",
+                (manifest.snapshot_id, product.name, keep_until),
+            )
+            return self._log(tx, manifest, bound, act)
+
+        snapshot = self.library.admit_aside(
+            rows,
+            product,
+            arrow_schema(product),
+            now=act.now,
+            as_of=min(snapshot.manifest.as_of for snapshot in snapshots.values()),
+            quarantined=0,
+            batch_rows=batch_rows,
+            announce=lambda manifest: self.state.run(lambda tx: log(tx, manifest)),
+        )
+        return snapshot, rows.tally
+
     def _ask(self, what: str, since: int) -> int:
         connection = self.state.connect()
         try:
@@ -198,7 +250,8 @@ class Workshop:
         return snapshot
 
     def _log(self, tx: Transaction, manifest: Manifest, bound: list[str], act: Act) -> int:
-        derived.add_sources(tx, manifest.product, bound)
+        if not set(bound) <= set(self.view.derived.get(manifest.product, ())):
+            derived.add_sources(tx, manifest.product, bound)
         entry = acts.snapshot_admitted(
             time=act.now,
             node=act.node,

@@ -20,6 +20,7 @@ from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S
 from gateway.portfolio.subjects import Portfolio
 from gateway.snapshot.bitmap import Rows
 from gateway.snapshot.calendar_columns import NO_DAY, Days, days_of
+from gateway.snapshot.index import expand_runs
 from gateway.snapshot.snapshot import Snapshot
 
 pc: Any = pyarrow.compute  # the published stubs lag behind pyarrow and are wrong in places
@@ -91,20 +92,13 @@ def known_records(
     while first < len(counts):
         done = int(ends[first - 1]) if first else 0
         last = max(int(np.searchsorted(ends, done + _AT_ONCE, side="right")), first + 1)
-        rows, owner = _rows(begins[first:last], counts[first:last])
+        rows, owner = expand_runs(begins[first:last], counts[first:last])
         shared = snapshot.shareable(rows, now) if len(rows) else np.zeros(0, np.bool_)
         rows, owner = rows[shared], owner[shared] + first
         if len(rows):
             batch = snapshot.take(rows, wanted)
             yield _known(snapshot, portfolio, batch, rows, owner, event)
         first = last
-
-
-def _rows(begins: Rows, counts: Rows) -> tuple[Rows, Rows]:
-    """Return the row numbers of runs, and for each row the number of its run."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    shift = np.repeat(begins - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
-    return np.arange(len(owner), dtype=np.int64) + shift, owner
 
 
 def _known(
@@ -121,7 +115,7 @@ def _known(
         place, pair = np.arange(len(rows), dtype=np.int64), owner
     else:
         begins, counts = portfolio.starts[owner], portfolio.counts[owner]
-        pair, place = _rows(begins, counts)
+        pair, place = expand_runs(begins, counts)
         # Records of one subject stand together, so sorting by observation keeps their order.
         order = np.argsort(pair, kind="stable")
         pair, place = pair[order], place[order]

@@ -2,8 +2,8 @@
 
 import csv
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,24 @@ class Portfolio:
     def once(self) -> bool:
         """True when no subject is observed on more than one date."""
         return len(self.distinct) == len(self.subjects)
+
+    def pieces(self, size: int) -> Iterator[Self]:
+        """Yield it in order in pieces of about so many observations, no subject parted."""
+        first = 0
+        while first < len(self.distinct):
+            begin = int(self.starts[first])
+            last = int(np.searchsorted(self.starts, begin + size))
+            last = max(last, first + 1)
+            end = int(self.starts[last]) if last < len(self.starts) else len(self.subjects)
+            yield replace(
+                self,
+                subjects=self.subjects.slice(begin, end - begin),
+                observed=self.observed[begin:end],
+                distinct=self.distinct.slice(first, last - first),
+                starts=self.starts[first:last] - begin,
+                counts=self.counts[first:last],
+            )
+            first = last
 
     @classmethod
     def of(cls, subjects: Any, observed: Days) -> Self:

@@ -23,7 +23,7 @@ from gateway.release.gate import Hold
 from gateway.release.ipc_message import encode
 from gateway.release.marks import MARK
 from gateway.release.plan import released_actions
-from gateway.release.portfolio import PORTION_SUBJECTS
+from gateway.release.portfolio import portion_count, portion_places
 from gateway.release.rows import matching
 from gateway.release.trail import Trail
 from gateway.release.world import Prepared, World
@@ -176,8 +176,8 @@ class Delivery:
         """Return the rows of one portion; nothing is read of them yet."""
         request = self.facts.request
         if request.portfolio:
-            first = number * PORTION_SUBJECTS
-            part = request.subjects[first : first + PORTION_SUBJECTS]
+            places = portion_places(number, number + 1)
+            part = request.subjects[places.start : places.stop]
             return Portion(number, self.snapshot.locate(part))
         if request.subjects:
             size = self.world.batch_rows
@@ -353,7 +353,7 @@ def count_portions(facts: Facts, prepared: Prepared, snapshot: Snapshot, world: 
     """
     request = facts.request
     if request.portfolio:
-        return -(-len(request.subjects) // PORTION_SUBJECTS)
+        return portion_count(len(request.subjects))
     if request.subjects:
         return 1  # one ticket reads all of them
     return snapshot.batch_count << snapshot.halvings(prepared.plan.columns, world.batch_bytes)

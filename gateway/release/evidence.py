@@ -7,13 +7,14 @@ sealed, and can be destroyed. Released values are never kept.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 
 from audit import entries
 from audit.commitment import Opening, SubjectLabels, commit, fields_root, snapshot_label
-from audit.entries import Entry
-from audit.errors import AuditUnavailableError
+from audit.entries import Entry, Use
 from audit.journal import Appended, Journal, Posting, Row, Transaction
 from audit.promise import sign_promise
 from gateway.border.counters import Crossing
@@ -21,21 +22,22 @@ from gateway.domain.decision import Decision
 from gateway.domain.errors import NotFoundError, UnavailableError, XinguanError
 from gateway.domain.facts import Facts
 from gateway.domain.licence import Licence
-from gateway.domain.request import ExchangeRequest
 from gateway.registry import idempotency
+from gateway.release.durably import claim_of, durable
 from gateway.release.evidence_parts import EvidenceKeys, Promised, Sent
 from gateway.release.field_values import field_values
 from gateway.release.intent_entries import IntentEntries
+from gateway.release.pace import Pace
+from gateway.release.portfolio import portion_places
 from gateway.release.reference_form import reference_form
 from gateway.release.released_rows import encode_rows
 from gateway.release.trail import Trail
-from gateway.release.use import blinded, use_known
+from gateway.release.use import Openings, blinded, use_known
 
 __all__ = ["Evidence", "EvidenceKeys", "Promised", "Sent"]
 
-_T = TypeVar("_T")
 _SMALL_ROWS = 64
-_MANY_SUBJECTS = 2_048  # from here on they are committed to beside the event loop
+_MANY_SUBJECTS = 1_024  # from here on they are committed to beside the event loop
 _INTO_REQUESTS = "INSERT INTO requests (request_id, party_id, intent, form) VALUES"
 _INTO_INPUTS = "INSERT INTO decision_inputs (digest, body) VALUES"
 _INPUT_ONCE = "ON CONFLICT (digest) DO NOTHING"
@@ -78,6 +80,9 @@ class Evidence:
         self._policy = policy
         self._intents = IntentEntries(node, policy)
         self._subject_labels = SubjectLabels(keys.index_key)
+        # One large transaction at a time: several in one group would add up.
+        self._large = asyncio.Semaphore(1)
+        self.pace = Pace()
 
     async def intent(
         self,
@@ -104,11 +109,11 @@ class Evidence:
             UnavailableError: `AUDIT_UNAVAILABLE`; nothing may leave.
         """
         request, party_id = facts.request, facts.caller.party.party_id
-        # A large portfolio takes seconds to commit to; others are answered meanwhile.
-        beside = len(request.subjects) > _MANY_SUBJECTS
+        # A part of a portfolio takes a while to commit to; others are answered meanwhile.
+        beside = len(request.concerned) > _MANY_SUBJECTS
         openings, blinds = await asyncio.to_thread(blinded, request) if beside else blinded(request)
         entry = self._intents.encode(trail, facts, decision, snapshot_id, blinds)
-        wanted = _claim(trail, request, party_id, replay_digest, self._window_s)
+        wanted = claim_of(trail, request, party_id, replay_digest, self._window_s)
         # A request for a whole product is found by its snapshot, and through the rows released
         # by whoever stands in them.
         labels = (
@@ -139,7 +144,14 @@ class Evidence:
 
         # Signed with the first batch, or together with the outcome of a small answer.
         posting = None if crossing is None else crossing.reserve()
-        promised = await _durable(self._journal.record(entry, together, alone, _unsigned, posting))
+        async with self._large if beside else nullcontext():
+            began, most = time.monotonic(), len(portion_places(0, self.pace.portions))
+            promised = await durable(
+                self._journal.record(entry, together, alone, _unsigned, posting)
+            )
+        if beside:
+            full = len(request.concerned) >= most
+            self.pace.note(time.monotonic() - began, full=full)
         self._kept_inputs.add(decision.input_digest)
         return promised
 
@@ -249,14 +261,36 @@ class Evidence:
         Returns:
             The index, or -1 when the log itself is what fails: nothing leaves either way.
         """
-        use, openings = use_known(trail, self._policy)
+        request = trail.request
+        step = len(portion_places(0, self.pace.portions))
+        if request is None or len(request.concerned) <= min(step, _MANY_SUBJECTS):
+            return await self._denial(trail, refusal, *use_known(trail, self._policy))
+        # A refused portfolio is committed to as a read one is: whole, and in parts.
+        first = -1
+        part = request.part or range(len(request.subjects))
+        for start in range(part.start, part.stop, step):
+            some = range(start, min(start + step, part.stop))
+            of_part = replace(trail, request=replace(request, part=some))
+            use, openings = await asyncio.to_thread(use_known, of_part, self._policy)
+            async with self._large:
+                index = await self._denial(of_part, refusal, use, openings)
+            first = index if start == part.start else first
+        return first
+
+    async def _denial(
+        self, trail: Trail, refusal: XinguanError, use: Use, openings: Openings
+    ) -> int:
         entry = entries.denial(
             time=trail.now,
             node=self._node,
             use=use,
             reasons=[(reason.rule, reason.code) for reason in refusal.reasons],
         )
-        labels = self._labels(openings.subjects)
+        labels = (
+            await asyncio.to_thread(self._labels, openings.subjects)
+            if openings.singly
+            else self._labels(openings.subjects)
+        )
         decision = trail.decision
         document = None if decision is None else self._input_at_hand(decision)
 
@@ -287,7 +321,7 @@ class Evidence:
         after: Callable[[Appended], Promised],
         posting: Posting | None = None,
     ) -> Promised:
-        return await _durable(
+        return await durable(
             self._journal.record(entry, rows, lambda tx: _append(tx, entry, rows), after, posting)
         )
 
@@ -314,39 +348,6 @@ class Evidence:
             return self._unkept_input(decision)
         except NotFoundError:
             return None
-
-
-async def _durable(work: Awaitable[_T]) -> _T:
-    """Wait for the log; without it nothing leaves (R81).
-
-    Raises:
-        UnavailableError: `AUDIT_UNAVAILABLE`.
-    """
-    try:
-        return await work
-    except AuditUnavailableError:
-        raise UnavailableError(
-            "AUDIT_UNAVAILABLE", "the audit log can't be written; nothing leaves without it"
-        ) from None
-
-
-def _claim(
-    trail: Trail,
-    request: ExchangeRequest,
-    party_id: str,
-    replay_digest: bytes | None,
-    window_s: int,
-) -> idempotency.Claim | None:
-    if replay_digest is None:
-        return None
-    return idempotency.Claim(
-        party_id=party_id,
-        key=request.idempotency_key,
-        request_digest=replay_digest.hex(),
-        request_id=trail.request_id,
-        now=trail.now,
-        window_s=window_s,
-    )
 
 
 def _unsigned(appended: Appended) -> Promised:

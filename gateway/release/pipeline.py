@@ -17,6 +17,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple, NoReturn
 
 import structlog
@@ -30,13 +31,17 @@ from gateway.identity.peer import identify
 from gateway.release.ahead import Ahead, Spare
 from gateway.release.delivery import Delivery, Part
 from gateway.release.evidence import Promised
+from gateway.release.groups import counts
 from gateway.release.identifiers import request_id
 from gateway.release.trail import Trail
 from gateway.release.world import Ask, Planned, Prepared, World
+from gateway.snapshot.bitmap import Rows
 from gateway.snapshot.snapshot import Snapshot
 
 _log = structlog.get_logger(__name__)
 
+_MANY_SUBJECTS = 1_024  # from here on an intent is a large transaction
+_TICK_S, _PATIENCE = 0.05, 200
 _THREADS = max(2, min(8, os.cpu_count() or 2))
 _MOVES = 4  # how often a request is decided anew because others were counted meanwhile
 # A reason with this code (R13) means "not now", not "not you".
@@ -60,10 +65,13 @@ class Exchange:
         # Its own threads: whatever else waits in a thread doesn't keep batches waiting.
         self._threads = ThreadPoolExecutor(_THREADS, "enforce")
         self._spare = Spare(_THREADS)
+        # Portfolios are counted, and compared with consents, beside both.
+        self._beside = ThreadPoolExecutor(_THREADS, "portfolio")
 
     def close(self) -> None:
         """End the threads; nothing is under way any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._beside):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def release(self, peer: bytes, ask: Ask) -> AsyncGenerator[Part, None]:
         """Answer one query, batch by batch.
@@ -82,14 +90,13 @@ class Exchange:
         clock_ms = world.clock_ms()
         trail = Trail(request_id(clock_ms, os.urandom(10)), clock_ms, peer)
         try:
-            facts = self._facts(trail, ask)  # (1) identity, (2) context
-            trail.decision = decision = await world.decider.decide(facts)  # (3) decision
-            refuse_denied(decision)
-            prepared = world.prepare(facts, decision)  # (4) plan
-            snapshot = world.snapshot(facts, prepared, ask.pinned_snapshot)
+            # (1) identity, (2) context, (3) decision, (4) plan
+            facts, decision, prepared, snapshot = await self._decided(trail, ask)
             world.check_fresh(facts, snapshot, trail.now)
             world.witnesses.check(trail.now)
             world.quotas.check(facts.licence, trail.now_ms)
+            while not await self._taken(ask):
+                facts, decision, prepared, snapshot = await self._decided(trail, ask)
             way = Way(facts, decision, prepared)
             way, crossing, intent = await self._intent(trail, way, snapshot, ask)  # (5) intent
             facts, decision, prepared = way
@@ -98,6 +105,7 @@ class Exchange:
         delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent, crossing)
         ahead = Ahead(world.gate, delivery, self._threads, self._spare)
         try:
+            await self._caught_up(facts)
             # (6) scan, (7) gate, (8) enforce
             ahead.begin(delivery.numbers(ask.batches))
             while (made := await ahead.take()) is not None:
@@ -106,9 +114,11 @@ class Exchange:
                 await self._still_allowed(trail, facts, decision, snapshot)
                 hold.confirm()  # or the log would tell of a release that never was
                 part = await delivery.record(batch)  # evidence before hand-over
+                await self._caught_up(facts)
                 hold.confirm()
                 delivery.confirm_unexpired(batch)
                 yield part
+                await self._caught_up(facts)
                 ahead.handed_over(hold)
             if delivery.open:
                 yield await delivery.close()  # (9) outcome
@@ -137,7 +147,15 @@ class Exchange:
         """
         clock_ms = self._world.clock_ms()
         trail = Trail(request_id(clock_ms, os.urandom(10)), clock_ms, peer)
-        return await self._world.decider.decide(self._facts(trail, ask))
+        facts = await self._facts(trail, ask)
+        decision = await self._world.decider.decide(facts)
+        if not (decision.allow and counts(facts)):
+            return decision
+        prepared = self._world.prepare(facts, decision)
+        snapshot = self._world.snapshot(facts, prepared, ask.pinned_snapshot)
+        return await self._world.decider.decide(
+            await self._counted(trail, ask, facts, prepared, snapshot)
+        )
 
     async def plan(self, peer: bytes, ask: Ask) -> Planned:
         """Return what a Flight ticket seals: the decision and the snapshot, without reading.
@@ -149,16 +167,81 @@ class Exchange:
         clock_ms = world.clock_ms()
         trail = Trail(request_id(clock_ms, os.urandom(10)), clock_ms, peer)
         try:
-            facts = self._facts(trail, ask)
+            facts, decision, prepared, snapshot = await self._decided(trail, ask)
+        except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
+            await self._refused(failure, trail)
+        computed = ask.memory.features
+        return Planned(facts, decision, prepared, snapshot, trail.request_id, computed)
+
+    async def _decided(self, trail: Trail, ask: Ask) -> tuple[Facts, Decision, Prepared, Snapshot]:
+        """Steps one to four, and the snapshot that the answer comes from.
+
+        Where a licence has a minimum of subjects, what can be shown of them is counted once the
+        request is allowed as far as it goes, and the decision is made again with the count.
+        """
+        world = self._world
+        facts = await self._facts(trail, ask)
+        trail.decision = decision = await world.decider.decide(facts)
+        refuse_denied(decision)
+        prepared = world.prepare(facts, decision)
+        snapshot = await world.source_of(facts, prepared, ask)
+        if counts(facts):
+            facts = await self._counted(trail, ask, facts, prepared, snapshot)
             trail.decision = decision = await world.decider.decide(facts)
             refuse_denied(decision)
             prepared = world.prepare(facts, decision)
-            snapshot = world.snapshot(facts, prepared, ask.pinned_snapshot)
-        except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
-            await self._refused(failure, trail)
-        return Planned(facts, decision, prepared, snapshot, trail.request_id)
+        return facts, decision, prepared, snapshot
 
-    def _facts(self, trail: Trail, ask: Ask) -> Facts:
+    async def _counted(
+        self, trail: Trail, ask: Ask, facts: Facts, prepared: Prepared, snapshot: Snapshot
+    ) -> Facts:
+        """Return the facts with what an answer would show; counted once for a whole reading."""
+        memory, world = ask.memory, self._world
+        if memory.standing is None:
+
+            def select(rows: Rows) -> Rows:
+                return world.row_masks.select(
+                    snapshot, rows, prepared.plan.policy_rows, prepared.policy_rows
+                )
+
+            memory.standing = await asyncio.get_running_loop().run_in_executor(
+                self._beside, world.groups.standing, facts, snapshot, trail.now, select
+            )
+        known, smallest = memory.standing.known, memory.standing.smallest
+        return replace(facts, known_subjects=known, smallest_group=smallest)
+
+    async def _caught_up(self, facts: Facts) -> None:
+        """Wait, not for long, for a renewal of the lease that stood behind a large intent.
+
+        What comes after checks it as ever: nothing leaves while it isn't sure, and a repair
+        resets a held batch meanwhile.
+        """
+        if len(facts.request.concerned) <= _MANY_SUBJECTS:
+            return
+        for _ in range(_PATIENCE):
+            try:
+                self._world.gate.sure()
+            except UnavailableError:
+                await asyncio.sleep(_TICK_S)
+            else:
+                return
+
+    async def _taken(self, ask: Ask) -> bool:
+        """Keep what an answer under pseudonyms will have shown, before it is given.
+
+        Returns:
+            False when another answer to the same party came between, so that this one has to be
+            looked at anew; each such round lets one through, so it comes to an end.
+        """
+        memory = ask.memory
+        standing = memory.standing
+        if standing is None or standing.after is None:
+            return True
+        kept = await self._world.groups.take(standing)
+        memory.standing = replace(standing, after=None) if kept else None
+        return kept
+
+    async def _facts(self, trail: Trail, ask: Ask) -> Facts:
         """Steps one and two: from a certificate and a message to the facts of a decision."""
         world = self._world
         view = world.registry.view()
@@ -170,7 +253,14 @@ class Exchange:
         if ask.replay_digest is not None:
             world.check_time(request, trail.now)
         ask.check_signature(caller, trail.peer)
-        return world.gather(view, caller, request, product, trail.now)
+        memory = ask.memory
+        if not (request.portfolio and request.consent_id) or memory.covered is not None:
+            return world.gather(view, caller, request, product, trail.now, memory.covered)
+        facts = await asyncio.get_running_loop().run_in_executor(  # subject by subject
+            self._beside, world.gather, view, caller, request, product, trail.now
+        )
+        memory.covered = facts.consent_covers
+        return facts
 
     async def _intent(
         self, trail: Trail, way: Way, snapshot: Snapshot, ask: Ask
@@ -204,6 +294,8 @@ class Exchange:
         trail.view_version = view.version
         caller = identify(trail.peer, view, trail.now)
         facts = world.gather(view, caller, before.request, before.product, trail.now)
+        known, smallest = before.known_subjects, before.smallest_group
+        facts = replace(facts, known_subjects=known, smallest_group=smallest)
         trail.decision = decision = await world.decider.decide(facts)
         refuse_denied(decision)
         return Way(facts, decision, world.prepare(facts, decision))
@@ -224,7 +316,11 @@ class Exchange:
         if view.version == trail.view_version and now < decision.valid_until:
             return
         caller = identify(trail.peer, view, now)
-        fresh = world.gather(view, caller, facts.request, facts.product, now)
+        same = facts.consent_covers if facts.request.portfolio else None
+        fresh = world.gather(view, caller, facts.request, facts.product, now, same)
+        # What was counted when the reading began stands for all of it.
+        known, smallest = facts.known_subjects, facts.smallest_group
+        fresh = replace(fresh, known_subjects=known, smallest_group=smallest)
         again = await world.decider.decide(fresh)
         refuse_denied(again)
         if _terms(again) != _terms(decision):

@@ -32,7 +32,8 @@ from gateway.domain.vocabulary import SubjectKind
 SUBJECT, OBSERVED_ON, CONSENT = "subject", "observed_on", "consent"
 # Subjects looked at together. A portion is cut by subjects, not by the rows that they have:
 # otherwise the number of batches would tell of rows that are withheld.
-PORTION_SUBJECTS = 4_096
+PORTION_SUBJECTS = 2_048
+ENDPOINT_PORTIONS = 4  # that an endpoint has at least, so that few are not read through many
 SWEEP_S = 60
 _log = structlog.get_logger(__name__)
 _HANDLE = re.compile(r"pf1\.([0-9a-f]{32})([0-9a-f]{64})")
@@ -43,14 +44,25 @@ _KIND = b"xinguan.subject_kind"
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
 
 
+def portion_count(subjects: int) -> int:
+    """Return in how many portions so many subjects are looked at."""
+    return -(-subjects // PORTION_SUBJECTS)
+
+
+def portion_places(first: int, last: int) -> range:
+    """Return the places of the subjects of some portions; the last one may be shorter."""
+    return range(first * PORTION_SUBJECTS, last * PORTION_SUBJECTS)
+
+
 @dataclass(frozen=True)
 class Portfolio:
     """An uploaded portfolio.
 
     Args:
         kind: Kind of its subjects.
-        rows: Columns `subject` (distinct, canonical) and, where given, `observed_on` (date32) and
-            `consent`; in an order that nobody outside knows, see `shuffled`.
+        rows: Columns `subject` (canonical) and, where given, `observed_on` (date32) and
+            `consent`; each subject once, or once for each date; in an order that nobody outside
+            knows, see `shuffled`.
     """
 
     kind: SubjectKind
@@ -58,14 +70,21 @@ class Portfolio:
 
     @cached_property
     def subjects(self) -> tuple[str, ...]:
-        """The subjects, in the order in which they are looked at."""
-        return tuple(map(str, self.rows.column(SUBJECT).to_pylist()))
+        """The subjects, each once, in the order in which they are looked at."""
+        column: Any = self.rows.column(SUBJECT)
+        return tuple((column.unique() if self.observed else column).to_pylist())
 
     @cached_property
     def digest(self) -> bytes:
         """SHA-256 of what was uploaded, whatever the order of its rows."""
-        ordered = Portfolio(self.kind, self.rows.sort_by(SUBJECT).combine_chunks())
+        rows: Any = self.rows
+        rows = rows.sort_by([(name, "ascending") for name in rows.column_names])
+        ordered = Portfolio(self.kind, rows.combine_chunks())
         return hashlib.sha256(ordered.encode()).digest()
+
+    def made_ready(self) -> None:
+        """Work out what is asked for again and again; a million subjects take a second."""
+        _ = self.subjects, self.digest, self.consents
 
     @property
     def consent(self) -> str:
@@ -92,7 +111,11 @@ class Portfolio:
         In the caller's own order a batch of pseudonyms would stand for subjects that the caller
         can name; in this one a batch stands for any of the portfolio.
         """
-        order = np.random.default_rng().permutation(rows.num_rows)
+        subjects: Any = rows.column(SUBJECT).combine_chunks()
+        codes = subjects.dictionary_encode()
+        # Subjects are shuffled, not rows: one that is observed on many days would come early.
+        places = np.random.default_rng().permutation(len(codes.dictionary))
+        order = np.argsort(places[codes.indices.to_numpy()], kind="stable")
         return cls(kind, rows.take(order).combine_chunks())
 
     def encode(self) -> bytes:
@@ -161,8 +184,11 @@ class Portfolios:
         expires_at = now + self._life_s
         handle_id, secret, nonce = os.urandom(16).hex(), os.urandom(32), os.urandom(_NONCE)
         bound = _bound(handle_id, party_id, fingerprint, expires_at)
-        sealed = nonce + self._seal(secret).encrypt(nonce, portfolio.encode(), bound)
-        count = portfolio.rows.num_rows
+        seal = self._seal(secret)
+        sealed = await asyncio.to_thread(
+            lambda: nonce + seal.encrypt(nonce, portfolio.encode(), bound)
+        )
+        count = len(portfolio.subjects)
         row = (handle_id, party_id, count, expires_at, sealed)
 
         def write(tx: Transaction) -> bool:

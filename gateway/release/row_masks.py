@@ -56,10 +56,11 @@ class RowMasks:
         first, last = int(rows[0]) // size, int(rows[-1]) // size
         if first == last:
             return rows[_mask(snapshot, first, masks, tests)[rows - first * size]]
-        numbers = rows // size
+        # Row numbers ascend, so those of one batch stand together.
+        cuts = np.flatnonzero(np.diff(rows // size)) + 1
         parts = []
-        for number in np.unique(numbers).tolist():
-            within = rows[numbers == number]
+        for within in np.split(rows, cuts):
+            number = int(within[0]) // size
             parts.append(within[_mask(snapshot, number, masks, tests)[within - number * size]])
         return np.concatenate(parts)
 

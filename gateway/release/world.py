@@ -1,7 +1,7 @@
 """The ports of the road, and what is known of a request as it moves along."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -14,14 +14,18 @@ from gateway.domain.licence import Licence
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import ExchangeRequest
+from gateway.portfolio.aside import CoverageReport
+from gateway.portfolio.definitions import FEATURES
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.release.abroad import NothingAbroad, RecordsAbroad, no_copy
 from gateway.release.context import Node, Registry, RegistryView, gather
 from gateway.release.enforce import Enforcer, compile_enforcer, edge_check
 from gateway.release.evidence import Evidence
 from gateway.release.gate import Gate
+from gateway.release.groups import Groups, Standing
 from gateway.release.marks import Marks
 from gateway.release.plan import Plan, make_plan, released_actions
+from gateway.release.portfolio import Portfolio
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.release.row_masks import RowMasks
 from gateway.release.rows import Test, compile_rows
@@ -31,6 +35,42 @@ from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 
 _REMEMBERED_PLANS = 4_096
+
+
+class Features(Protocol):
+    """Features computed for one portfolio; see `gateway.release.feature_desk`."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Where they are."""
+        ...
+
+    def report(self, released: Collection[str]) -> CoverageReport:
+        """Return how much was known, as far as the fields that are released may tell it."""
+        ...
+
+
+@dataclass(slots=True)
+class Memory:
+    """What was found out once for all parts of a reading.
+
+    Args:
+        standing: How the whole answer stands to the licence's minimum.
+        features: What was computed for a portfolio with observation dates.
+        covered: Whether the consent that it names covers every subject.
+    """
+
+    standing: Standing | None = None
+    features: Features | None = None
+    covered: bool | None = None
+
+
+class FeatureDesk(Protocol):
+    """Computes features of portfolios with observation dates."""
+
+    async def features_of(self, product: Product, portfolio: Portfolio) -> Features:
+        """Return the features of a portfolio, computed now or a moment ago."""
+        ...
 
 
 class Ask(Protocol):
@@ -54,6 +94,16 @@ class Ask(Protocol):
     @property
     def batches(self) -> range | None:
         """Batches of the snapshot that are wanted, or None for all."""
+        ...
+
+    @property
+    def portfolio(self) -> Portfolio | None:
+        """The portfolio that it is about, or None."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """What was found out once for all parts of a reading."""
         ...
 
     def parse(self, request_id: str, product: Product) -> ExchangeRequest:
@@ -105,6 +155,7 @@ class Planned:
     prepared: Prepared
     snapshot: Snapshot
     request_id: str
+    features: Features | None = None
 
 
 @dataclass(slots=True)
@@ -124,6 +175,8 @@ class World:
     consumer_keys: Callable[[str], ConsumerKeys]
     clock_skew_s: int
     batch_rows: int
+    groups: Groups
+    features: FeatureDesk
     batch_bytes: int = 8 << 20
     abroad: RecordsAbroad = field(default_factory=NothingAbroad)
     marks: Marks | None = None
@@ -182,6 +235,21 @@ class World:
             self.abroad.check_holds(snapshot, plan.columns, tested)
         return snapshot
 
+    async def source_of(self, facts: Facts, prepared: Prepared, ask: Ask) -> Snapshot:
+        """Return the snapshot that an ask is answered from.
+
+        For a portfolio with observation dates it is computed, unless a ticket pins it.
+
+        Raises:
+            UnavailableError: `PRODUCT_UNAVAILABLE`, as `snapshot`.
+        """
+        portfolio, memory = ask.portfolio, ask.memory
+        if portfolio is None or not portfolio.observed or ask.pinned_snapshot:
+            return self.snapshot(facts, prepared, ask.pinned_snapshot)
+        if memory.features is None:
+            memory.features = await self.features.features_of(facts.product, portfolio)
+        return memory.features.snapshot
+
     def gather(
         self,
         view: RegistryView,
@@ -189,12 +257,13 @@ class World:
         request: ExchangeRequest,
         product: Product,
         now: int,
+        covered: bool | None = None,
     ) -> Facts:
         """Return the input of the decision; see `gateway.release.context.gather`.
 
         A node whose clock is lost can't tell how old a feed is, so it has none.
         """
-        facts = gather(view, caller, request, product, self.node, now, self.counts)
+        facts = gather(view, caller, request, product, self.node, now, self.counts, covered)
         if product.feed_limit_s and not self.clock.trusted():
             return replace(facts, publicity=Publicity(None, product.feed_limit_s))
         return facts
@@ -233,7 +302,10 @@ class World:
             return  # a moment of a register of the gateway itself: of now, and no copy of anything
         if crosses:
             self.abroad.check_fresh(snapshot, limit, now)
-        if not limit or now - snapshot.manifest.as_of <= limit:
+        # Features are of the moment in which they were computed from the records of then.
+        manifest = snapshot.manifest
+        since = manifest.admitted_at if product.name == FEATURES else manifest.as_of
+        if not limit or now - since <= limit:
             return
         kept: SnapshotLibrary | RecordsAbroad = self.abroad if crosses else self.library
         if kept.current(product.name) is not snapshot:

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from audit.sequence import next_index, read_bodies
+from gateway.deployment import Deployment
 from gateway.repair.consequences import prepare
+from gateway.snapshot.library import SnapshotLibrary
 from gateway.snapshot.snapshot import Snapshot
 from gateway.store.state import State
 
@@ -19,6 +21,15 @@ def prepare_snapshot(state: State, snapshot: Snapshot) -> None:
         prepare(connection, snapshot)
     finally:
         connection.close()
+
+
+def open_library(deployment: Deployment, state: State) -> SnapshotLibrary:
+    """Return a deployment's snapshots, each sealed and labelled before it serves."""
+    return SnapshotLibrary(
+        deployment.snapshots_directory,
+        lambda name: sealed_keys(state, name),
+        prepare=lambda snapshot: prepare_snapshot(state, snapshot),
+    )
 
 
 def sealed_keys(state: State, product: str) -> Iterable[str]:

@@ -154,6 +154,11 @@ class SubjectIndex:
         counts: Rows = np.where(known, self._starts[places + 1] - starts, 0)
         return np.asarray(starts), counts
 
+    def among(self, rows: Rows) -> int:
+        """Return how many subjects these rows are of; ascending row numbers."""
+        owner = np.searchsorted(self._starts, rows, side="right")
+        return len(distinct(owner))
+
     def _one(self, wanted: bytes) -> Rows:
         """Look one subject up without leaving the interpreter, which costs more than the search."""
         keys = self._keys
@@ -208,6 +213,13 @@ class RecordIndex:
             rows, keys = self._rows[left], wanted[order]
         ascending = np.argsort(rows, kind="stable")
         return rows[ascending], keys[ascending]
+
+
+def expand_runs(begins: Rows, counts: Rows) -> tuple[Rows, Rows]:
+    """Return the row numbers of runs, and for each row the number of its run."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    shift = np.repeat(begins - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+    return np.arange(len(owner), dtype=np.int64) + shift, owner
 
 
 def distinct(ascending: Rows) -> Rows:

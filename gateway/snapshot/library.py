@@ -150,11 +150,7 @@ class SnapshotLibrary:
             shareable=shareable,
             expires_at=expires_at,
         )
-        place = home / manifest.snapshot_id
-        if place.exists():  # the same content, admitted in the same second
-            shutil.rmtree(staging)
-        else:
-            staging.rename(place)
+        _put(staging, home / manifest.snapshot_id)
         if announce is not None:
             announce(manifest)
         self.activate(product.name, manifest.snapshot_id)
@@ -162,6 +158,47 @@ class SnapshotLibrary:
         if snapshot is None:
             raise SnapshotDamagedError("PRODUCT_UNAVAILABLE", "the admitted snapshot is gone")
         return snapshot
+
+    def admit_aside(
+        self,
+        source: RecordSource,
+        product: Product,
+        schema: pa.Schema,
+        *,
+        now: int,
+        as_of: int,
+        quarantined: int,
+        batch_rows: int,
+        announce: Callable[[Manifest], object],
+    ) -> Snapshot:
+        """Admit rows as a snapshot that only `pinned` finds; see `admit_and_activate`.
+
+        Raises:
+            XinguanError: As `admit`.
+        """
+        home = self._home(product.name)
+        staging = home / f".staging-{secrets.token_hex(8)}"
+        manifest = admit(
+            source, product, schema, staging, now=now, as_of=as_of, quarantined=quarantined,
+            batch_rows=batch_rows,
+        )  # fmt: skip
+        _put(staging, home / manifest.snapshot_id)
+        announce(manifest)
+        with self._lock:
+            return self._opened(product.name, manifest.snapshot_id)
+
+    def discard(self, product: str, snapshot_id: str) -> None:
+        """Remove a snapshot that was admitted aside; the map from rows to records stays.
+
+        Whoever has it open reads on. Idempotent; the present one is never removed.
+        """
+        with self._lock:
+            home = self._home(product)
+            path = home / snapshot_id
+            served = (home / POINTER).exists() and self._pointed(product) == snapshot_id
+            if _SNAPSHOT_ID.fullmatch(snapshot_id) and path.is_dir() and not served:
+                write_map(Snapshot.open(path), home)
+                shutil.rmtree(path)
 
     def activate(self, product: str, snapshot_id: str) -> None:
         """Point a product at a snapshot that is in the library already.
@@ -338,3 +375,10 @@ class SnapshotLibrary:
         home = self._directory / product
         home.mkdir(exist_ok=True)
         return home
+
+
+def _put(staging: Path, place: Path) -> None:
+    if place.exists():  # the same content, admitted in the same second
+        shutil.rmtree(staging)
+    else:
+        staging.rename(place)

@@ -75,7 +75,7 @@ class Snapshot:
         self._halvings: dict[tuple[tuple[str, ...], int], int] = {}
         self._batch_rows = manifest.batch_rows
         keys = files.array(SUBJECTS, f"S{manifest.subject_width}")
-        self._subjects = SubjectIndex(keys, files.array(STARTS, "<i8"))
+        self.subjects = SubjectIndex(keys, files.array(STARTS, "<i8"))
         hashes, places = files.array(HASHES, "<u8"), files.array(RECORDS, "<i8")
         index = RecordIndex(hashes, places, manifest.record_width)
         self._records = RecordRows(index, manifest.record_width)
@@ -118,11 +118,11 @@ class Snapshot:
 
         A subject that isn't there simply has no rows, and neither has a malformed one.
         """
-        return self._subjects.locate(subjects)
+        return self.subjects.locate(subjects)
 
     def runs(self, subjects: Any) -> tuple[Rows, Rows]:
         """Return first row and number of rows of each subject of an Arrow column, in its order."""
-        return self._subjects.runs(subjects)
+        return self.subjects.runs(subjects)
 
     def expiry_of(self, rows: Rows) -> Rows:
         """Return the unix second at which each row stops being shareable, `NEVER` for no end."""

@@ -1,7 +1,9 @@
 """Each example runs against a real gateway, as the user that it is written for."""
 
+import asyncio
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,11 +11,15 @@ import pytest
 from jwcrypto.jwk import JWK
 from sd_jwt.verifier import SDJWTVerifier
 
+from gateway.cli.features import build
 from gateway.demo.cast import AGENCY, AUDITOR, AUTHORITY, BANK, PARTNER, Player
+from gateway.demo.stage import license_player
 from gateway.founding import AUTHORITY_KEY
 from gateway.inbound.jose import read_keys
 from gateway.inbound.presentation import verify
 from gateway.inbound.status import Standing, open_list
+from gateway.portfolio.definitions import FEATURES
+from gateway.registry.act import Act
 from tests.conftest import ROOT
 from tests.docs.running import Ran, Served, run_python
 
@@ -73,6 +79,38 @@ async def test_a_bank_reads_its_portfolio(served: Served, tmp_path: Path) -> Non
     assert ran.code == 0, ran.text
     assert "uscc                 pseudonym" in ran.text
     assert (tmp_path / "grades.parquet").stat().st_size > 0
+
+
+def grant_features(served: Served) -> None:
+    """License the bank for features, and build them once, as the operator does."""
+    deployment = served.stage.deployment
+    fields = ("uscc", "observed_on", "penalties_12m", "active_licences", "serious_list_hit")
+    bank = replace(BANK, key="bank2", grants=((FEATURES, fields),), pseudonymous=frozenset())
+    state = deployment.open_state()
+    try:
+        act = Act(int(time.time()), deployment.settings.node)
+        state.run(lambda tx: license_player(deployment, tx, bank, act))
+    finally:
+        state.close()
+    build(None, "", deployment.root, as_json=True)
+
+
+async def test_a_bank_reads_features_of_its_own_dates(served: Served, tmp_path: Path) -> None:
+    await asyncio.to_thread(grant_features, served)
+    lines = [f"{code},{day}" for code in served.portfolio for day in ("2026-06-30", "2026-09-30")]
+    (tmp_path / "portfolio.csv").write_text("\n".join(["subject,observed_on", *lines]))
+    ran = await run_example(
+        "bank_features.py",
+        served,
+        BANK,
+        tmp_path,
+        *("--portfolio", "portfolio.csv", "--out", "features.parquet"),
+    )
+    assert ran.code == 0, ran.text
+    assert f"observations: {len(lines)}, hit rate: " in ran.text
+    assert "(R44)" in ran.text
+    table = pq.read_table(tmp_path / "features.parquet")
+    assert set(map(str, table["observed_on"].to_pylist())) <= {"2026-06-30", "2026-09-30"}
 
 
 async def test_a_bank_reads_why_it_was_refused(served: Served, tmp_path: Path) -> None:

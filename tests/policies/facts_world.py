@@ -159,7 +159,7 @@ def facts(**changes) -> Facts:
         now=NOW, caller=Caller(party(), certificate()), licence=licence(), product=product(),
         request=request(), consent=None, consent_covers=False, stop_orders=(),
         publicity=Publicity(None, 0), responsibility=chain(), platform_operators_only=None,
-        border=None, switches=SWITCHES,
+        border=None, switches=SWITCHES, known_subjects=1, smallest_group=1,
     )  # fmt: skip
     return replace(base, **changes)
 

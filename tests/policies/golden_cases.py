@@ -66,7 +66,8 @@ def consented(facts: Facts, **changes) -> Facts:
 
 
 def subjects(facts: Facts, count: int) -> Facts:
-    return vary(facts, request__subjects=tuple(f"subject-{n}" for n in range(count)))
+    named = tuple(f"subject-{n}" for n in range(count))
+    return vary(facts, request__subjects=named, known_subjects=count, smallest_group=count)
 
 
 def callers() -> Iterator[Case]:
@@ -94,7 +95,19 @@ def callers() -> Iterator[Case]:
     )
     grant = Grant(frozenset(w.NAMES), pseudonymous=True, minimum_subjects=50)
     small = vary(agency("CREDIT_EVALUATION", "uscc", "reg_status"), licence__grants__company=grant)
-    yield case("GATE", "PORTFOLIO_TOO_SMALL", subjects(small, 49), subjects(small, 50))
+    padded = subjects(small, 90)
+    yield case(
+        "GATE",
+        "PORTFOLIO_TOO_SMALL",
+        vary(padded, known_subjects=49),
+        vary(padded, known_subjects=50),
+    )
+    yield case(
+        "GATE",
+        "PORTFOLIO_OVERLAP",
+        vary(padded, smallest_group=49),
+        vary(padded, smallest_group=50),
+    )
     named = vary(small, request__fields=("uscc", "name"))
     yield case("GATE", "IDENTIFYING_FIELD", subjects(named, 50), subjects(small, 50))
     yield case("R30", "NO_LICENCE", vary(base, licence=None))

@@ -203,6 +203,7 @@ deny contains {"rule": "GATE", "code": "SUBJECT_KIND_MISMATCH", "fields": []} if
 
 # METADATA
 # title: The portfolio is smaller than the grant's minimum
+# description: Only subjects that have something to show are counted; others hide nobody.
 # custom:
 #   rule: GATE
 #   code: PORTFOLIO_TOO_SMALL
@@ -210,6 +211,33 @@ deny contains {"rule": "GATE", "code": "SUBJECT_KIND_MISMATCH", "fields": []} if
 #   clause: "The portfolio is below the grant's minimum, against re-identification."
 #   remedy: "Ask for a larger portfolio."
 deny contains {"rule": "GATE", "code": "PORTFOLIO_TOO_SMALL", "fields": []} if {
-	not input.request.whole_product
-	input.request.subjects < input.licence.minimum_subjects
+	input.licence.minimum_subjects > 1
+	not large_enough
 }
+
+# METADATA
+# title: At least the minimum of subjects has something to show, or the whole product is asked for
+# scope: document
+large_enough if input.request.known_subjects >= input.licence.minimum_subjects
+
+large_enough if input.request.whole_product
+
+# METADATA
+# title: The answer would tell fewer subjects apart than the grant's minimum
+# description: Pseudonyms stay the same, so portfolios that differ by a few single these out.
+# custom:
+#   rule: GATE
+#   code: PORTFOLIO_OVERLAP
+#   title_zh: 批量与既往批量之差小于许可下限
+#   clause: "Beside what you were answered before, this answer would single out fewer subjects than the grant's minimum, against re-identification."
+#   remedy: "Ask for the same portfolio as before, or add and leave out at least the minimum at once."
+deny contains {"rule": "GATE", "code": "PORTFOLIO_OVERLAP", "fields": []} if {
+	input.licence.minimum_subjects > 1
+	input.licence.pseudonymous
+	large_enough
+	not apart
+}
+
+# METADATA
+# title: Whoever can be told apart stands with at least the minimum of others
+apart if input.request.smallest_group >= input.licence.minimum_subjects

@@ -131,9 +131,19 @@ test_gate_subject_kind_mismatch_fires if fixture.fires("SUBJECT_KIND_MISMATCH", 
 test_gate_subject_kind_mismatch_silent if fixture.silent("SUBJECT_KIND_MISMATCH", fixture.agency, [])
 
 # GATE PORTFOLIO_TOO_SMALL
-test_gate_portfolio_too_small_fires if fixture.fires("PORTFOLIO_TOO_SMALL", fixture.agency, [["/licence/minimum_subjects", 50], ["/request/subjects", 49]])
+test_gate_portfolio_too_small_fires if fixture.fires("PORTFOLIO_TOO_SMALL", fixture.agency, [["/licence/minimum_subjects", 50], ["/request/known_subjects", 49]])
 
-test_gate_portfolio_too_small_silent if fixture.silent("PORTFOLIO_TOO_SMALL", fixture.agency, [["/licence/minimum_subjects", 50], ["/request/subjects", 50]])
+test_gate_portfolio_too_small_silent if fixture.silent("PORTFOLIO_TOO_SMALL", fixture.agency, [["/licence/minimum_subjects", 50], ["/request/known_subjects", 50]])
+
+# Whoever doesn't tell how many have something to show is refused.
+test_gate_portfolio_too_small_uncounted if fixture.fires("PORTFOLIO_TOO_SMALL", fixture.agency, [["/licence/minimum_subjects", 50], ["/request/subjects", 90], ["/request/known_subjects", null]])
+
+# GATE PORTFOLIO_OVERLAP
+test_gate_portfolio_overlap_fires if fixture.fires("PORTFOLIO_OVERLAP", fixture.agency, [["/licence/minimum_subjects", 50], ["/licence/pseudonymous", true], ["/request/known_subjects", 50], ["/request/smallest_group", 49]])
+
+test_gate_portfolio_overlap_silent if fixture.silent("PORTFOLIO_OVERLAP", fixture.agency, [["/licence/minimum_subjects", 50], ["/licence/pseudonymous", true], ["/request/known_subjects", 50], ["/request/smallest_group", 50]])
+
+test_gate_portfolio_overlap_of_codes_silent if fixture.silent("PORTFOLIO_OVERLAP", fixture.agency, [["/licence/minimum_subjects", 50], ["/request/known_subjects", 50], ["/request/smallest_group", 1]])
 
 test_all_reasons_are_told if {
 	reasons := fixture.decided(fixture.agency, [["/licence", null], ["/stop_orders", [{"scope": "all", "index": 1}]]]).reasons

@@ -25,15 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16xinguan/v1/types.proto\x12\nxinguan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x01\n\x0eRequestContext\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x10\n\x08scenario\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x05 \x01(\t\x12\x10\n\x08operator\x18\x06 \x01(\t\x12\x16\n\x0e\x63\x61se_reference\x18\x07 \x01(\t\x12\x11\n\tsignature\x18\x08 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x0c \x01(\t\"\x95\x01\n\x06Reason\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x11\n\tclause_zh\x18\x03 \x01(\t\x12\x11\n\tclause_en\x18\x04 \x01(\t\x12\x11\n\tremedy_zh\x18\x05 \x01(\t\x12\x11\n\tremedy_en\x18\x06 \x01(\t\x12\x13\n\x0bunconfirmed\x18\x07 \x01(\x08\x12\x0e\n\x06\x66ields\x18\x08 \x03(\t\"i\n\x07Refusal\x12#\n\x07reasons\x18\x01 \x03(\x0b\x32\x12.xinguan.v1.Reason\x12\x14\n\x0c\x64\x65nial_index\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07omitted\x18\x04 \x01(\x05\"f\n\x07Promise\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12&\n\x04\x61lso\x18\x04 \x03(\x0b\x32\x18.xinguan.v1.CoveredEntry\"0\n\x0c\x43overedEntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\"\xc5\x01\n\x08\x43overage\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x0f\n\x07sources\x18\x02 \x03(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfeed_age_s\x18\x04 \x01(\x03\x12\x17\n\x0fquarantined_ppm\x18\x05 \x01(\x05\x12\x13\n\x0bsnapshot_id\x18\x06 \x01(\t\x12*\n\x07\x66oreign\x18\x0c \x03(\x0b\x32\x19.xinguan.v1.ForeignSource\"\x8a\x01\n\rForeignSource\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x02 \x01(\t\x12\x11\n\tagreement\x18\x03 \x01(\t\x12\x12\n\nonward_use\x18\x04 \x01(\t\x12\x15\n\ronward_use_zh\x18\x05 \x01(\t\x12\x15\n\ronward_use_en\x18\x06 \x01(\t*\xd8\x01\n\x0bSubjectKind\x12\x1c\n\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19SUBJECT_KIND_LEGAL_ENTITY\x10\x01\x12\x1a\n\x16SUBJECT_KIND_SOLE_PROP\x10\x02\x12\x1b\n\x17SUBJECT_KIND_SOCIAL_ORG\x10\x03\x12\x1c\n\x18SUBJECT_KIND_PUBLIC_INST\x10\x04\x12\x14\n\x10SUBJECT_KIND_GOV\x10\x05\x12\x1f\n\x1bSUBJECT_KIND_NATURAL_PERSON\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16xinguan/v1/types.proto\x12\nxinguan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x01\n\x0eRequestContext\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x10\n\x08scenario\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x05 \x01(\t\x12\x10\n\x08operator\x18\x06 \x01(\t\x12\x16\n\x0e\x63\x61se_reference\x18\x07 \x01(\t\x12\x11\n\tsignature\x18\x08 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x0c \x01(\t\"\x95\x01\n\x06Reason\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x11\n\tclause_zh\x18\x03 \x01(\t\x12\x11\n\tclause_en\x18\x04 \x01(\t\x12\x11\n\tremedy_zh\x18\x05 \x01(\t\x12\x11\n\tremedy_en\x18\x06 \x01(\t\x12\x13\n\x0bunconfirmed\x18\x07 \x01(\x08\x12\x0e\n\x06\x66ields\x18\x08 \x03(\t\"i\n\x07Refusal\x12#\n\x07reasons\x18\x01 \x03(\x0b\x32\x12.xinguan.v1.Reason\x12\x14\n\x0c\x64\x65nial_index\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07omitted\x18\x04 \x01(\x05\"f\n\x07Promise\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12&\n\x04\x61lso\x18\x04 \x03(\x0b\x32\x18.xinguan.v1.CoveredEntry\"0\n\x0c\x43overedEntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\"\xf7\x01\n\x08\x43overage\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x0f\n\x07sources\x18\x02 \x03(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfeed_age_s\x18\x04 \x01(\x03\x12\x17\n\x0fquarantined_ppm\x18\x05 \x01(\x05\x12\x13\n\x0bsnapshot_id\x18\x06 \x01(\t\x12*\n\x07\x66oreign\x18\x0c \x03(\x0b\x32\x19.xinguan.v1.ForeignSource\x12\x30\n\tportfolio\x18\x07 \x01(\x0b\x32\x1d.xinguan.v1.PortfolioCoverage\"\x8a\x01\n\rForeignSource\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x02 \x01(\t\x12\x11\n\tagreement\x18\x03 \x01(\t\x12\x12\n\nonward_use\x18\x04 \x01(\t\x12\x15\n\ronward_use_zh\x18\x05 \x01(\t\x12\x15\n\ronward_use_en\x18\x06 \x01(\t\"\xbd\x02\n\x11PortfolioCoverage\x12\x14\n\x0cobservations\x18\x01 \x01(\x03\x12\x10\n\x08hit_rate\x18\x02 \x01(\x01\x12;\n\x07sources\x18\x03 \x03(\x0b\x32*.xinguan.v1.PortfolioCoverage.SourcesEntry\x12\x43\n\x0bunavailable\x18\x04 \x03(\x0b\x32..xinguan.v1.PortfolioCoverage.UnavailableEntry\x12\x0c\n\x04step\x18\x05 \x01(\x03\x12\x0c\n\x04\x62ias\x18\x06 \x01(\t\x1a.\n\x0cSourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x32\n\x10UnavailableEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xd8\x01\n\x0bSubjectKind\x12\x1c\n\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19SUBJECT_KIND_LEGAL_ENTITY\x10\x01\x12\x1a\n\x16SUBJECT_KIND_SOLE_PROP\x10\x02\x12\x1b\n\x17SUBJECT_KIND_SOCIAL_ORG\x10\x03\x12\x1c\n\x18SUBJECT_KIND_PUBLIC_INST\x10\x04\x12\x14\n\x10SUBJECT_KIND_GOV\x10\x05\x12\x1f\n\x1bSUBJECT_KIND_NATURAL_PERSON\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xinguan.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUBJECTKIND']._serialized_start=1047
-  _globals['_SUBJECTKIND']._serialized_end=1263
+  _globals['_PORTFOLIOCOVERAGE_SOURCESENTRY']._loaded_options = None
+  _globals['_PORTFOLIOCOVERAGE_SOURCESENTRY']._serialized_options = b'8\001'
+  _globals['_PORTFOLIOCOVERAGE_UNAVAILABLEENTRY']._loaded_options = None
+  _globals['_PORTFOLIOCOVERAGE_UNAVAILABLEENTRY']._serialized_options = b'8\001'
+  _globals['_SUBJECTKIND']._serialized_start=1417
+  _globals['_SUBJECTKIND']._serialized_end=1633
   _globals['_REQUESTCONTEXT']._serialized_start=72
   _globals['_REQUESTCONTEXT']._serialized_end=290
   _globals['_REASON']._serialized_start=293
@@ -45,7 +49,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COVEREDENTRY']._serialized_start=655
   _globals['_COVEREDENTRY']._serialized_end=703
   _globals['_COVERAGE']._serialized_start=706
-  _globals['_COVERAGE']._serialized_end=903
-  _globals['_FOREIGNSOURCE']._serialized_start=906
-  _globals['_FOREIGNSOURCE']._serialized_end=1044
+  _globals['_COVERAGE']._serialized_end=953
+  _globals['_FOREIGNSOURCE']._serialized_start=956
+  _globals['_FOREIGNSOURCE']._serialized_end=1094
+  _globals['_PORTFOLIOCOVERAGE']._serialized_start=1097
+  _globals['_PORTFOLIOCOVERAGE']._serialized_end=1414
+  _globals['_PORTFOLIOCOVERAGE_SOURCESENTRY']._serialized_start=1316
+  _globals['_PORTFOLIOCOVERAGE_SOURCESENTRY']._serialized_end=1362
+  _globals['_PORTFOLIOCOVERAGE_UNAVAILABLEENTRY']._serialized_start=1364
+  _globals['_PORTFOLIOCOVERAGE_UNAVAILABLEENTRY']._serialized_end=1414
 # @@protoc_insertion_point(module_scope)

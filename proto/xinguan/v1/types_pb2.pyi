@@ -289,6 +289,7 @@ class Coverage(_message.Message):
     QUARANTINED_PPM_FIELD_NUMBER: _builtins.int
     SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
     FOREIGN_FIELD_NUMBER: _builtins.int
+    PORTFOLIO_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """Product name."""
     feed_age_s: _builtins.int
@@ -309,6 +310,10 @@ class Coverage(_message.Message):
     def foreign(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForeignSource]:
         """Issuers abroad whose records may be in it, each with what binds whoever reads them."""
 
+    @_builtins.property
+    def portfolio(self) -> Global___PortfolioCoverage:
+        """Of features that were computed for a portfolio with observation dates."""
+
     def __init__(
         self,
         *,
@@ -319,10 +324,11 @@ class Coverage(_message.Message):
         quarantined_ppm: _builtins.int = ...,
         snapshot_id: _builtins.str = ...,
         foreign: _abc.Iterable[Global___ForeignSource] | None = ...,
+        portfolio: Global___PortfolioCoverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "portfolio", b"portfolio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "feed_age_s", b"feed_age_s", "foreign", b"foreign", "product", b"product", "quarantined_ppm", b"quarantined_ppm", "snapshot_id", b"snapshot_id", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "feed_age_s", b"feed_age_s", "foreign", b"foreign", "portfolio", b"portfolio", "product", b"product", "quarantined_ppm", b"quarantined_ppm", "snapshot_id", b"snapshot_id", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,3 +375,93 @@ class ForeignSource(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForeignSource: _TypeAlias = ForeignSource  # noqa: Y015
+
+@_typing.final
+class PortfolioCoverage(_message.Message):
+    """How much was known of a portfolio. Shares are rounded, up or down by a draw, so that portfolios
+    that differ by one subject don't tell of it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SourcesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class UnavailableEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    HIT_RATE_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    UNAVAILABLE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    BIAS_FIELD_NUMBER: _builtins.int
+    observations: _builtins.int
+    """Number of pairs of subject and observation date."""
+    hit_rate: _builtins.float
+    """Share of them of which anything was known."""
+    step: _builtins.int
+    """Shares are told in steps of so many observations."""
+    bias: _builtins.str
+    """What a past observation lacks (R44)."""
+    @_builtins.property
+    def sources(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Record product to the share of the observations that it knew anything about; only products
+        behind the fields that are released.
+        """
+
+    @_builtins.property
+    def unavailable(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Record products that couldn't be used, each with its reason."""
+
+    def __init__(
+        self,
+        *,
+        observations: _builtins.int = ...,
+        hit_rate: _builtins.float = ...,
+        sources: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        unavailable: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        step: _builtins.int = ...,
+        bias: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bias", b"bias", "hit_rate", b"hit_rate", "observations", b"observations", "sources", b"sources", "step", b"step", "unavailable", b"unavailable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortfolioCoverage: _TypeAlias = PortfolioCoverage  # noqa: Y015

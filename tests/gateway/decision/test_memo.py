@@ -27,6 +27,7 @@ UNSEEN = {
     "recipient_key",
     # The mode is told by the facts of recognition.
     "request.mode",
+    "request.part",
     # Of these only their presence is seen; the test below removes them.
     "request.operator", "responsibility.manager.at", "responsibility.transmitter.at",
     "responsibility.user.at",
