@@ -75,6 +75,9 @@ def shown_of(snapshot: Snapshot, subjects: Any, now: int, select: Select) -> Fla
         select: Keeps the rows that the policy lets leave.
     """
     rows, owner = expand_runs(*snapshot.runs(subjects))
+    if (rows[1:] < rows[:-1]).any():  # a copy for use abroad is sorted by other names
+        order = np.argsort(rows)
+        rows, owner = rows[order], owner[order]
     shared = snapshot.shareable(rows, now) if len(rows) else np.zeros(0, np.bool_)
     rows, owner = rows[shared], owner[shared]
     kept = select(rows)

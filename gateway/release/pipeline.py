@@ -111,6 +111,7 @@ class Exchange:
             while (made := await ahead.take()) is not None:
                 hold, batch = made
                 delivery.hold = hold
+                await self._caught_up(facts)
                 await self._still_allowed(trail, facts, decision, snapshot)
                 hold.confirm()  # or the log would tell of a release that never was
                 part = await delivery.record(batch)  # evidence before hand-over

@@ -244,7 +244,8 @@ class World:
             UnavailableError: `PRODUCT_UNAVAILABLE`, as `snapshot`.
         """
         portfolio, memory = ask.portfolio, ask.memory
-        if portfolio is None or not portfolio.observed or ask.pinned_snapshot:
+        crosses = facts.border is not None  # whoever is abroad reads from the store apart
+        if portfolio is None or not portfolio.observed or ask.pinned_snapshot or crosses:
             return self.snapshot(facts, prepared, ask.pinned_snapshot)
         if memory.features is None:
             memory.features = await self.features.features_of(facts.product, portfolio)
