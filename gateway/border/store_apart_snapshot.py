@@ -94,6 +94,11 @@ class ApartSnapshot(Snapshot):
         self.files = files
         self._tokens = Tokens(files.store_key)
 
+    @property
+    def origin(self) -> str:
+        """Id of the domestic snapshot that was copied."""
+        return self.copied.source
+
     def locate(self, subjects: Sequence[str]) -> Rows:
         """Return the row numbers of these subjects, ascending, without a scan."""
         return super().locate(self._tokens.of(subjects))

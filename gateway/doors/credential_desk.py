@@ -243,7 +243,7 @@ class CredentialDesk:
                 party_id=caller.party.party_id if caller else "",
                 product=delivery.facts.product.name,
                 subject=subject,
-                snapshot=delivery.snapshot.snapshot_id,
+                snapshot=delivery.snapshot.origin,
                 columns=columns,
                 content=content,
                 issued_at=now,

@@ -287,6 +287,11 @@ class Snapshot:
         self._digests[number, tuple(columns)] = digest
 
     @property
+    def origin(self) -> str:
+        """Id of the admitted snapshot that its records are of: its own, unless it is a copy."""
+        return self.snapshot_id
+
+    @property
     def bits_nbytes(self) -> int:
         """Memory that the live bits take, in bytes; the admitted ones are mapped."""
         return self._bits.nbytes

@@ -11,7 +11,16 @@ import pytest_asyncio
 
 from gateway.demo.stage import Stage, set_stage
 from gateway.server import wall_clock_ms
-from tests.gateway.e2e.serving import CASE, OPERATOR, Desk, Member, OpenGateway, Site, copy_stage
+from tests.gateway.e2e.serving import (
+    CASE,
+    OPERATOR,
+    Desk,
+    Member,
+    OpenGateway,
+    Site,
+    copy_stage,
+    patient,
+)
 
 OpenSite = Callable[..., Awaitable[Site]]
 
@@ -90,7 +99,7 @@ async def copied_abroad(gateway: OpenGateway, rounds: int = 1) -> None:
 @asynccontextmanager
 async def serve_site(stage: Stage, **words: Any) -> AsyncIterator[Site]:
     """Serve a deployment until the end of the context; `words` are `OpenGateway`'s."""
-    now = words.get("clock_ms", wall_clock_ms)
+    now, stage = words.get("clock_ms", wall_clock_ms), patient(stage)
     async with AsyncExitStack() as stack:
         desk = Desk(stage.deployment, lambda: now() // 1000)
         stack.callback(desk.close)

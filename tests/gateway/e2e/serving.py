@@ -369,6 +369,17 @@ def fingerprint(identity: Identity) -> str:
     return pin(x509.load_pem_x509_certificate(identity.certificate).public_key())  # type: ignore[arg-type]  # an EC key
 
 
+def patient(stage: Stage) -> Stage:
+    """Return a stage whose lease outlasts what a test does in the gateway's own loop.
+
+    `Site.copy_abroad` copies there, which takes seconds on a machine that does other work.
+    """
+    deployment, settings = stage.deployment, stage.deployment.settings
+    replicas = settings.replicas.model_copy(update={"lease_ms": 20_000})
+    settings = settings.model_copy(update={"replicas": replicas})
+    return replace(stage, deployment=replace(deployment, settings=settings))
+
+
 def copy_stage(stage: Stage, root: Path) -> Stage:
     """Return a copy of a deployment that nobody serves yet, its publicity checked just now.
 

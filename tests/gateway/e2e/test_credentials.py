@@ -171,6 +171,7 @@ async def test_a_repaired_firm_ends_with_a_better_usable_credential(issuing, par
                   credential_id=old.credential_id)  # fmt: skip
     await refused(issuing, again, "NOTHING_TO_ATTEST", "NOT_FOUND", logged=False)
     await asyncio.to_thread(regrade, issuing, subject, "A", tmp_path)
+    await asyncio.to_thread(issuing.copy_abroad)  # as the gateway does within a second
     fresh = await issue(
         issuing, partner, subject, "public_credit_grade", GRADE, credential_id=old.credential_id
     )
