@@ -37,6 +37,8 @@ from gateway.demo.cast import BANK
 from gateway.demo.stage import Stage, set_stage
 from gateway.deployment import Deployment
 from gateway.domain.vocabulary import FieldAction
+from gateway.registry import whitelists
+from gateway.registry.act import Act
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.registry.catalogue import Catalogue
 from gateway.release.world import World
@@ -278,7 +280,22 @@ def prepare(root: Path, rows: int) -> Stage:
         Tiled(base, rows), product, arrow_schema(product), now=now, as_of=now - 60,
         quarantined=0, batch_rows=BATCH_ROWS,
     )  # fmt: skip
+    keep_inside(stage, now)
     return stage
+
+
+def keep_inside(stage: Stage, now: int) -> None:
+    """Withdraw the product's whitelists: what is measured here has no copy for abroad.
+
+    The store apart (M58) is decrypted into memory, so its size would count as the stream's.
+    """
+    state, act = stage.deployment.open_state(), Act(now, "bench")
+    for known in state.run(whitelists.every):
+        content = known.content
+        if content.product == PRODUCT and known.withdrawn_at is None:
+            words = (content.partner, content.product, content.version, act)
+            state.run(lambda tx, words=words: whitelists.withdraw(tx, *words))
+    state.close()
 
 
 def main(arguments: list[str] | None = None) -> dict[str, object]:

@@ -76,7 +76,7 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
         InvalidRequestError: `UNKNOWN_FIELD` when a field is not in the contract.
     """
     request = facts.request
-    ceiling = count_ceiling(facts, limits.count_ceiling)
+    ceiling, minimum = count_ceiling(facts, limits.count_ceiling), minimum_subjects(facts)
     return {
         "calendar": calendar_of(facts.now, limits.adverse_years),
         "caller": _caller(facts),
@@ -89,8 +89,9 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
             "destination": request.destination,
             "measure": request.measure,
             "subjects": min(len(request.subjects), ceiling),
-            "known_subjects": min(facts.known_subjects, ceiling),
-            "smallest_group": min(facts.smallest_group, ceiling),
+            # Compared with the grant's minimum alone, so told no further than that.
+            "known_subjects": min(facts.known_subjects, minimum),
+            "smallest_group": min(facts.smallest_group, minimum),
             "whole_product": not request.subjects,
             # The user of R82: the human and the case that the access is for, both or neither.
             "operator_named": bool(request.operator.strip() and request.case_reference.strip()),
@@ -119,8 +120,13 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
 
 def count_ceiling(facts: Facts, ceiling: int) -> int:
     """Return the number at which the count of subjects is told no further."""
+    return max(ceiling, minimum_subjects(facts))
+
+
+def minimum_subjects(facts: Facts) -> int:
+    """Return the fewest subjects that the grant answers about; 1 without a grant."""
     grant = None if facts.licence is None else facts.licence.grants.get(facts.product.name)
-    return ceiling if grant is None else max(ceiling, grant.minimum_subjects)
+    return 1 if grant is None else grant.minimum_subjects
 
 
 def day_of(now: int) -> tuple[int, int]:

@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from gateway.decision.input import InputLimits, count_ceiling
+from gateway.decision.input import InputLimits, count_ceiling, minimum_subjects
 from gateway.domain.decision import Decision
-from gateway.domain.facts import NO_GROUP, Border, Facts, Responsibility
+from gateway.domain.facts import Border, Facts, Responsibility
 from gateway.domain.recognition import Recognition
 
 
@@ -95,12 +95,8 @@ def quick_key(facts: Facts, limits: InputLimits) -> tuple[Hashable, ...]:
         request.loan,
         # Counts under the ceiling of the rules matter; those above it are all alike.
         subjects if subjects <= 1 else min(subjects, count_ceiling(facts, limits.count_ceiling)),
-        facts.known_subjects
-        if facts.known_subjects <= 1
-        else min(facts.known_subjects, count_ceiling(facts, limits.count_ceiling)),
-        facts.smallest_group
-        if facts.smallest_group >= NO_GROUP
-        else min(facts.smallest_group, count_ceiling(facts, limits.count_ceiling)),
+        min(facts.known_subjects, minimum_subjects(facts)),
+        min(facts.smallest_group, minimum_subjects(facts)),
         not request.operator.strip() or not request.case_reference.strip(),
         bool(request.end_user.strip()),
         facts.stop_orders,

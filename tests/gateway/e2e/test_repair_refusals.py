@@ -1,5 +1,6 @@
 """What bad decisions get at the door: each its rule, an entry in the log, and nothing changed."""
 
+import asyncio
 import time
 
 import pytest
@@ -23,6 +24,9 @@ TABLES = ("repairs", "repair_sequences", "record_states", "sealed_records", "rep
           "recomputations", "tombstones", "consequences", "recalls")  # fmt: skip
 
 
+PENDING = "SELECT count(*) FROM recalls WHERE computed_at IS NULL"
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def quiet(stage, tmp_path_factory):
     """A site that nothing else changes, so that its whole state can be compared."""
@@ -38,8 +42,13 @@ def everything(site: Site) -> dict[str, list[tuple]]:
 
 
 async def settled(site: Site) -> dict[str, list[tuple]]:
+    """Return the state once what follows a decision by itself, its recall, has been done."""
     await site.gateway.delays.close()
-    return everything(site)
+    for _ in range(400):
+        if site.desk.state.run(lambda tx: tx.execute(PENDING).fetchone()) == (0,):
+            return everything(site)
+        await asyncio.sleep(0.05)
+    pytest.fail("a recall was never computed")
 
 
 def raw(site: Site, record: str, payload: bytes | None = None, **header: str) -> str:
