@@ -25,6 +25,8 @@ UNSEEN = {
     # How subjects come and how batches leave decides nothing; how many subjects, does.
     "request.portfolio", "request.compression", "request.sealed", "request.sealable",
     "recipient_key",
+    # Counts of what can be shown matter under a grant's minimum; a test below.
+    "known_subjects", "smallest_group",
     # The mode is told by the facts of recognition.
     "request.mode",
     "request.part",
@@ -42,6 +44,18 @@ def full_facts() -> Facts:
         publicity__as_of=w.NOW, publicity__limit_s=600,
         recognition=Recognition("GRADE_MAP", w.terms(), w.mapping(), w.table()),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", ["known_subjects", "smallest_group"])
+def test_what_can_be_shown_is_told_up_to_the_grants_minimum(count):
+    grant = replace(w.licence().grants["company"], minimum_subjects=3)
+    licence = replace(w.licence(), grants={"company": grant})
+    keys = [
+        quick_key(vary(w.facts(licence=licence), **{count: number}), LAW.limits)
+        for number in (2, 3, 4)
+    ]
+    assert keys[0][8:] != keys[1][8:]
+    assert keys[1][8:] == keys[2][8:]
 
 
 def changed(value):  # noqa: PLR0911 - one line per kind of value
