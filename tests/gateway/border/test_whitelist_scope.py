@@ -56,6 +56,9 @@ def test_a_mechanism_of_another_partner_binds_nothing(border) -> None:
 def test_the_list_may_begin_together_with_its_mechanism(border) -> None:
     border.signed(MECHANISM, not_before=NOW + DAY_S)
     propose(border, listed(not_before=NOW + DAY_S))
+    (proposed,) = border.world.run(whitelists.every)
+    assert proposed.content.not_before == NOW + DAY_S
+    assert proposed.content.mechanism == "SCC-1"
 
 
 def test_a_mechanism_withdrawn_meanwhile_stops_the_approval(border) -> None:
