@@ -3,6 +3,7 @@
     ?                       $1, $2, ... outside of literals, quoted names and comments
     INTEGER, BLOB, TEXT     BIGINT, BYTEA, TEXT COLLATE "C" (in the order of bytes, as SQLite)
     STRICT, WITHOUT ROWID   nothing, after the bracket that ends a CREATE TABLE
+    group_concat            string_agg, which takes the same: a text and what goes between
 
 What only SQLite understands is refused rather than guessed at.
 """
@@ -21,6 +22,7 @@ _TOKENS: Final = re.compile(
     re.DOTALL,
 )
 _TYPES: Final = {"INTEGER": "BIGINT", "BLOB": "BYTEA", "TEXT": 'TEXT COLLATE "C"'}
+_FUNCTIONS: Final = {"group_concat": "string_agg"}
 _DEFINES: Final = frozenset({"CREATE", "ALTER", "DROP"})
 _TABLE_OPTIONS: Final = re.compile(
     r"\)\s*(?:STRICT|WITHOUT\s+ROWID)(?:\s*,\s*(?:STRICT|WITHOUT\s+ROWID))*\s*;?\s*$", re.IGNORECASE
@@ -71,6 +73,8 @@ def translate(sql: str) -> str:
             raise ValueError("a literal has no end, or a character is not of the portable dialect")
         elif word == ";" and any(not rest.isspace() for rest in tokens[place + 1 :]):
             raise ValueError("one statement at a time")
+        elif word in _FUNCTIONS:
+            made.append(_FUNCTIONS[word])
         elif defines and word.upper() in _TYPES:
             made.append(_TYPES[word.upper()])
         else:

@@ -17,7 +17,6 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -34,10 +33,10 @@ from gateway.snapshot.snapshot import Snapshot
 POINTER, QUARANTINE = "current", "quarantine.csv"
 _PRODUCT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
-_SEALED_AT_ONCE = 1 << 20  # records; bounds the memory of opening
 _UNFINISHED = (".admitting-", ".staging-")
 _Mark = tuple[int, int, int]
-SealedKeys = Callable[[str], Iterable[str]]
+# Pages of keys; never texts alone, of which each would be taken for a page of letters.
+SealedKeys = Callable[[str], Iterable[list[str] | pa.LargeStringArray]]
 
 
 class SnapshotLibrary:
@@ -49,7 +48,8 @@ class SnapshotLibrary:
 
     Args:
         directory: Where the snapshots are; made when missing.
-        sealed_keys: Product name to the record keys that are sealed now, from durable state.
+        sealed_keys: Product name to the record keys that are sealed now, from durable state, in
+            pages: lists of texts, or Arrow columns of them.
         prepare: Called with each snapshot after it was sealed and before it serves: labels and
             withholds what durable state says besides.
         verify: Compare every file's digest on opening.
@@ -343,9 +343,8 @@ class SnapshotLibrary:
         return snapshot
 
     def _seal_all(self, product: str, snapshot: Snapshot) -> None:
-        keys = iter(self._sealed_keys(product))
-        while some := list(islice(keys, _SEALED_AT_ONCE)):
-            snapshot.seal(some)
+        for page in self._sealed_keys(product):
+            snapshot.seal(page)
         if self._prepare is not None:
             self._prepare(snapshot)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gateway.snapshot.bitmap import Rows
-from gateway.snapshot.index import RecordIndex, distinct, fixed_width
+from gateway.snapshot.index import RecordIndex, RecordKeys, as_texts, distinct, fixed_width
 
 _FEW = 256  # keys; below it, remembering rows is quicker than whole-column kernels
 _REMEMBERED = 4_096
@@ -28,9 +28,11 @@ class RecordRows:
         self._width = width
         self._found: dict[str, tuple[int, ...]] = {}
 
-    def of(self, keys: Sequence[str], names: Names) -> Rows:
+    def of(self, keys: RecordKeys, names: Names) -> Rows:
         """Return every row of exactly these records, ascending."""
-        return self._of_few(keys, names) if len(keys) <= _FEW else self._of_many(keys, names)
+        if len(keys) <= _FEW:
+            return self._of_few(as_texts(keys), names)
+        return self._of_many(keys, names)
 
     def _of_few(self, keys: Sequence[str], names: Names) -> Rows:
         """Look up a few keys, which are asked for twice: to decide on them, then to seal them.
@@ -54,7 +56,7 @@ class RecordRows:
             self._found = known
         return np.array(sorted({row for key in keys for row in known[key]}), dtype=np.int64)
 
-    def _of_many(self, keys: Sequence[str], names: Names) -> Rows:
+    def _of_many(self, keys: RecordKeys, names: Names) -> Rows:
         candidates, wanted = self._index.candidates(keys)
         if not len(candidates):
             return candidates

@@ -27,7 +27,7 @@ from gateway.snapshot.disputes import Disputes, with_disputes
 from gateway.snapshot.errors import SnapshotDamagedError
 from gateway.snapshot.files import MappedFiles, StoredFiles
 from gateway.snapshot.gather import WORTHWHILE, ascend, empty, gather, is_run, widths_of
-from gateway.snapshot.index import RecordIndex, SubjectIndex
+from gateway.snapshot.index import RecordIndex, RecordKeys, SubjectIndex
 from gateway.snapshot.manifest import Manifest
 from gateway.snapshot.record_rows import RecordRows
 
@@ -316,11 +316,11 @@ class Snapshot:
             self.manifest.batches[number].sha256,
         )
 
-    def rows_of(self, record_keys: Sequence[str]) -> Rows:
+    def rows_of(self, record_keys: RecordKeys) -> Rows:
         """Return every row of exactly these records, ascending; the true keys are compared."""
         return self._records.of(record_keys, self._names)
 
-    def seal(self, record_keys: Sequence[str]) -> Rows:
+    def seal(self, record_keys: RecordKeys) -> Rows:
         """Withhold these records from now on; return their row numbers. Idempotent.
 
         When it has returned, every later `shareable` says no for them. A key that isn't in

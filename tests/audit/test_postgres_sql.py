@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
         ("-- what\nCREATE INDEX i ON t (a)", "\nCREATE INDEX i ON t (a)"),
         ("SELECT CAST(NULL AS INTEGER)", "SELECT CAST(NULL AS INTEGER)"),
         ("UPDATE t SET text = 'INTEGER'", "UPDATE t SET text = 'INTEGER'"),
+        ("SELECT group_concat(a, ?) FROM t", "SELECT string_agg(a, $1) FROM t"),
+        ("SELECT 'group_concat'", "SELECT 'group_concat'"),
         ("SELECT a::bigint FROM t;", "SELECT a::bigint FROM t;"),
         ("DELETE FROM t WHERE a = 'x;y'", "DELETE FROM t WHERE a = 'x;y'"),
     ],

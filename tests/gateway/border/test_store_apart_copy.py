@@ -37,7 +37,7 @@ class World:
         )  # fmt: skip
         self.source = Snapshot.open(root / "domestic")
         self.store = StoreApart(
-            root / "border", root / "keys" / "k", lambda _: tuple(self.sealed), age_limit_s=600
+            root / "border", root / "keys" / "k", lambda _: [sorted(self.sealed)], age_limit_s=600
         )
         self.copy_id = ""
         self.batch_rows, self.fields = batch_rows, fields

@@ -157,7 +157,7 @@ async def test_a_lost_snapshot_comes_back_the_same_and_what_ended_does_not(place
     assert place.leaving() == [second]
     # A restore brings old files back, never old permission (R27).
     restored = SnapshotLibrary(
-        place.desk.library._directory, lambda _: [first], prepare=lambda _: None
+        place.desk.library._directory, lambda _: [[first]], prepare=lambda _: None
     )
     for identity in restored.kept(FOREIGN_PRODUCT):
         snapshot = restored.pinned(FOREIGN_PRODUCT, identity)

@@ -89,6 +89,24 @@ def test_many_keys_are_encoded_as_few_are(keys, width):
     assert many == few
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 40), max_size=60), st.lists(st.integers(0, 45), max_size=60),
+    st.integers(1, 5),
+)  # fmt: skip
+def test_walking_finds_the_places_that_searching_finds(values, wanted, stretch):
+    index_, sorted_ = (np.sort(np.array(given_, np.uint64)) for given_ in (values, wanted))
+    due = np.searchsorted(index_, sorted_).tolist()
+    assert index._walk(index_, sorted_, stretch).tolist() == due
+
+
+def test_keys_in_a_column_of_arrow_are_encoded_as_texts_are():
+    for count in (2, 300):
+        keys = [*(f"k{number}" for number in range(count)), "", "too long", "n\0l"]
+        column = pa.array(keys, pa.large_string())
+        assert encode(column, 4).tolist() == encode(keys, 4).tolist()
+
+
 def test_a_lone_surrogate_among_many_keys_is_simply_unknown():
     keys = [f"k{number}" for number in range(300)]
     assert encode([*keys, "\ud800"], 4).tolist() == [key.encode() for key in keys]

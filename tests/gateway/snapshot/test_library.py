@@ -80,14 +80,14 @@ def test_a_product_name_is_never_a_path(tmp_path, name):
 
 def test_sealed_records_are_sealed_before_a_snapshot_serves(tmp_path):
     admit(SnapshotLibrary(tmp_path))
-    restored = SnapshotLibrary(tmp_path, lambda name: ["r03"] if name == "penalty" else ["r04"])
+    restored = SnapshotLibrary(tmp_path, lambda name: [["r03"] if name == "penalty" else ["r04"]])
     assert withheld(restored.current("penalty")) == ["r03"]
 
 
 @pytest.mark.rule("R27", "effect")
 def test_a_new_snapshot_is_sealed_too(tmp_path):
     sealed = ["r03"]
-    library = SnapshotLibrary(tmp_path, lambda _: sealed)
+    library = SnapshotLibrary(tmp_path, lambda _: [sealed])
     admit(library)
     sealed.append("r05")
     library.seal("penalty", ["r05"])
@@ -116,11 +116,11 @@ def test_no_snapshot_opens_between_a_durable_seal_and_its_flip(tmp_path):
     reading = threading.Event()
     go_on = threading.Event()
 
-    def sealed_keys(_: str) -> list[str]:
+    def sealed_keys(_: str) -> list[list[str]]:
         found = list(durable)  # read before the repair is durable
         reading.set()
         assert go_on.wait(10)
-        return found
+        return [found]
 
     library = SnapshotLibrary(tmp_path, sealed_keys)
     opener = threading.Thread(target=library.current, args=("penalty",))
@@ -227,7 +227,7 @@ def test_a_change_reaches_every_open_snapshot_and_opens_none(tmp_path):
 
 def test_starting_over_brings_open_snapshots_in_line_with_the_state(tmp_path):
     sealed, prepared = ["r03"], []
-    library = SnapshotLibrary(tmp_path, lambda _: sealed, prepare=prepared.append)
+    library = SnapshotLibrary(tmp_path, lambda _: [sealed], prepare=prepared.append)
     snapshot = admit(library)
     library.seal("penalty", ["r05"])
     sealed[:] = ["r04"]
