@@ -21,6 +21,7 @@ MAX_KEY_BYTES = 256  # of a subject or record key; longer ones are refused at ad
 _CHUNK = 1 << 20  # rows turned into fixed width at once
 _MANY = 256  # keys; from here on whole-column kernels are quicker than a loop
 _STRETCH = 1024  # sorted keys that are looked up in one part of the index
+_NUMBER_BITS = 63  # of a signed 64-bit number
 _NONE: Rows = np.empty(0, dtype=np.int64)
 _NONE.setflags(write=False)
 _SEED = np.uint64(0x9E3779B97F4A7C15)
@@ -213,18 +214,33 @@ class RecordIndex:
         order = np.argsort(hashed)
         hashed = hashed[order]
         left = _walk(self._hashes, hashed)
-        found = self._hashes[np.minimum(left, len(self._hashes) - 1)] == hashed
-        found &= left < len(self._hashes)
-        left, order = left[found], order[found]
-        following = np.minimum(left + 1, len(self._hashes) - 1)
-        if (self._hashes[following] == self._hashes[left])[following > left].any():
-            right = np.searchsorted(self._hashes, self._hashes[left], side="right")
-            rows = self._rows[_ranges(left, right)]
-            keys = wanted[np.repeat(order, right - left)]
+        last = len(self._hashes) - 1
+        found = self._hashes[np.minimum(left, last)] == hashed
+        found &= left <= last
+        if not found.all():
+            left, order, hashed = left[found], order[found], hashed[found]
+        shared = self._hashes[np.minimum(left + 1, last)] == hashed
+        if shared[left < last].any():
+            right = np.searchsorted(self._hashes, hashed, side="right")
+            rows, order = self._rows[_ranges(left, right)], np.repeat(order, right - left)
         else:  # as nearly always: no two records have one hash
-            rows, keys = self._rows[left], wanted[order]
-        ascending = np.argsort(rows)
-        return rows[ascending], keys[ascending]
+            rows = self._rows[left]
+        rows, ascending = _sorted_rows(rows)
+        return rows, wanted[order[ascending]]
+
+
+def _sorted_rows(rows: Rows) -> tuple[Rows, Rows]:
+    """Return row numbers ascending, and the place of each before.
+
+    Sorting row and place as one number takes a third of the time of sorting places by rows.
+    """
+    bits = len(rows).bit_length()
+    if not len(rows) or int(rows.max()) >> (_NUMBER_BITS - bits):
+        order = np.argsort(rows)
+        return rows[order], order
+    both = (rows << bits) | np.arange(len(rows))
+    both.sort()
+    return both >> bits, both & ((1 << bits) - 1)
 
 
 def _walk(index: Hashes, wanted: Hashes, stretch: int = _STRETCH) -> Rows:
