@@ -14,6 +14,7 @@ from gateway.border.claims import (
     ExemptionClaims,
     document_type,
 )
+from gateway.domain import approvals
 from gateway.domain.border import Register
 from gateway.domain.errors import DeniedError
 from gateway.domain.party import Party
@@ -25,9 +26,7 @@ AuthorityKey = Callable[[str], Ed25519PublicKey | None]
 REGULATORS: Final = frozenset(
     {Role.AUTHORITY, Role.REGULATOR_COMPETENT, Role.REGULATOR_DATA, Role.REGULATOR_PBOC}
 )
-APPROVERS: Final = frozenset(
-    {Role.SECURITY_ADMIN, Role.AUTHORITY, Role.REGULATOR_COMPETENT, Role.REGULATOR_DATA}
-)
+APPROVERS: Final = approvals.APPROVERS | {Role.REGULATOR_DATA}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +101,3 @@ def is_exporter(claims: BorderClaims, signer: Party) -> bool:
     if not isinstance(claims, AssessmentClaims | ExemptionClaims):
         return False
     return claims.exporter == signer.party_id
-
-
-def check_approver(approver: Party, proposer: str) -> None:
-    """Refuse who may not approve a statement.
-
-    Raises:
-        DeniedError: `ROLE_FORBIDDEN` for a role that doesn't approve, a suspended approver, or
-            the proposer.
-    """
-    if approver.role not in APPROVERS or approver.status is not Status.ACTIVE:
-        raise DeniedError("ROLE_FORBIDDEN", "this role does not approve statements of the border")
-    if approver.party_id == proposer:
-        raise DeniedError("ROLE_FORBIDDEN", "who proposed a statement does not approve it")

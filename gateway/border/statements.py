@@ -21,16 +21,16 @@ from gateway.border.claims import (
 )
 from gateway.border.kept import Kept, find, newest, next_version, store
 from gateway.border.law import BorderLaw
-from gateway.border.signers import WAYS, AuthorityKey, check_approver, verified_statement
+from gateway.border.signers import APPROVERS, WAYS, AuthorityKey, verified_statement
+from gateway.domain.approvals import added, check_approver, indexes, is_enough
 from gateway.domain.border import Register
 from gateway.domain.errors import ConflictError, DeniedError, InvalidRequestError, NotFoundError
 from gateway.domain.party import Party
 from gateway.domain.vocabulary import Role, Status
-from gateway.registry import document_keys, parties
+from gateway.registry import parties
 from gateway.registry.act import Act
-from gateway.registry.documents import BadDocumentError, verify
-
-APPROVALS_NEEDED = 2
+from gateway.registry.approvals import read_approval
+from gateway.registry.documents import BadDocumentError
 
 
 def register_signed(
@@ -124,9 +124,15 @@ def approve(tx: Transaction, claims: BorderClaims, approver: Party, act: Act) ->
     kept = find(tx, Register(claims.statement), claims.name, claims.version)
     if terms_of(kept.claims) != terms_of(claims):
         raise ConflictError("CONFLICT", "what is approved is not what was proposed")
-    check_approver(approver, kept.proposer)
-    if kept.status is not Status.ACTIVE or approver.role.value in kept.approvals:
-        raise ConflictError("CONFLICT", "it was withdrawn, or this role has approved it already")
+    check_approver(
+        approver,
+        "statements of the border",
+        proposer=kept.proposer,
+        given=kept.approvals,
+        roles=APPROVERS,
+    )
+    if kept.status is not Status.ACTIVE:
+        raise ConflictError("CONFLICT", "it was withdrawn")
     if kept.registered is not None:
         raise ConflictError("CONFLICT", "it is in effect already")
     appended = tx.append(
@@ -141,9 +147,8 @@ def approve(tx: Transaction, claims: BorderClaims, approver: Party, act: Act) ->
             proposal=kept.index,
         )
     )
-    given = (approver.party_id, appended.index)
-    kept = replace(kept, approvals={**kept.approvals, approver.role.value: given})
-    if len(kept.approvals) >= APPROVALS_NEEDED:
+    kept = replace(kept, approvals=added(kept.approvals, approver, appended.index))
+    if is_enough(kept.approvals):
         kept = _put_in_effect(tx, kept, approver, act)
     return store(tx, kept)
 
@@ -156,14 +161,8 @@ def approve_signed(tx: Transaction, register: Register, document: str, act: Act)
         BadSignatureError: `BAD_SIGNATURE`.
         NotFoundError, DeniedError, ConflictError: as `approve`.
     """
-    verified = verify(
-        document,
-        lambda key: document_keys.active_public_key(tx, key),
-        APPROVAL_TYPE,
-        MODELS[register],
-    )
-    signer = document_keys.find(tx, verified.signer)
-    return approve(tx, verified.claims, parties.find(tx, signer.party_id), act)
+    verified, approver = read_approval(tx, document, APPROVAL_TYPE, MODELS[register])
+    return approve(tx, verified.claims, approver, act)
 
 
 def suspend(tx: Transaction, register: Register, name: str, act: Act) -> Kept:
@@ -242,7 +241,7 @@ def _put_in_effect(tx: Transaction, kept: Kept, approver: Party, act: Act) -> Ke
             version=claims.version,
             terms=terms_of(claims),
             proposal=kept.index,
-            approvals=sorted(index for _, index in kept.approvals.values()),
+            approvals=indexes(kept.approvals),
         )
     )
     return replace(kept, registered=appended.index, status_index=appended.index)

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from audit import entries
 from audit.journal import Transaction
-from gateway.domain.errors import ConflictError, DeniedError, NotFoundError
+from gateway.domain.approvals import added, check_approver, indexes, is_enough
+from gateway.domain.errors import ConflictError, NotFoundError
 from gateway.domain.party import Party
 from gateway.domain.recognition import Register
-from gateway.domain.vocabulary import Role, Status
+from gateway.domain.vocabulary import Role
 from gateway.recognition import identifiers
 from gateway.recognition.claims import (
     MODELS,
@@ -31,11 +32,10 @@ from gateway.recognition.claims import (
     name_of,
     register_of,
 )
-from gateway.registry import document_keys, parties
 from gateway.registry.act import Act, raise_version
+from gateway.registry.approvals import read_approval
 from gateway.registry.documents import Claims, Verified, parse_claims, verify
 from gateway.registry.recognition import COLUMNS, Row
-from gateway.registry.whitelists import APPROVALS_NEEDED, APPROVER_ROLES
 from gateway.store.upsert import upsert
 
 _DOMAIN = b"xinguan/recognition/v1\x00"
@@ -174,12 +174,10 @@ def approve(tx: Transaction, claims: AnyClaims, approver: Party, act: Act) -> St
     found = find(tx, register_of(claims), name_of(claims), claims.version)
     if _canonical(found.claims) != _canonical(claims):
         raise ConflictError("CONFLICT", "what is approved is not what was proposed")
-    if approver.role not in APPROVER_ROLES or approver.status is not Status.ACTIVE:
-        raise DeniedError("ROLE_FORBIDDEN", "this role does not approve documents of recognition")
-    if approver.party_id == found.proposer:
-        raise DeniedError("ROLE_FORBIDDEN", "who proposed a version does not approve it")
-    if found.withdrawn_at is not None or found.signed or approver.role in found.approvals:
-        raise ConflictError("CONFLICT", "it is withdrawn or signed, or this role approved it")
+    given = found.approvals
+    if found.withdrawn_at is not None or found.signed:
+        raise ConflictError("CONFLICT", "it is withdrawn, or signed by the authority")
+    check_approver(approver, "documents of recognition", proposer=found.proposer, given=given)
     appended = tx.append(
         entries.recognition_approved(
             time=act.now,
@@ -190,12 +188,12 @@ def approve(tx: Transaction, claims: AnyClaims, approver: Party, act: Act) -> St
             version=claims.version,
             role=approver.role.value,
             proposal=found.index,
-            earlier=sorted(index for _, index in found.approvals.values()),
+            earlier=indexes(given),
         )
     )
-    approvals = {**found.approvals, approver.role.value: (approver.party_id, appended.index)}
+    approvals = added(given, approver, appended.index)
     done = found.effect_index
-    if done is None and len(approvals) >= APPROVALS_NEEDED:
+    if done is None and is_enough(approvals):
         done = appended.index
     return _store(tx, replace(found, approvals=approvals, effect_index=done))
 
@@ -208,15 +206,10 @@ def approve_signed(tx: Transaction, document: str, register: Register, act: Act)
         BadSignatureError: `BAD_SIGNATURE`.
         NotFoundError, DeniedError, ConflictError: as `approve`.
     """
-    verified: Verified[Claims] = verify(
-        document,
-        lambda key: document_keys.active_public_key(tx, key),
-        document_type(register, approval=True),
-        MODELS[register],
-    )
-    signer = document_keys.find(tx, verified.signer)
-    claims = _typed(verified.claims, register)
-    return approve(tx, claims, parties.find(tx, signer.party_id), act)
+    kind = document_type(register, approval=True)
+    model: type[Claims] = MODELS[register]
+    verified, approver = read_approval(tx, document, kind, model)
+    return approve(tx, _typed(verified.claims, register), approver, act)
 
 
 def withdraw(tx: Transaction, register: Register, name: str, version: int, act: Act) -> Statement:

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from audit import entries
 from audit.journal import Transaction
-from gateway.domain.errors import ConflictError, DeniedError, NotFoundError
+from gateway.domain.approvals import check_approver, indexes, is_enough
+from gateway.domain.errors import ConflictError, NotFoundError
 from gateway.domain.foreign import ForeignIssuer
 from gateway.domain.party import Party
-from gateway.domain.vocabulary import Role, Status
-from gateway.registry import document_keys, parties
+from gateway.domain.vocabulary import Role
 from gateway.registry.act import Act, raise_version
+from gateway.registry.approvals import read_approval
 from gateway.registry.documents import APPROVAL_TYPE, verify
 from gateway.registry.issuer_claims import ISSUER_TYPE, IssuerClaims, canonical, read_issuer
 from gateway.store.migration import Statements
@@ -27,8 +28,6 @@ from gateway.store.upsert import upsert
 
 COLUMNS = "issuer, version, content, proposer, approvals, approved_index, withdrawn_at, log_index"
 IssuerRow = tuple[str, int, str, str, str, int | None, int | None, int]
-APPROVER_ROLES = frozenset({Role.SECURITY_ADMIN, Role.AUTHORITY, Role.REGULATOR_COMPETENT})
-APPROVALS_NEEDED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +110,9 @@ def approve(tx: Transaction, content: IssuerClaims, approver: Party, act: Act) -
     found = find(tx, content.issuer, content.version)
     if canonical(found.content) != canonical(content):
         raise ConflictError("CONFLICT", "what is approved is not what was proposed")
-    if approver.role not in APPROVER_ROLES or approver.status is not Status.ACTIVE:
-        raise DeniedError("ROLE_FORBIDDEN", "this role does not approve issuers")
-    if approver.party_id == found.proposer:
-        raise DeniedError("ROLE_FORBIDDEN", "who proposed a version does not approve it")
-    if found.withdrawn_at is not None or approver.role in found.approvals:
-        raise ConflictError("CONFLICT", "it was withdrawn, or this role has approved it already")
+    check_approver(approver, "issuers", proposer=found.proposer, given=found.approvals)
+    if found.withdrawn_at is not None:
+        raise ConflictError("CONFLICT", "this version was withdrawn")
     return _approved(tx, found, approver.role.value, approver.party_id, act)
 
 
@@ -128,11 +124,8 @@ def approve_signed(tx: Transaction, document: str, act: Act) -> Registration:
         BadSignatureError: `BAD_SIGNATURE`.
         NotFoundError, DeniedError, ConflictError: as `approve`.
     """
-    verified = verify(
-        document, lambda key: document_keys.active_public_key(tx, key), APPROVAL_TYPE, IssuerClaims
-    )
-    signer = document_keys.find(tx, verified.signer)
-    return approve(tx, verified.claims, parties.find(tx, signer.party_id), act)
+    verified, approver = read_approval(tx, document, APPROVAL_TYPE, IssuerClaims)
+    return approve(tx, verified.claims, approver, act)
 
 
 def register_signed(
@@ -265,13 +258,13 @@ def _approved(
             version=found.content.version,
             role=role,
             proposal=found.index,
-            earlier=sorted(index for _, index in found.approvals.values()),
+            earlier=indexes(found.approvals),
             signer=signed[0] if signed else "",
             document=signed[1] if signed else "",
         )
     )
     approvals = {**found.approvals, role: (approver, appended.index)}
-    complete = signed is not None or len(approvals) >= APPROVALS_NEEDED
+    complete = signed is not None or is_enough(approvals)
     done = found.approved_index
     if done is None and complete:
         done = appended.index

@@ -6,14 +6,14 @@ from pydantic import StringConstraints
 
 from audit import entries
 from audit.journal import Transaction
-from gateway.domain.errors import ConflictError, DeniedError
-from gateway.domain.vocabulary import Role, Status
-from gateway.registry import document_keys, parties
+from gateway.domain.approvals import check_role
+from gateway.domain.errors import ConflictError
+from gateway.domain.vocabulary import Role
 from gateway.registry.act import Act
-from gateway.registry.documents import Claims, verify
+from gateway.registry.approvals import read_approval
+from gateway.registry.documents import Claims
 
 APPROVAL_TYPE: Final = "xinguan-policy-approval+jwt"
-_APPROVERS: Final = frozenset({Role.SECURITY_ADMIN, Role.AUTHORITY, Role.REGULATOR_COMPETENT})
 
 
 class PolicyApprovalClaims(Claims):
@@ -37,15 +37,8 @@ def approve_signed(tx: Transaction, document: str, act: Act) -> tuple[str, Role,
         DeniedError: `ROLE_FORBIDDEN` for a role that doesn't approve, or a suspended approver.
         ConflictError: `CONFLICT` when the role has approved this bundle already.
     """
-    verified = verify(
-        document,
-        lambda key: document_keys.active_public_key(tx, key),
-        APPROVAL_TYPE,
-        PolicyApprovalClaims,
-    )
-    approver = parties.find(tx, document_keys.find(tx, verified.signer).party_id)
-    if approver.role not in _APPROVERS or approver.status is not Status.ACTIVE:
-        raise DeniedError("ROLE_FORBIDDEN", "this role does not approve policies")
+    verified, approver = read_approval(tx, document, APPROVAL_TYPE, PolicyApprovalClaims)
+    check_role(approver, "policies")
     bundle = verified.claims.bundle
     known = tx.execute(
         "SELECT 1 FROM policy_approvals WHERE bundle = ? AND role = ?",

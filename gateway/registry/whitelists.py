@@ -14,19 +14,16 @@ from pydantic import Field
 
 from audit import entries
 from audit.journal import Transaction
+from gateway.domain.approvals import added, check_approver, indexes, is_enough
 from gateway.domain.border import Register, speaking
-from gateway.domain.errors import (
-    ConflictError,
-    DeniedError,
-    InvalidRequestError,
-    NotFoundError,
-)
+from gateway.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from gateway.domain.facts import Mechanism, Whitelist
 from gateway.domain.party import Party
-from gateway.domain.vocabulary import Role, Status
-from gateway.registry import border, document_keys, parties
+from gateway.domain.vocabulary import Role
+from gateway.registry import border, parties
 from gateway.registry.act import Act, raise_version
-from gateway.registry.documents import APPROVAL_TYPE, Claims, parse_claims, verify
+from gateway.registry.approvals import read_approval
+from gateway.registry.documents import APPROVAL_TYPE, Claims, parse_claims
 from gateway.registry.licences import Identifier, Instant, Name, PartyId
 from gateway.store.upsert import upsert
 
@@ -35,8 +32,6 @@ COLUMNS = (
     " approved_index, withdrawn_at, log_index"
 )
 WhitelistRow = tuple[str, str, int, str, str, int, str, str, int | None, int | None, int]
-APPROVER_ROLES = frozenset({Role.SECURITY_ADMIN, Role.AUTHORITY, Role.REGULATOR_COMPETENT})
-APPROVALS_NEEDED = 2
 
 
 class WhitelistClaims(Claims):
@@ -163,12 +158,10 @@ def approve(tx: Transaction, content: WhitelistClaims, approver: Party, act: Act
     proposal = find(tx, content.partner, content.product, content.version)
     if _content(proposal.content) != _content(content):
         raise ConflictError("CONFLICT", "what is approved is not what was proposed")
-    if approver.role not in APPROVER_ROLES or approver.status is not Status.ACTIVE:
-        raise DeniedError("ROLE_FORBIDDEN", "this role does not approve whitelists (R68)")
-    if approver.party_id == proposal.proposer:
-        raise DeniedError("ROLE_FORBIDDEN", "who proposed a version does not approve it (R68)")
-    if proposal.withdrawn_at is not None or approver.role in proposal.approvals:
-        raise ConflictError("CONFLICT", "it was withdrawn, or this role has approved it already")
+    given = proposal.approvals
+    check_approver(approver, "whitelists (R68)", proposer=proposal.proposer, given=given)
+    if proposal.withdrawn_at is not None:
+        raise ConflictError("CONFLICT", "this version was withdrawn")
     _check_scope(tx, content, act.now)
     appended = tx.append(
         entries.whitelist_approved(
@@ -180,14 +173,12 @@ def approve(tx: Transaction, content: WhitelistClaims, approver: Party, act: Act
             version=content.version,
             role=approver.role.value,
             proposal=proposal.index,
-            earlier=sorted(index for _, index in proposal.approvals.values()),
+            earlier=indexes(given),
         )
     )
-    given = (approver.party_id, appended.index)
-    approvals = {**proposal.approvals, approver.role.value: given}
-    complete = len(approvals) >= APPROVALS_NEEDED
+    approvals = added(given, approver, appended.index)
     done = proposal.approved_index
-    if done is None and complete:
+    if done is None and is_enough(approvals):
         done = appended.index
     return _store(tx, replace(proposal, approvals=approvals, approved_index=done))
 
@@ -200,14 +191,8 @@ def approve_signed(tx: Transaction, document: str, act: Act) -> Proposal:
         BadSignatureError: `BAD_SIGNATURE`.
         NotFoundError, DeniedError, ConflictError: as `approve`.
     """
-    verified = verify(
-        document,
-        lambda key: document_keys.active_public_key(tx, key),
-        APPROVAL_TYPE,
-        WhitelistClaims,
-    )
-    signer = document_keys.find(tx, verified.signer)
-    return approve(tx, verified.claims, parties.find(tx, signer.party_id), act)
+    verified, approver = read_approval(tx, document, APPROVAL_TYPE, WhitelistClaims)
+    return approve(tx, verified.claims, approver, act)
 
 
 def withdraw(tx: Transaction, partner: str, product: str, version: int, act: Act) -> Proposal:

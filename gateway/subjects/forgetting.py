@@ -20,12 +20,13 @@ from audit.destruction import Order, destroy
 from audit.journal import Transaction
 from audit.openings import OpeningStore, who
 from audit.reader import LogReader
+from gateway.domain.approvals import check_role
 from gateway.domain.errors import ConflictError, DeniedError, NotFoundError, Reason
 from gateway.domain.vocabulary import Role, Status
-from gateway.registry import document_keys, parties
 from gateway.registry.act import Act
+from gateway.registry.approvals import read_approval
 from gateway.registry.consents import Subject
-from gateway.registry.documents import BadDocumentError, Claims, parse_claims, sign, verify
+from gateway.registry.documents import BadDocumentError, Claims, parse_claims, sign
 from gateway.registry.licences import Instant
 from gateway.subjects import holds
 from gateway.subjects.retention import kept_until, retention_months
@@ -133,20 +134,13 @@ def forget(
 
 def _approval(tx: Transaction, document: str, wish: Wish, now: int) -> tuple[str, str, str]:
     """Return role, party and key of who signed an approval of exactly this wish."""
-    verified = verify(
-        document,
-        lambda key: document_keys.active_public_key(tx, key),
-        DESTRUCTION_TYPE,
-        DestructionClaims,
-    )
+    verified, party = read_approval(tx, document, DESTRUCTION_TYPE, DestructionClaims)
     claims = verified.claims
     if (claims.subject, claims.until, claims.basis) != (wish.subject, wish.until, wish.basis):
         raise ConflictError("CONFLICT", "an approval is of something else than what is asked for")
     if claims.expires_at <= now:
         raise BadDocumentError("the approval is over")
-    party = parties.find(tx, document_keys.find(tx, verified.signer).party_id)
-    if party.role not in APPROVERS or party.status is not Status.ACTIVE:
-        raise DeniedError("ROLE_FORBIDDEN", "this role does not approve a destruction")
+    check_role(party, "a destruction", APPROVERS)
     return party.role.value, party.party_id, verified.signer
 
 
