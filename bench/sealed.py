@@ -10,7 +10,9 @@ network, which would hide the cost. Throughput counts rows of the snapshot that 
 through, so that the fifth which isn't sent makes nothing look faster than it is; rows that left
 per second stand beside it. The budget is held against undisturbed batches (the fifth percentile of
 their times), because other work on the machine would drown a ratio; that of the medians stands
-beside it. Loading is timed by both clocks, its budget held against the processor's.
+beside it. Loading uses both cores, so its budget is held against the clock on the wall and the
+processor's time stands beside it. The baseline of loading is one Python text a key, sealed by
+one thread: as it was before pages were read as columns.
 
 `--rows 50000000` is the full size: some five minutes, up to 14 GiB of memory for the admission (at
 4 M rows it took 1.1 GiB, 270 bytes a row more than at fewer) and 12 GiB of disk; the default is a
@@ -174,6 +176,21 @@ def seal_in_state(home: Path, rows: int) -> int:
     return sealed
 
 
+def load_one_by_one(snapshot: Snapshot, home: Path) -> float:
+    """Look every sealed record up, each key read as a row; return the seconds that it took."""
+    began = time.perf_counter()
+    connection = sqlite3.connect(home / "state.sqlite3")
+    try:
+        rows = connection.execute(
+            "SELECT record_key FROM sealed_records WHERE product = ?", (PRODUCT,)
+        )
+        while some := rows.fetchmany(CHUNK):
+            snapshot.rows_of([row[0] for row in some])
+    finally:
+        connection.close()
+    return time.perf_counter() - began
+
+
 def stream(snapshot: Snapshot, enforcer: Enforcer) -> tuple[int, list[float]]:
     """Do with each batch what a delivery does; return rows that would leave, seconds a batch."""
     left, seconds = 0, []
@@ -201,6 +218,7 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
             ConsumerKeys.derive(b"k" * 32, "uscc:bench"),
         )
         free = SnapshotLibrary(home / "snapshots").current(PRODUCT)
+        assert free is not None
         state = State.open(home / "state.sqlite3")
         try:
             began, began_cpu = time.perf_counter(), time.process_time()
@@ -208,9 +226,9 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
             held = library.current(PRODUCT)
             load_s = time.perf_counter() - began
             load_cpu_s = time.process_time() - began_cpu
+            naive_s = load_one_by_one(free, home)
         finally:
             state.close()
-        assert free is not None
         assert held is not None
         stream(free, enforcer)  # the page cache is warm for both
         without: list[float] = []
@@ -230,6 +248,8 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
         "admission_s": round(admission_s, 2),
         "load_s": round(load_s, 2),
         "load_cpu_s": round(load_cpu_s, 2),
+        "load_one_by_one_s": round(naive_s, 2),
+        "load_ratio": round(load_s / naive_s, 2),
         "bits_a_row": round(bits, 3),
         "rows_per_s_without": round(size / quiet_without),
         "rows_per_s_with": round(size / quiet_with),
@@ -238,7 +258,7 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
         "ratio_of_medians": round(half_without / half_with, 3),
         "within_budget": bool(quiet_without / quiet_with >= 1 - COST_BUDGET)
         and bits <= BITS_BUDGET
-        and load_cpu_s < LOAD_BUDGET_S,
+        and load_s < LOAD_BUDGET_S,
     }
 
 

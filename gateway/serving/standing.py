@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -64,28 +63,17 @@ def sealed_keys(state: State, product: str) -> Iterator[Any]:
         StoreFailedError: The database can't be read.
     """
     connection = state.connect()
-    pages = _pages(connection, product)
     try:
-        # The next page is read while the one before is sealed: neither holds up the other, since
-        # both leave the interpreter for nearly all of their time.
-        with ThreadPoolExecutor(1, "sealed-keys") as reader:
-            coming = reader.submit(next, pages, None)
-            while (page := coming.result()) is not None:
-                coming = reader.submit(next, pages, None)
-                yield page
+        last: str | None = ""
+        while last is not None:
+            found = connection.execute(_END_OF_PAGE, (product, last, _SEALED_PAGE - 1)).fetchone()
+            end = found[0] if found else None
+            keys = _page(connection, (product, last) if end is None else (product, last, end))
+            if len(keys):
+                yield keys
+            last = end
     finally:
         connection.close()
-
-
-def _pages(connection: Reader, product: str) -> Iterator[Any]:
-    last: str | None = ""
-    while last is not None:
-        found = connection.execute(_END_OF_PAGE, (product, last, _SEALED_PAGE - 1)).fetchone()
-        end = found[0] if found else None
-        keys = _page(connection, (product, last) if end is None else (product, last, end))
-        if len(keys):
-            yield keys
-        last = end
 
 
 def _page(connection: Reader, where: tuple[str, ...]) -> Any:

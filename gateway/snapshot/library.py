@@ -28,6 +28,7 @@ from gateway.snapshot.admission import RecordSource, Rule, admit
 from gateway.snapshot.errors import SnapshotDamagedError
 from gateway.snapshot.manifest import Manifest
 from gateway.snapshot.record_map import write_map
+from gateway.snapshot.sealing import SealedPage, seal_pages
 from gateway.snapshot.snapshot import Snapshot
 
 POINTER, QUARANTINE = "current", "quarantine.csv"
@@ -35,8 +36,7 @@ _PRODUCT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 _UNFINISHED = (".admitting-", ".staging-")
 _Mark = tuple[int, int, int]
-# Pages of keys; never texts alone, of which each would be taken for a page of letters.
-SealedKeys = Callable[[str], Iterable[list[str] | pa.LargeStringArray]]
+SealedKeys = Callable[[str], Iterable[SealedPage]]
 
 
 class SnapshotLibrary:
@@ -343,8 +343,7 @@ class SnapshotLibrary:
         return snapshot
 
     def _seal_all(self, product: str, snapshot: Snapshot) -> None:
-        for page in self._sealed_keys(product):
-            snapshot.seal(page)
+        seal_pages(snapshot.seal, self._sealed_keys(product))
         if self._prepare is not None:
             self._prepare(snapshot)
 
