@@ -1219,6 +1219,30 @@ def ordered(value: Any) -> Any:
     return value
 
 
+def spelled_out(answer: Any, document: Json) -> Any:
+    """Return an answer with names of fields where it speaks of groups of the input's fields."""
+    if not isinstance(answer, dict) or "actions" not in answer:
+        return answer
+    try:
+        groups = [group["names"] for group in document["fields"]]
+        fields: dict[str, Any] = {}
+        for action, names in zip(answer["actions"], groups, strict=True):
+            fields |= dict.fromkeys(names, action)
+        spelled = {key: value for key, value in answer.items() if key != "actions"}
+        return spelled | {
+            "fields": fields,
+            "reasons": [
+                {key: value for key, value in reason.items() if key != "groups"}
+                | {"fields": sorted({name for at in reason["groups"] for name in groups[at]})}
+                if "groups" in reason
+                else reason
+                for reason in answer["reasons"]
+            ],
+        }
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise Refused("REPLAY", "the policy's answer speaks of groups that aren't there") from error
+
+
 def decision_digest(answer: Any) -> bytes:
     """Return the digest of a decision in normal form."""
     return sha256(b"xinguan/decision/v1\0", canonical(ordered(answer)))
@@ -1321,7 +1345,7 @@ def replay(
                 )
             document = json.loads(files[f"inputs/{digest43(entry['input']).hex()}.json"])
             answer = servers[key].ask({**document, "now": entry["time"]})
-            compare(index, entry, answer)
+            compare(index, entry, spelled_out(answer, document))
             compared += 1
             identical += "decision" in entry
     finally:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway.decision.normal import decision_digest
+from gateway.decision.spelling import Groups, spelled_out
 from gateway.domain.decision import Decision
 from gateway.domain.errors import Reason, UnavailableError
 from gateway.domain.request import Condition
@@ -27,13 +28,20 @@ _ACTIONS = {action.value: action for action in FieldAction}
 
 
 def parse_answer(
-    answer: object, *, asked: Sequence[str], revision: str, input_digest: str, bundle_digest: str
+    answer: object,
+    *,
+    asked: Sequence[str],
+    groups: Groups,
+    revision: str,
+    input_digest: str,
+    bundle_digest: str,
 ) -> Decision:
     """Return the decision that an engine's answer states.
 
     Args:
         answer: Parsed JSON from the engine.
         asked: Names of the fields asked for.
+        groups: The same names as the input groups them.
         revision: Revision of the bundle that must have answered.
         input_digest: Digest of the canonical input, hex.
         bundle_digest: Digest of the bundle, hex.
@@ -43,7 +51,13 @@ def parse_answer(
             `POLICY_UNKNOWN_ANSWER` for a missing or unknown key, action, obligation, operator,
             field, or a combination that can't be meant.
     """
-    if not isinstance(answer, dict) or answer.keys() != _KEYS:
+    if not isinstance(answer, dict):
+        raise _unknown()
+    try:
+        answer = spelled_out(answer, groups)
+    except (LookupError, TypeError, ValueError):
+        raise _unknown() from None
+    if answer.keys() != _KEYS:
         raise _unknown()
     if answer["bundle"] != revision:
         raise UnavailableError("POLICY_MISMATCH", "the policy engine holds another bundle")

@@ -1,13 +1,15 @@
 """One decision per request: facts in, a decision out, deny on doubt."""
 
 import asyncio
+import json
 
 from gateway.decision.answer import parse_answer
 from gateway.decision.bundle import Bundle
 from gateway.decision.engine import Engine
-from gateway.decision.input import at_time, build_input, canonical, digest_of, fields_of
+from gateway.decision.input import at_time, build_input, canonical, digest_of
 from gateway.decision.law import LawTable
 from gateway.decision.memo import Kept, Memo, anchors_of, quick_key
+from gateway.decision.spelling import Groups, groups_of, names_of
 from gateway.domain.decision import Decision
 from gateway.domain.errors import NotFoundError, UnavailableError
 from gateway.domain.facts import Facts
@@ -57,11 +59,16 @@ class Decider:
         key = quick_key(facts, self._law.limits)
         kept = self._quick.find(key, facts.now)
         if kept is None:
-            document = canonical(build_input(facts, self._law.limits))
+            given = build_input(facts, self._law.limits)
+            document = canonical(given)
             digest = digest_of(document)
             kept = self._by_digest.find(digest, facts.now)
             decision = (
-                await self._evaluate(document, digest, facts) if kept is None else kept.decision
+                kept.decision
+                if kept is not None
+                else await self._ask(
+                    document, digest, facts.now, facts.request.decided, groups_of(given)
+                )
             )
             kept = Kept(decision, document, anchors_of(facts))
             self._by_digest.keep(digest, kept)
@@ -95,17 +102,15 @@ class Decider:
         Raises:
             UnavailableError: As `decide`.
         """
-        return await self._ask(document, digest_of(document), now, fields_of(document))
+        groups = groups_of(json.loads(document))
+        return await self._ask(document, digest_of(document), now, names_of(groups), groups)
 
     async def close(self) -> None:
         """Close the engine."""
         await self._engine.close()
 
-    async def _evaluate(self, document: bytes, digest: str, facts: Facts) -> Decision:
-        return await self._ask(document, digest, facts.now, facts.request.decided)
-
     async def _ask(
-        self, document: bytes, digest: str, now: int, asked: tuple[str, ...]
+        self, document: bytes, digest: str, now: int, asked: tuple[str, ...], groups: Groups
     ) -> Decision:
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -117,6 +122,7 @@ class Decider:
         decision = parse_answer(
             answer,
             asked=asked,
+            groups=groups,
             revision=self._bundle.revision,
             input_digest=digest,
             bundle_digest=self._bundle.digest,

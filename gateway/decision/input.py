@@ -441,9 +441,3 @@ def _mechanism(facts: Facts, mechanism: Mechanism) -> Document:
         "not_after": mechanism.not_after,
         "index": mechanism.index,
     }
-
-
-def fields_of(document: bytes) -> tuple[str, ...]:
-    """Return the names of the fields asked for in a canonical input, sorted."""
-    groups = json.loads(document)["fields"]
-    return tuple(sorted(name for group in groups for name in group["names"]))

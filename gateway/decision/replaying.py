@@ -1,6 +1,7 @@
 """Makes recorded decisions again from kept inputs and policies; the function that replay takes."""
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,10 +12,11 @@ from audit.replay import Again, Recorded, ReplayError
 from gateway.decision.answer import parse_answer
 from gateway.decision.bundle import Bundle
 from gateway.decision.engine import Engine
-from gateway.decision.input import at_time, digest_of, fields_of
+from gateway.decision.input import at_time, digest_of
 from gateway.decision.keeping import read_archive
 from gateway.decision.opa import OpaServerEngine
 from gateway.decision.opa_process import opa_process
+from gateway.decision.spelling import Groups, groups_of, names_of
 from gateway.decision.wasm import WasmEngine
 from gateway.domain.errors import XinguanError
 
@@ -65,12 +67,13 @@ class Remaker:
         if not recorded.bundle or not recorded.input:
             raise ReplayError("NOT_CITED", "the entry cites no bundle and no input")
         try:
-            document, asked = self._input(recorded.input)
+            document, groups = self._input(recorded.input)
             engine, revision = await self._engine(recorded)
             answer = await engine.evaluate(at_time(document, recorded.time))
             decision = parse_answer(
                 answer,
-                asked=asked,
+                asked=names_of(groups),
+                groups=groups,
                 revision=revision,
                 input_digest=recorded.input,
                 bundle_digest=recorded.bundle,
@@ -111,13 +114,15 @@ class Remaker:
         return OpaServerEngine(address, deadline_ms=_DEADLINE_MS)
 
 
-def _input(inputs: Keep, digest: str) -> tuple[bytes, tuple[str, ...]]:
+def _input(inputs: Keep, digest: str) -> tuple[bytes, Groups]:
     document = inputs(digest)
     if digest_of(document) != digest:
         raise ReplayError("INPUT_TAMPERED", "the kept input has another digest than the log says")
     try:
-        return document, fields_of(document)
+        groups = groups_of(json.loads(document))
+        names_of(groups)
     except (ValueError, LookupError, TypeError):
         raise ReplayError(
             "INPUT_UNREADABLE", "the kept input is not of a form known here"
         ) from None
+    return document, groups

@@ -18,12 +18,14 @@ import data.xinguan.validity
 
 # METADATA
 # title: The one answer
-# description: Fields are denied unless named, and a request is denied unless a field remains.
+# description: >-
+#   One action per group of the input's fields, in its order; what no rule names is denied, and so
+#   is a request unless a field remains.
 # entrypoint: true
 decision := {
 	"allow": true,
 	"bundle": data.bundle.revision,
-	"fields": fields.actions,
+	"actions": fields.actions,
 	"obligations": obligations,
 	"reasons": fields.reasons,
 	"row_predicates": predicates,
@@ -36,7 +38,7 @@ decision := {
 } else := {
 	"allow": false,
 	"bundle": data.bundle.revision,
-	"fields": fields.none,
+	"actions": fields.none,
 	"obligations": set(),
 	"reasons": all_reasons,
 	"row_predicates": set(),
@@ -45,12 +47,12 @@ decision := {
 	"valid_until": validity.valid_until,
 }
 
-denials := ((((callers.deny | publicity.deny) | banks.deny) | persons.deny) | responsibility.deny) | (border.deny | inbound.deny)
+denials := ((((callers.deny | publicity.deny) | banks.deny) | persons.deny) | responsibility.deny) | (border.said.deny | inbound.deny)
 
 all_reasons := denials | fields.reasons
 
-obligations := (((publicity.obligations | fields.obligations) | persons.obligations) | (border.obligations | banks.obligations)) | inbound.obligations
+obligations := (((publicity.obligations | fields.obligations) | persons.obligations) | (border.said.obligations | banks.obligations)) | inbound.obligations
 
-predicates := (publicity.predicates | persons.predicates) | (border.predicates | inbound.predicates)
+predicates := (publicity.predicates | persons.predicates) | (border.said.predicates | inbound.predicates)
 
-fired := (((publicity.fired | fields.fired) | persons.fired) | (border.fired | banks.fired)) | inbound.fired
+fired := (((publicity.fired | fields.fired) | persons.fired) | (border.said.fired | banks.fired)) | inbound.fired

@@ -107,12 +107,12 @@ test_r68_xb_whitelist_unapproved_silent_2 if fixture.silent("XB_WHITELIST_UNAPPR
 # R54: transformed fields
 test_r54_default_transform_is_generalised if {
 	band := [["/fields/-", {"class": "P0", "border": "T", "transform": true, "granted": true, "whitelisted": true, "names": ["capital"]}]]
-	fixture.decided(fixture.partner, band).fields.capital == "generalise"
+	fixture.named(fixture.partner, band).capital == "generalise"
 }
 
 test_r54_transform_is_silent_inside if {
 	band := [["/fields/-", {"class": "P0", "border": "T", "transform": true, "granted": true, "names": ["capital"]}]]
-	fixture.decided(fixture.agency, band).fields.capital == "allow"
+	fixture.named(fixture.agency, band).capital == "allow"
 }
 
 # R55: states of records

@@ -2,8 +2,9 @@
 # title: One action per field
 # description: >-
 #   The input groups the fields asked for by the facts the law speaks about (class, grant,
-#   border default and so on), so the rules run once per kind of field and not once per field;
-#   one comprehension then names each field. What no rule drops and the grant names, leaves.
+#   border default and so on), so the rules run once per kind of field and not once per field.
+#   The answer speaks of groups by their place in the input, which names the fields of each.
+#   What no rule drops and the grant names, leaves.
 package xinguan.fields
 
 import data.xinguan.banks
@@ -12,24 +13,17 @@ import data.xinguan.callers
 import data.xinguan.persons
 import data.xinguan.publicity
 
-drops := (((callers.drop | publicity.drop) | banks.drop) | persons.drop) | (border.drop | drop)
+drops := (((callers.drop | publicity.drop) | banks.drop) | persons.drop) | (border.said.drop | drop)
 
 dropped := {d.group | some d in drops}
 
 # METADATA
-# title: Field to action
-actions := {name: chosen |
-	some i, group in input.fields
-	chosen := action(i)
-	some name in group.names
-}
+# title: The action on each group of fields
+actions := [action(i) | some i, _ in input.fields]
 
 # METADATA
-# title: The same fields, none of them leaving
-none := {name: "drop" |
-	some group in input.fields
-	some name in group.names
-}
+# title: The same groups, none of them leaving
+none := ["drop" | some _ in input.fields]
 
 # METADATA
 # title: At least one field remains
@@ -43,7 +37,7 @@ action(i) := "drop" if {
 } else := "mask" if {
 	persons.masked[i]
 } else := "generalise" if {
-	border.generalised[i]
+	border.said.generalised[i]
 } else := "allow"
 
 # METADATA
@@ -88,13 +82,12 @@ obligations contains "shuffle" if input.licence.pseudonymous
 fired contains "R32" if input.licence.pseudonymous
 
 # METADATA
-# title: The reasons for dropped fields, one per rule and code
+# title: The reasons for dropped groups, one per rule and code
 reasons := {reason |
 	some d in drops
-	reason := {"rule": d.rule, "code": d.code, "fields": sort({name |
+	reason := {"rule": d.rule, "code": d.code, "groups": [e.group |
 		some e in drops
 		e.rule == d.rule
 		e.code == d.code
-		some name in input.fields[e.group].names
-	})}
+	]}
 }

@@ -126,7 +126,7 @@ test_r31_rows_abroad_are_of_the_kind_asked_about if {
 
 test_r31_personal_fields_are_masked if {
 	phone := [["/fields/-", {"class": "PI", "border": "D", "granted": true, "names": ["phone"]}]]
-	fixture.decided(fixture.agency, phone).fields.phone == "mask"
+	fixture.named(fixture.agency, phone).phone == "mask"
 	"R31" in fixture.decided(fixture.agency, phone).rules
 }
 
@@ -135,7 +135,7 @@ test_r31_personal_fields_are_clear_with_consent if {
 		["/fields/-", {"class": "PI", "border": "D", "granted": true, "names": ["phone"]}],
 		["/consent", fixture.consent],
 	]
-	fixture.decided(fixture.bank, phone).fields.phone == "allow"
+	fixture.named(fixture.bank, phone).phone == "allow"
 	not "R31" in fixture.decided(fixture.bank, phone).rules
 }
 

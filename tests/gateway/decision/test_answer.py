@@ -22,9 +22,27 @@ GOOD = {
     "valid_until": 2,
 }
 
+GROUPS = [["b"], ["a"]]
+REASON = {"rule": "R34", "code": "RAW_EGRESS"}
+BY_GROUP = {key: value for key, value in GOOD.items() if key != "fields"} | {
+    "actions": ["drop", "allow"],
+    "reasons": [REASON | {"groups": [0]}],
+}
+
 
 def parse(answer, asked=("b", "a")):
-    return parse_answer(answer, asked=asked, revision=REVISION, input_digest="i", bundle_digest="d")
+    return parse_answer(
+        answer,
+        asked=asked,
+        groups=GROUPS,
+        revision=REVISION,
+        input_digest="i",
+        bundle_digest="d",
+    )
+
+
+def test_an_answer_by_groups_is_the_same_decision_with_the_same_digest():
+    assert parse(BY_GROUP) == parse(GOOD)
 
 
 def test_a_good_answer_is_a_decision():
@@ -69,6 +87,21 @@ BAD = {
         **GOOD, "row_predicates": [{"field": "x", "op": "lt", "value": 0.5}],
     },
     "rules no list": {**GOOD, "rules": "R34"},
+    "an action too few": {**BY_GROUP, "actions": ["drop"]},
+    "an action too many": {**BY_GROUP, "actions": ["drop", "allow", "allow"]},
+    "actions no list": {**BY_GROUP, "actions": {"0": "drop", "1": "allow"}},
+    "an unknown action of a group": {**BY_GROUP, "actions": ["drop", "show"]},
+    "a group's action of another type": {**BY_GROUP, "actions": ["drop", ["allow"]]},
+    "fields and groups": {**BY_GROUP, "fields": {"a": "allow", "b": "drop"}},
+    "a group that isn't there": {**BY_GROUP, "reasons": [REASON | {"groups": [2]}]},
+    "a group counted from the end": {**BY_GROUP, "reasons": [REASON | {"groups": [-1]}]},
+    "a group named by a truth": {**BY_GROUP, "reasons": [REASON | {"groups": [True]}]},
+    "a group named by a text": {**BY_GROUP, "reasons": [REASON | {"groups": ["0"]}]},
+    "groups no list": {**BY_GROUP, "reasons": [REASON | {"groups": 0}]},
+    "a reason with fields and groups": {
+        **BY_GROUP, "reasons": [REASON | {"groups": [0], "fields": ["b"]}],
+    },
+    "reasons no list": {**BY_GROUP, "reasons": 7},
     "an empty interval": {**GOOD, "valid_until": 1},
     "a time as text": {**GOOD, "valid_until": "2"},
 }  # fmt: skip
