@@ -17,7 +17,7 @@ crossing if input.border != null
 # title: What the rules of the border say, taken together
 # description: >-
 #   Nothing of a request that doesn't concern them, which most don't: to ask each of these rules
-#   all the same took a twelfth of a decision's time.
+#   all the same took a twelfth of the time that a decision takes.
 said := {
 	"deny": deny,
 	"drop": drop,
