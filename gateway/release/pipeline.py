@@ -113,6 +113,7 @@ class Exchange:
                 delivery.hold = hold
                 await self._caught_up(facts)
                 await self._still_allowed(trail, facts, decision, snapshot)
+                delivery.confirm_year()  # so that nobody is counted of whom nothing left
                 hold.confirm()  # or the log would tell of a release that never was
                 part = await delivery.record(batch)  # evidence before hand-over
                 await self._caught_up(facts)
