@@ -7,8 +7,11 @@ import pytest
 
 from gateway.decision.tables import read_table
 from tests.conftest import ROOT
+from tests.gateway.e2e import test_border_turns, test_border_vectors
+from tests.gateway.e2e.border_asking import OWN
 from tests.gateway.e2e.border_vectors import BOUNDARIES, VECTORS
-from tests.gateway.e2e.test_border_vectors import OWN
+
+LOADED = (test_border_turns, test_border_vectors)  # their tests have named themselves
 
 
 def names() -> list[str]:
