@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from gateway.border.counters_law import CountClass, CountLaw
 from gateway.decision.tables import read_table
 from tests.conftest import ROOT
 from tests.gateway.e2e import test_border_turns, test_border_vectors
@@ -30,6 +31,12 @@ def test_each_threshold_is_asked_with_every_kind_of_mechanism():
     for pattern in (p for patterns in BOUNDARIES.values() for p in patterns if "*" in p):
         for kind in ("no mechanism", "SCC", "CERT", "ASSESSMENT"):
             assert pattern.replace("*", kind) in shown
+
+
+def test_each_threshold_has_its_crowd():
+    law = CountLaw.load()
+    crowds = {(kind, number) for kind, number, _, _ in test_border_vectors.CROWDS}
+    assert crowds == {(kind, number) for kind in CountClass for number in law.thresholds(kind)}
 
 
 def test_each_rule_of_the_border_is_shown():

@@ -5,11 +5,13 @@ named like a line of the table; those that need a clock which moves are in `test
 none is missing is said by `test_border_table`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import grpc
+import numpy as np
 import pytest
 import pytest_asyncio
 
@@ -27,6 +29,7 @@ from tests.gateway.e2e.border_asking import (
 )
 from tests.gateway.e2e.border_vectors import (
     NO_MECHANISM,
+    PERSON,
     PHONE,
     VECTORS,
     Vector,
@@ -94,6 +97,23 @@ async def test_the_table(place, vector):
         assert bureau.counts() == (ordinary + vector.counted[0], sensitive + vector.counted[1])
 
 
+CROWDS: Final = (
+    # The class, the threshold, what the exporter has below it, and how many places it is given.
+    (ORDINARY, 100_000, "", 5),
+    (ORDINARY, 1_000_000, "SCC", 5),
+    (SENSITIVE, 1, "", 0),
+    (SENSITIVE, 10_000, "SCC", 5),
+)
+
+
+def companies_of(site: Site) -> list[str]:
+    """Return companies in the order of the register."""
+    snapshot = site.world.library.current(COMPANY_PRODUCT)
+    assert snapshot is not None
+    rows = snapshot.take(np.arange(snapshot.manifest.rows), ["uscc", "subject_type"]).to_pylist()
+    return [row["uscc"] for row in rows if row["subject_type"] == "LEGAL_ENTITY"]
+
+
 # --- Counts that take more than one request ---------------------------------------------------
 
 
@@ -105,6 +125,35 @@ async def test_the_same_person_three_times_counts_once_also_by_another_partner(s
     assert bureau.counts() == (0, 1)
     crossed(await other.about_a_person())  # another exporter's count is its own
     assert (bureau.counts(), other.counts()) == ((0, 1), (0, 1))
+
+
+@shows("R64", *(f"14-16 a crowd at {kind} {number:,}" for kind, number, _, _ in CROWDS))
+@pytest.mark.parametrize(
+    ("kind", "threshold", "has", "places"),
+    CROWDS,
+    ids=[f"{kind} {number:,}" for kind, number, _, _ in CROWDS],
+)
+async def test_a_crowd_gets_exactly_the_places_left(open_contracts, kind, threshold, has, places):
+    """All at once; the last ones find no mechanism that would do, or are told to ask anew."""
+    site = open_contracts
+    site.desk.check_publicity()
+    bureau = open_bureau(site, **({"mechanism": {"kind": has}} if has else NO_MECHANISM))
+    if places:
+        bureau.declare(kind, threshold - 1 - places)
+    who = companies_of(site) if kind is ORDINARY else subjects_of(site, "NATURAL_PERSON")
+    crowd = who[: places + 8]
+    assert len(crowd) == places + 8
+    bureau.consent_id = bureau.consent(subjects=crowd)
+    what = PHONE if kind is ORDINARY else PERSON
+    calls = [ask(bureau, what, subjects=[each]) for each in crowd]
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    failures = [each for each in done if isinstance(each, BaseException)]
+    assert len(done) - len(failures) == places
+    for failure in failures:
+        assert isinstance(failure, grpc.aio.AioRpcError)
+        assert read_details(failure)[0].reason in {"XB_MECHANISM", "XB_COUNT_MOVED"}
+    count = threshold - 1
+    assert bureau.counts() == ((count, 0) if kind is ORDINARY else (0, count))
 
 
 @shows("R63", "14 a person as ordinary and as sensitive")
