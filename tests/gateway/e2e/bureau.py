@@ -27,6 +27,7 @@ from gateway.registry import consents, document_keys, parties, whitelists
 from gateway.registry.documents import sign
 from gateway.registry.licences import AgreementClaims, GrantClaims
 from tests.gateway.e2e.serving import COMPANY, DAY_S, Member, Site, fingerprint
+from xinguan.v1 import exchange_pb2
 
 LAW, COUNT_LAW = lawful_border(), CountLaw.load()
 PERSON_PRODUCT = "judgement_debtor"
@@ -223,9 +224,25 @@ class Bureau:
             "scenario": "MUTUAL_RECOGNITION",
             "destination": self.country,
         }
-        query = self.site.build(self.member, product, fields, **(stated | words))
-        query.context.time.FromSeconds(self.now)
-        return await self.site.send(self.member, query)
+        return await self.site.send(self.member, self._build(product, fields, **(stated | words)))
+
+    def about(self, person: str) -> exchange_pb2.QueryRequest:
+        """Return a question about one person, not yet asked."""
+        return self._build(
+            PERSON_PRODUCT,
+            PERSON_FIELDS,
+            subjects=[person],
+            subject_kind="NATURAL_PERSON",
+            consent_id=self.consent_id,
+            purpose="TRADE",
+            scenario="MUTUAL_RECOGNITION",
+            destination=self.country,
+        )
+
+    def _build(self, product: str, fields: Any, **words: Any) -> exchange_pb2.QueryRequest:
+        query = self.site.build(self.member, product, fields, **words)
+        query.context.time.FromSeconds(self.now)  # the gateway's clock, which a test may move
+        return query
 
     def _terms(self, register: Register) -> dict[str, Any]:
         start, end = self.now - 60, self.now + 200 * DAY_S

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from arrow_flight import flight_pb2, flight_pb2_grpc
 from gateway.border.counters_law import CountClass
 from gateway.domain.border import Register
 from gateway.domain.errors import InvalidRequestError
@@ -45,7 +46,7 @@ from tests.gateway.e2e.bureau import (
 )
 from tests.gateway.e2e.conftest import serve_site
 from tests.gateway.e2e.serving import Site, copy_stage
-from tests.gateway.e2e.wire import check_denial, read_details
+from tests.gateway.e2e.wire import check_denial, drain, read_details
 from xinguan.client import Answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -200,6 +201,29 @@ async def test_a_person_who_is_asked_for_as_a_company_is_not_found(site):
         await bureau.about_a_person(**as_company)
     assert read_details(caught.value)[0].reason == "BAD_ID"
     assert bureau.counts() == (0, 0)
+
+
+@shows("R65", "16 by a Flight ticket of before")
+async def test_a_ticket_pins_no_place_under_a_threshold(site):
+    """Who reads by Flight is counted when it reads; what a ticket was given on holds no more."""
+    bureau = open_bureau(site)
+    stub = flight_pb2_grpc.FlightServiceStub(site.channel(bureau.member))
+    descriptor = flight_pb2.FlightDescriptor(
+        type=flight_pb2.FlightDescriptor.CMD,
+        cmd=bureau.about(bureau.person).SerializeToString(),
+    )
+    info = await stub.GetFlightInfo(descriptor)
+    assert bureau.counts() == (0, 0)
+    for _ in range(2):
+        messages = await drain(stub.DoGet(info.endpoint[0].ticket))
+        assert any(message.data_body for message in messages)
+        assert bureau.counts() == (0, 1)
+    bureau.declare(SENSITIVE, 9_999)
+    for call in (drain(stub.DoGet(info.endpoint[0].ticket)), stub.GetFlightInfo(descriptor)):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert "XB_MECHANISM" in str(caught.value.details())
+    assert bureau.counts() == (0, 10_000)
 
 
 @shows("R62", "13 outside the negative list, once its switch is set on a written answer")
