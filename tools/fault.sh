@@ -5,6 +5,7 @@ set -uo pipefail
 commands=(
   "python -m tests.fault.log_matrix"
   "python -m tests.fault.gateway_kill --rounds 30"
+  "python -m tests.fault.crowds"
   "python -m tests.fault.stress ${FAULT_ARGS:-}"
 )
 

@@ -17,7 +17,7 @@ from typing import Final
 from audit.errors import AuditError
 from audit.journal import Posting, Row
 from audit.store import Reader
-from gateway.border.counters_items import Reservation, Settlement, persons_of
+from gateway.border.counters_items import CountMovedError, Reservation, Settlement, persons_of
 from gateway.border.counters_law import CountClass, CountLaw, export_year
 from gateway.border.counters_ledger import ExportLedger
 from gateway.border.counters_tags import TagAlgorithm, Tagger
@@ -86,6 +86,18 @@ class Crossing:
         """
         values = (intent, outcome, status, int(left), rows, size)
         return Row(_INTO_OUTCOMES, values, _OUTCOME_HOLDS)
+
+    def confirm_year(self, now: int) -> None:
+        """Check, before a hand-over, that the persons are sent in the year they were counted in.
+
+        Args:
+            now: Unix seconds of the hand-over.
+
+        Raises:
+            CountMovedError: `XB_COUNT_MOVED`; asked again, they count in the year that began.
+        """
+        if self.reservation.persons and export_year(now) != self.reservation.year:
+            raise CountMovedError
 
     def settle(self, intent: int, *, left: bool) -> Posting | None:
         """Return what the outcome puts into the books, if the intent held anybody."""

@@ -279,16 +279,27 @@ class Delivery:
         """
         self.world.quotas.take_rows(self.facts.licence, batch.batch.num_rows, self.trail.now_ms)
 
+    def confirm_year(self) -> None:
+        """Check that persons who are counted for export leave in the year they are counted in.
+
+        Raises:
+            CountMovedError: `XB_COUNT_MOVED`; asked again, they count in the year that began.
+        """
+        if self.crossing is not None:
+            self.crossing.confirm_year(self.world.clock_ms() // 1000)
+
     def confirm_unexpired(self, batch: ReleasedBatch) -> None:
-        """Check, right before the hand-over, that no row ended while its evidence was written.
+        """Check, right before the hand-over, that nothing ended while the evidence was written.
 
         The filter asked the clock before; at midnight in between, the batch must not leave.
 
         Raises:
             DeniedError: `STOPPED_STREAM`; asked again, the answer is without the row.
+            CountMovedError: See `confirm_year`.
         """
         if self.world.clock_ms() // 1000 >= batch.first_end:
             raise DeniedError("STOPPED_STREAM", "the sharing of a record ended by date meanwhile")
+        self.confirm_year()
 
     async def record(self, batch: ReleasedBatch) -> Part:
         """Make a batch's evidence durable and return the part that may now leave."""

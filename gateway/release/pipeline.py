@@ -112,7 +112,7 @@ class Exchange:
                 hold, batch = made
                 delivery.hold = hold
                 await self._caught_up(facts)
-                await self._still_allowed(trail, facts, decision, snapshot)
+                await self._still_allowed(trail, delivery)
                 hold.confirm()  # or the log would tell of a release that never was
                 part = await delivery.record(batch)  # evidence before hand-over
                 await self._caught_up(facts)
@@ -301,18 +301,19 @@ class Exchange:
         refuse_denied(decision)
         return Way(facts, decision, world.prepare(facts, decision))
 
-    async def _still_allowed(
-        self, trail: Trail, facts: Facts, decision: Decision, snapshot: Snapshot
-    ) -> None:
+    async def _still_allowed(self, trail: Trail, delivery: Delivery) -> None:
         """Authorise anew before a batch when anything signed has changed, or time has passed.
 
         A suspension, a withdrawal, a stop (R87) or the end of a term holds for the next batch
-        of a running stream. The decision must come out the same, or the stream ends.
+        of a running stream. The decision must come out the same, or the stream ends; and so it
+        does with the year, in which another count begins.
         """
         world = self._world
+        facts, decision = delivery.facts, delivery.decision
+        delivery.confirm_year()
         view = world.registry.view()
         now = world.clock_ms() // 1000
-        world.check_fresh(facts, snapshot, now)
+        world.check_fresh(facts, delivery.snapshot, now)
         world.witnesses.check(now)
         if view.version == trail.view_version and now < decision.valid_until:
             return

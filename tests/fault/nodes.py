@@ -36,7 +36,7 @@ _TERM = (
     "dispute_id", "summary_procedure", "large_amount",
 )  # fmt: skip
 GRADE_FIELDS = ("uscc", "grade", "as_of")
-_SETTINGS = """
+SETTINGS = """
 [replicas]
 lease_ms = {lease_ms}
 gate_wait_ms = 300
@@ -81,7 +81,7 @@ def make_site(home: Path, *, companies: int, batch_rows: int, lease_ms: int = LE
     now = int(time.time())
     stage = set_stage(home, now, companies=companies)
     with (stage.deployment.directory / "xinguan.toml").open("a") as settings:
-        settings.write(_SETTINGS.format(lease_ms=lease_ms))
+        settings.write(SETTINGS.format(lease_ms=lease_ms))
     desk = Desk(stage.deployment, lambda: int(time.time()))
     library, catalogue = SnapshotLibrary(stage.deployment.snapshots_directory), Catalogue.load()
     penalties = home / "public-penalties.parquet"

@@ -5,13 +5,20 @@ Each test takes one thing away and looks at what the gate says.
 
 import itertools
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from gateway.border import counters_report as reports
 from gateway.border import statements
 from gateway.border.claims import content, document_type
+from gateway.border.counters_declared import DECLARATION_TYPE, DeclarationClaims, declare
+from gateway.border.counters_declared import next_version as next_declared
+from gateway.border.counters_law import CountClass, CountLaw, export_year
 from gateway.border.counts import Standing
 from gateway.border.kept import next_version
-from gateway.border.law import lawful_border
+from gateway.border.law import day_in_hainan, lawful_border
 from gateway.demo.cast import AUTHORITY, SECURITY
 from gateway.domain.border import Register
 from gateway.domain.vocabulary import LicenceKind, Role, SubjectKind
@@ -20,12 +27,14 @@ from gateway.registry import consents, document_keys, parties, whitelists
 from gateway.registry.documents import sign
 from gateway.registry.licences import AgreementClaims, GrantClaims
 from tests.gateway.e2e.serving import COMPANY, DAY_S, Member, Site, fingerprint
+from xinguan.v1 import exchange_pb2
 
-LAW = lawful_border()
+LAW, COUNT_LAW = lawful_border(), CountLaw.load()
 PERSON_PRODUCT = "judgement_debtor"
 COMPANY_PRODUCT = "legal_entity_base"
 PERSON_FIELDS = ("name", "court")
-CROSSING = (*PERSON_FIELDS, "dispute_flag")  # R14: with its label of dispute
+UNPUBLICISED = "subject_type"  # P1: of a company it crosses on its authorisation only (R56)
+CROSSING = (*PERSON_FIELDS, UNPUBLICISED, "dispute_flag")  # R14: with its label of dispute
 COMPANY_FIELDS = ("uscc", "name", "reg_status", "contact_phone", "dispute_flag")
 SCOPE = tuple(sorted({*CROSSING, *COMPANY_FIELDS}))
 _numbers = itertools.count(1)
@@ -49,6 +58,26 @@ class Counted:
         )
 
 
+def subjects_of(site: Site, kind: str) -> list[str]:
+    """Return the subjects of a kind about whom a court record crosses, a year from now too."""
+    snapshot = site.world.library.current(PERSON_PRODUCT)
+    assert snapshot is not None
+    now = site.desk.act.now
+    rows = np.arange(snapshot.manifest.rows)
+    rows = rows[snapshot.shareable(rows, now)]
+    columns = ["subject_code", "subject_type", "share_state", "determination_date"]
+    since = day_in_hainan(now - 4 * 365 * DAY_S)
+    return list(
+        dict.fromkeys(
+            row["subject_code"]
+            for row in snapshot.take(rows, columns).to_pylist()
+            if row["subject_type"] == kind
+            and row["share_state"] == "ACTIVE"
+            and (row["determination_date"] or since) > since
+        )
+    )
+
+
 @dataclass
 class Bureau:
     """A credit bureau abroad and the agency at home that exports to it."""
@@ -61,6 +90,11 @@ class Bureau:
     consent_id: str = ""
     mechanism: str = ""
     words: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def person(self) -> str:
+        """Somebody about whom there is something to tell."""
+        return subjects_of(self.site, "NATURAL_PERSON")[0]
 
     @property
     def now(self) -> int:
@@ -88,6 +122,34 @@ class Bureau:
         )
         version = self.site.desk.state.run(lambda tx: next_version(tx, register, name))
         return content(register, **({"version": version} | stated))
+
+    def declare(self, kind: CountClass, persons: int) -> None:
+        """Let the exporter declare, signed, how many persons it sent abroad elsewhere this year."""
+        now, desk = self.now, self.site.desk
+        year = export_year(now)
+        claims = DeclarationClaims(
+            exporter=self.exporter,
+            year=year,
+            kind=kind.value,
+            version=desk.state.run(lambda tx: next_declared(tx, self.exporter, year, kind.value)),
+            persons=persons,
+            as_of=now,
+        )
+        document = sign(claims, self.exporter_key, DECLARATION_TYPE)
+        desk.state.run(lambda tx: declare(tx, document, desk.act, COUNT_LAW))
+
+    def counts(self, year: int | None = None) -> tuple[int, int]:
+        """Return the exporter's persons of a year in the books: ordinary, sensitive."""
+        now = self.now
+        found = {
+            count.kind: count.total
+            for count in self.site.desk.state.run(
+                lambda tx: reports.counts(
+                    tx, COUNT_LAW, year or export_year(now), now, self.exporter
+                )
+            )
+        }
+        return found.get(CountClass.ORDINARY, 0), found.get(CountClass.SENSITIVE, 0)
 
     def change(self, change: Any, register: Register, name: str) -> Any:
         desk = self.site.desk
@@ -137,12 +199,8 @@ class Bureau:
             "data_kinds": (PERSON_PRODUCT, COMPANY_PRODUCT),
             "cross_border": consents.CrossBorderClaims(**abroad),
         }
-        document = desk.consent(
-            issuer,
-            self.member.party_id,
-            [site.population.person, site.population.sample[3]],
-            **(stated | words),
-        )
+        subjects = words.pop("subjects", [self.person, site.population.sample[3]])
+        document = desk.consent(issuer, self.member.party_id, subjects, **(stated | words))
         keys = site.deployment.secrets().consents
         registered = desk.state.run(lambda tx: consents.register(tx, document, desk.act, keys))
         return registered.consent_id
@@ -150,7 +208,7 @@ class Bureau:
     async def about_a_person(self, **words: Any) -> Any:
         """Ask for a court record of one person."""
         stated = {
-            "subjects": [self.site.population.person],
+            "subjects": [self.person],
             "subject_kind": "NATURAL_PERSON",
             "consent_id": self.consent_id,
         }
@@ -166,7 +224,25 @@ class Bureau:
             "scenario": "MUTUAL_RECOGNITION",
             "destination": self.country,
         }
-        return await self.site.query(self.member, product, fields, **(stated | words))
+        return await self.site.send(self.member, self._build(product, fields, **(stated | words)))
+
+    def about(self, person: str) -> exchange_pb2.QueryRequest:
+        """Return a question about one person, not yet asked."""
+        return self._build(
+            PERSON_PRODUCT,
+            PERSON_FIELDS,
+            subjects=[person],
+            subject_kind="NATURAL_PERSON",
+            consent_id=self.consent_id,
+            purpose="TRADE",
+            scenario="MUTUAL_RECOGNITION",
+            destination=self.country,
+        )
+
+    def _build(self, product: str, fields: Any, **words: Any) -> exchange_pb2.QueryRequest:
+        query = self.site.build(self.member, product, fields, **words)
+        query.context.time.FromSeconds(self.now)  # the gateway's clock, which a test may move
+        return query
 
     def _terms(self, register: Register) -> dict[str, Any]:
         start, end = self.now - 60, self.now + 200 * DAY_S
@@ -230,7 +306,10 @@ def open_bureau(
     *,
     country: str = "SG",
     named: bool = True,
+    destinations: tuple[str, ...] = (),
+    kinds: tuple[SubjectKind, ...] = (SubjectKind.NATURAL_PERSON, SubjectKind.LEGAL_ENTITY),
     exporter_kind: LicenceKind = LicenceKind.PERSONAL_CREDIT_LICENCE,
+    fields: tuple[str, ...] = CROSSING,
     without: frozenset[str] = frozenset(),
     **statements_of: Any,
 ) -> Bureau:
@@ -240,36 +319,34 @@ def open_bureau(
         site: Where it asks.
         country: Where it is.
         named: Whether its agreement names the exporter.
+        destinations: Where it may use what it gets; by default at home.
+        kinds: Kinds of subject that it and the exporter may ask about.
         exporter_kind: Kind of the exporter's licence.
+        fields: What it may get of a person.
         without: `exporter`, `assessment`, `mechanism`, `consent`, `whitelist`.
-        statements_of: Claims of the exporter, assessment, mechanism to be replaced.
+        statements_of: Claims of the exporter, assessment, mechanism, agreement to be replaced.
     """
     desk = site.desk
     now = desk.act.now
     exporter = desk.register(Role.AGENCY)
     grants = {
-        PERSON_PRODUCT: GrantClaims(fields=CROSSING),
+        PERSON_PRODUCT: GrantClaims(fields=fields),
         COMPANY_PRODUCT: GrantClaims(fields=COMPANY),
     }
-    desk.license(
-        exporter,
-        exporter_kind,
-        grants=grants,
-        subject_kinds=(SubjectKind.NATURAL_PERSON, SubjectKind.LEGAL_ENTITY),
-    )
+    desk.license(exporter, exporter_kind, grants=grants, subject_kinds=kinds)
     key = new_document_key()
     desk.run(document_keys.register, exporter, key.public_key())
     party_id = f"reg:{country}:E2E{next(_numbers):06d}X"
     desk.register(Role.CROSS_BORDER_PARTNER, party_id=party_id)
     identity = desk.issue(party_id)
+    term: dict[str, Any] = {"not_before": now - DAY_S, "not_after": now + 300 * DAY_S}
     agreement = AgreementClaims(
         agreement_id="RECOGNITION-E2E",
-        not_before=now - DAY_S,
-        not_after=now + 300 * DAY_S,
         exporter=exporter if named else None,
+        **(term | statements_of.get("agreement", {})),
     )
     partner_grants = {
-        PERSON_PRODUCT: GrantClaims(fields=CROSSING),
+        PERSON_PRODUCT: GrantClaims(fields=fields),
         COMPANY_PRODUCT: GrantClaims(fields=COMPANY_FIELDS),
     }
     licence_id = desk.license(
@@ -279,8 +356,8 @@ def open_bureau(
         grants=partner_grants,
         purposes=("TRADE", "INVESTMENT_FINANCING", "CREDIT_REPORT"),
         scenarios=("MUTUAL_RECOGNITION",),
-        destinations=(country,),
-        subject_kinds=(SubjectKind.NATURAL_PERSON, SubjectKind.LEGAL_ENTITY),
+        destinations=destinations or (country,),
+        subject_kinds=kinds,
     )
     member = Member(party_id, identity, fingerprint(identity), licence_id)
     bureau = Bureau(site, member, exporter, country, key)
@@ -295,6 +372,7 @@ def open_bureau(
     if "consent" not in without:
         bureau.consent_id = bureau.consent()
     if "whitelist" not in without:
-        for product, fields in ((PERSON_PRODUCT, CROSSING), (COMPANY_PRODUCT, COMPANY_FIELDS)):
-            bureau.whitelist(product, fields, statements_of.get("bound", bureau.mechanism))
+        bound = statements_of.get("bound", bureau.mechanism)
+        bureau.whitelist(PERSON_PRODUCT, fields, bound)
+        bureau.whitelist(COMPANY_PRODUCT, COMPANY_FIELDS, bound)
     return bureau

@@ -1,9 +1,8 @@
-"""The export decision on real state, over mutual TLS: each vector of domain-rules 5.3.
+"""The export decision on real state, over mutual TLS: what it cites, what it tells, when it ends.
 
 A bureau abroad has everything that an export rests on (`bureau`); each test takes one thing away.
+The vectors of domain-rules 5.3, one by one and on the real books, are `test_border_vectors`.
 """
-
-from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -12,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.border import statements
 from gateway.demo.cast import AUTHORITY, PARTNER, PARTNER_FIELDS, SECURITY
 from gateway.domain.border import Register
-from gateway.domain.vocabulary import BorderDefault, LicenceKind, Role, SubjectKind
+from gateway.domain.vocabulary import LicenceKind, Role, SubjectKind
 from gateway.registry import consents, licences, parties, whitelists
 from gateway.registry.documents import LICENCE_TYPE, sign
 from gateway.registry.licences import AgreementClaims
@@ -25,8 +24,7 @@ from tests.gateway.e2e.bureau import (
     Counted,
     open_bureau,
 )
-from tests.gateway.e2e.conftest import serve_site
-from tests.gateway.e2e.serving import DAY_S, copy_stage
+from tests.gateway.e2e.serving import DAY_S
 from tests.gateway.e2e.test_evidence import check, published, run
 from tests.gateway.e2e.wire import refused
 from xinguan.client import Answer
@@ -323,72 +321,11 @@ async def test_an_exemption_that_the_exporter_states_needs_no_mechanism_and_no_c
     assert ("R65", "XB_MECHANISM") in codes(refusal)  # the basis is for one purpose
 
 
-SENSITIVE = [
-    # counted before, and which kinds are enough with this person
-    (0, {"SCC", "CERT", "ASSESSMENT"}),  # s = 1: no lower floor
-    (9_998, {"SCC", "CERT", "ASSESSMENT"}),  # s = 9,999
-    (9_999, {"ASSESSMENT"}),  # s = 10,000
-]
-
-
-@pytest.mark.parametrize(("before", "enough"), SENSITIVE)
-@pytest.mark.parametrize("kind", ["SCC", "CERT", "ASSESSMENT"])
-async def test_sensitive_persons_decide_the_kind_of_mechanism(
-    abroad, counted, before, enough, kind
-):
-    counted.sensitive = before
-    bureau = open_bureau(abroad, mechanism={"kind": kind})
-    if kind in enough:
-        released(await bureau.about_a_person())
-    else:
-        await refused(abroad, bureau.about_a_person(), "XB_MECHANISM", DENIED, rule="R65")
-
-
 async def test_the_same_person_is_counted_once(abroad, counted):
     counted.sensitive = 9_999
-    counted.known = {abroad.population.person}
-    released(await open_bureau(abroad).about_a_person())
-
-
-ORDINARY = [
-    (49_999, {"", "SCC", "ASSESSMENT"}),
-    (99_998, {"", "SCC", "ASSESSMENT"}),  # p = 99,999
-    (99_999, {"SCC", "ASSESSMENT"}),  # p = 100,000
-    (999_998, {"SCC", "ASSESSMENT"}),  # p = 999,999
-    (999_999, {"ASSESSMENT"}),  # p = 1,000,000
-]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def open_phone(stage, tmp_path_factory):
-    """A site whose contract lets a company's telephone number, ordinary PI, cross."""
-
-    def tamper(world):
-        product = world.products[COMPANY_PRODUCT]
-        phone = replace(product.fields["contact_phone"], border=BorderDefault.ALLOW)
-        fields = {**product.fields, "contact_phone": phone}
-        world.products = {**world.products, COMPANY_PRODUCT: replace(product, fields=fields)}
-
-    copied = copy_stage(stage, tmp_path_factory.mktemp("phone") / "home")
-    async with serve_site(copied, tamper=tamper) as served:
-        yield served
-
-
-@pytest.mark.parametrize(("before", "enough"), ORDINARY)
-@pytest.mark.parametrize("kind", ["", "SCC", "ASSESSMENT"])
-async def test_ordinary_persons_decide_the_kind_of_mechanism(open_phone, before, enough, kind):
-    open_phone.world.counts = Counted(persons=before)
-    without = frozenset() if kind else frozenset({"mechanism"})
-    words = {"mechanism": {"kind": kind}} if kind else {"bound": ""}
-    bureau = open_bureau(open_phone, without=without, **words)
-    fields = ("uscc", "contact_phone")
-    call = bureau.about_a_company(fields, consent_id=bureau.consent_id)
-    if kind in enough:
-        answer = Answer(await call)
-        assert "contact_phone" in answer.table().schema.names
-        assert "count_export" in answer.decision.obligations
-    else:
-        await refused(open_phone, call, "XB_MECHANISM", DENIED, rule="R65")
+    bureau = open_bureau(abroad)
+    counted.known = {bureau.person}
+    released(await bureau.about_a_person())
 
 
 async def test_a_mechanism_that_ends_lets_nothing_cross_from_its_last_second_on(open_site, clock):
@@ -402,7 +339,7 @@ async def test_a_mechanism_that_ends_lets_nothing_cross_from_its_last_second_on(
         bureau.member,
         PERSON_PRODUCT,
         ("name",),
-        subjects=[site.population.person],
+        subjects=[bureau.person],
         subject_kind="NATURAL_PERSON",
         consent_id=bureau.consent_id,
         purpose="TRADE",

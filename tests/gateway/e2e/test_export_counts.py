@@ -1,6 +1,5 @@
 """Persons across the border are counted on the road itself, on real registers and books."""
 
-import asyncio
 from typing import Any
 
 import grpc
@@ -103,22 +102,6 @@ async def test_one_passes_under_the_threshold_and_the_next_is_refused(site):
     assert counts_of(bureau) == {"sensitive": (9_999, 0)}
     alarms = [e for e in site.entries() if e["kind"] == "alarm" and e["rule"] == "R64"]
     assert bureau.exporter not in {alarm["actor"] for alarm in alarms}  # it began past them all
-
-
-async def test_a_crowd_at_the_threshold_gets_exactly_the_places_left(site):
-    bureau = open_bureau(site)
-    crowd = persons_in(site)[:14]
-    bureau.consent_id = consent_of(bureau, crowd)
-    start_at(bureau, 9_994)
-    done = await asyncio.gather(
-        *[bureau.about_a_person(subjects=[person]) for person in crowd], return_exceptions=True
-    )
-    assert sum(not isinstance(each, BaseException) for each in done) == 5
-    for failure in (each for each in done if isinstance(each, BaseException)):
-        assert isinstance(failure, grpc.aio.AioRpcError)
-        told = str(failure.details())
-        assert "XB_MECHANISM" in told or "XB_COUNT_MOVED" in told
-    assert counts_of(bureau) == {"sensitive": (9_999, 0)}
 
 
 async def test_what_is_declared_from_outside_counts(site):

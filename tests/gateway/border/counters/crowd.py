@@ -1,7 +1,10 @@
 """Many attempts at once around a threshold, each decided, refused or decided anew as on the road.
 
-Also a program: a process of its own that counts in a state which others use too, and prints each
-person that was acknowledged before it goes on.
+Whoever passes is delivered to: the outcome says that it was sent, or, of each tenth, that nothing
+left, so that its place is free again.
+
+Also a program: a process of its own that counts in a state which others use too, and tells what
+was acknowledged to it before it goes on (`tests.fault.crowds` reads it).
 
     python -m tests.gateway.border.counters.crowd PATH URL CLASS FIRST STEP ATTEMPTS KINDS
 """
@@ -13,7 +16,7 @@ from dataclasses import dataclass, field
 from audit import acts
 from audit.journal import Posting
 from gateway.border.counters import ExportCounters
-from gateway.border.counters_items import CountMovedError, Reservation, persons_of
+from gateway.border.counters_items import CountMovedError, Reservation, Settlement, persons_of
 from gateway.border.counters_law import CountClass, CountLaw
 from gateway.border.counters_tags import Tagger
 from gateway.store.state import State
@@ -26,6 +29,7 @@ YEAR = 2026
 AT = 1_795_500_000
 LAW = CountLaw.load()
 MOVES = 4  # as `gateway.release.pipeline` has it
+TENTH = 10
 
 
 def needed(ordinary: int, sensitive: int) -> frozenset[str]:
@@ -64,27 +68,40 @@ class Crowd:
             need = needed(stand.persons, stand.sensitive_persons)
             if need and not need & self.has:
                 self.denied += 1
+                self.tell("denied", number)
                 return
             ceilings = LAW.ceilings(stand.persons, stand.sensitive_persons, ())
             tag = self.tagger.tag(EXPORTER, YEAR, person)
             persons = persons_of(EXPORTER, YEAR, (self.kind,), (tag,))
             wanted = Reservation(EXPORTER, YEAR, persons, ceilings, AT, "n", PARTY)
             try:
-                await self._record(number, wanted)
+                intent = await self._record(f"intent {number}", wanted)
             except CountMovedError:
                 continue
             self.passed.append(number)
+            self.tell("passed", number)
+            await self._settle(number, intent, wanted)
             return
         self.moved += 1
+        self.tell("moved", number)
 
-    async def _record(self, number: int, wanted: Reservation) -> None:
-        entry = acts.node_stopped(time=AT, node="n", reason=f"t{number}")
-        await self.state.journal.record(
+    def tell(self, word: str, number: int) -> None:
+        """Say what was acknowledged; a process of its own prints it."""
+
+    async def _settle(self, number: int, intent: int, reservation: Reservation) -> None:
+        sent = number % TENTH != 0
+        word = "sent" if sent else "released"
+        await self._record(f"{word} {number} {intent}", Settlement(intent, reservation, sent))
+        self.tell(word, number)
+
+    async def _record(self, reason: str, item: Reservation | Settlement) -> int:
+        entry = acts.node_stopped(time=AT, node="n", reason=reason)
+        return await self.state.journal.record(
             entry,
             lambda _: [],
             lambda tx: tx.append(entry),
             lambda appended: appended.index,
-            Posting(self.counts.ledger, wanted),
+            Posting(self.counts.ledger, item),
         )
 
     async def run(self, numbers: range, callers: int = 500) -> None:
@@ -101,25 +118,19 @@ class Crowd:
 class Telling(Crowd):
     """Prints what was acknowledged, so that another process knows what may not be lost."""
 
-    async def _record(self, number: int, wanted: Reservation) -> None:
-        await super()._record(number, wanted)
-        _tell(number)
-
-
-def _tell(*words: object) -> None:
-    sys.stdout.write(" ".join(map(str, words)) + "\n")
-    sys.stdout.flush()
+    def tell(self, word: str, number: int) -> None:
+        sys.stdout.write(f"{word} {number}\n")
+        sys.stdout.flush()
 
 
 def main() -> None:
     path, url, kind, first, step, attempts, has = sys.argv[1:]
     state = place_of(path, url).state()
-    crowd = Telling(state, CountClass(kind), frozenset(has.split(",")))
-    _tell("ready")
+    crowd = Telling(state, CountClass(kind), frozenset(filter(None, has.split(","))))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()
-    asyncio.run(crowd.run(range(int(first), int(attempts), int(step)), callers=64))
-    _tell("denied", crowd.denied)
-    _tell("moved", crowd.moved)
+    asyncio.run(crowd.run(range(int(first), int(attempts), int(step))))
     crowd.close()
     state.close()
 
