@@ -48,15 +48,14 @@ def main() -> int:
         explained = gateway.explain(words.product, fields, **asked)
         print(f"would be {'answered' if explained.allow else 'refused'}")
         for reason in explained.reasons:
-            print(
-                f"  {reason.code} {', '.join(reason.fields)}: {reason.clause_en}".replace(" :", ":")
-            )
+            about = f" ({', '.join(reason.fields)})" if reason.fields else ""
+            print(f"  {reason.rule} {reason.code}{about}: {reason.clause_en}")
         try:
             answer = gateway.query(words.product, fields, sealed=key is not None, **asked)
         except RefusedError as refusal:
-            print(f"refused: {refusal.code}: {refusal.message}")
+            print(f"refused: {refusal.code} (denial entry {refusal.refusal.denial_index})")
             for reason in refusal.reasons:
-                print(f"  remedy: {reason.remedy_en}")
+                print(f"  remedy for {reason.code}: {reason.remedy_en}")
             return 1
     _print(answer, fields)
     if words.out:

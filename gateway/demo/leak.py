@@ -52,7 +52,7 @@ async def leaked_copy_is_traced(scene: Scene) -> Told:
         },
         {
             "copy": "one of these records alone",
-            "traced to": f"nobody; {len(bare.candidates)} deliveries held it",
+            "traced to": f"nobody; deliveries that held it: {len(bare.candidates)}",
             "named wrongly": "-",
         },
     ]
