@@ -26,10 +26,10 @@ from gateway.registry.issuer_claims import ISSUER_TYPE, IssuerClaims
 from gateway.repair.delays import Delays
 from gateway.repair.publish import Publisher
 from gateway.replicas.bystander import Bystander
-from gateway.server import wall_clock_ms
 from gateway.serving.standing import prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.store.state import State
+from gateway.wall_clock import wall_clock_ms
 from xinguan.client import RefusedError
 
 BUREAU = "https://bureau.example.sg"
