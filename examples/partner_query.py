@@ -57,6 +57,8 @@ def main() -> int:
             for reason in refusal.reasons:
                 print(f"  remedy for {reason.code}: {reason.remedy_en}")
             return 1
+    if key is not None:
+        print("it came encrypted, and was opened here")
     _print(answer, fields)
     if words.out:
         _keep(answer, words.out)
