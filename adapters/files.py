@@ -96,6 +96,10 @@ class FileSource(GuardedSource):
         reader = scanner.to_reader()
         try:
             yield from reader
+        except pa.ArrowInvalid:
+            if self._format != "csv":  # whose types are only guessed
+                _refuse_loss(dataset, columns)
+            raise
         finally:
             reader.close()
         _require_unchanged(filesystem, pins)
@@ -173,6 +177,23 @@ def _require_unchanged(filesystem: fs.FileSystem, pins: tuple[_Pin, ...]) -> Non
     )
     if now != pins:
         raise SourceError("SOURCE_CHANGED", "a file changed since the source was opened")
+
+
+def _refuse_loss(dataset: ds.FileSystemDataset, columns: Sequence[str]) -> None:
+    """Name the columns that files hold in finer types than they are read in, if there are any.
+
+    Raises:
+        SourceError: `SOURCE_FAILED`; Arrow's own message would quote the value.
+    """
+    for fragment in dataset.get_fragments():
+        stored = fragment.physical_schema
+        for name in columns:
+            held, wanted = stored.field(name).type, dataset.schema.field(name).type
+            if held != wanted:
+                raise SourceError(
+                    "SOURCE_FAILED",
+                    f"a value of column {name}, stored as {held}, is not a {wanted} without loss",
+                ) from None
 
 
 def _digest(filesystem: fs.FileSystem, pins: tuple[_Pin, ...]) -> str:

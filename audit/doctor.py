@@ -25,6 +25,7 @@ from audit.indexer import covered
 from audit.merkle import leaf_hash
 from audit.openings import OpeningStore
 from audit.reader import LogReader
+from audit.recognition import REPORT_REGISTER
 from audit.sequence import next_index, read_bodies
 from audit.store import Reader
 
@@ -166,7 +167,10 @@ class Doctor:
 
     def _intent(self, index: int, entry: JsonObject) -> None:
         self._state.open[index] = OpenIntent(entry["time"], entry["node"])
-        self._grounds(index, entry, ("licence", "consent", "snapshot", "contract", "bundle"))
+        grounds = ["licence", "consent", "contract", "bundle"]
+        if entry["product"] != REPORT_REGISTER:
+            grounds.append("snapshot")
+        self._grounds(index, entry, grounds)
         row = self._connection.execute(
             "SELECT request_id, party_id FROM requests WHERE intent = ?", (index,)
         ).fetchone()

@@ -5,8 +5,14 @@ the salt lies beside the content, outside the log.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from audit.entry_form import Digest, Entry, digest_text, make_entry, optional
+
+# The product by which the register of issued reports is read. What an intent of it names as its
+# snapshot is a moment of that register, which was never admitted: its grounds are the entries
+# `report_issued`.
+REPORT_REGISTER: Final = "credit_report_check"
 
 
 def recognition_registered(

@@ -30,6 +30,7 @@ async def main() -> int:
                 scenario=words.scenario,
                 operator=words.operator,
                 case_reference=words.case,
+                end_user=words.end_user,
             )
         except RefusedError as refusal:
             _print_refusal(refusal)
@@ -81,6 +82,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scenario", default="ENTERPRISE_REPORT")
     parser.add_argument("--operator", default="u-17", help="the human behind the call")
     parser.add_argument("--case", default="case-2026-0042", help="the case behind the call")
+    parser.add_argument("--end-user", default="", help="for whom, where a foreign bureau is behind")
     parser.add_argument("--receipt", type=Path, help="folder for the receipt")
     return parser.parse_args()
 

@@ -8,7 +8,6 @@ stop      the port first, then what is under way, then the log
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
@@ -61,14 +60,10 @@ from gateway.serving.standing import newest_time, open_library
 from gateway.serving.subjects import open_subjects
 from gateway.subjects.monitor import ReconciliationMonitor
 from gateway.subjects.reconciliation import report_and_settle, warn_of
+from gateway.wall_clock import wall_clock_ms
 
 _log = structlog.get_logger(__name__)
 _BATCH_ROWS = 32_768
-
-
-def wall_clock_ms() -> int:
-    """Return unix milliseconds: the one clock of a serving gateway."""
-    return time.time_ns() // 1_000_000
 
 
 class Gateway:

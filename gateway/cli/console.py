@@ -24,6 +24,7 @@ from gateway.store.state import State
 T = TypeVar("T")
 BAD_INPUT = 2
 FAILED = 1
+_NARROWEST = 10  # characters of a column, below which nobody reads a table
 _OUR_FAULT = frozenset({"INTERNAL", "UNAVAILABLE"})
 
 Home = Annotated[
@@ -105,21 +106,23 @@ def session(home: Path) -> Iterator[Session]:
 
 
 def show(value: JsonObject | Sequence[JsonObject], as_json: bool, *, title: str) -> None:
-    """Print one object as lines, or several as a table, or either as JSON."""
+    """Print one object as lines, or several as a table, or either as JSON.
+
+    A table that the terminal is too narrow for becomes lines too, object by object.
+    """
     if as_json:
         print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
         return
     console = Console()
     if isinstance(value, Mapping):
-        table = Table(title=title, show_header=False, title_justify="left")
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, entry in value.items():
-            table.add_row(name, _text(entry))
-        console.print(table)
+        console.print(_below(value, title))
         return
     if not value:
         console.print(f"{title}: none")
+        return
+    if len(value[0]) * _NARROWEST > console.width:
+        for row in value:
+            console.print(_below(row, title))
         return
     table = Table(title=title, title_justify="left")
     for name in value[0]:
@@ -127,6 +130,16 @@ def show(value: JsonObject | Sequence[JsonObject], as_json: bool, *, title: str)
     for row in value:
         table.add_row(*(_text(entry) for entry in row.values()))
     console.print(table)
+
+
+def _below(value: JsonObject, title: str) -> Table:
+    """Return an object with its members one below another."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, entry in value.items():
+        table.add_row(name, _text(entry))
+    return table
 
 
 def instant(seconds: int | None) -> str:

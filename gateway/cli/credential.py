@@ -9,6 +9,7 @@ import typer
 
 from gateway.cli import credential_issuer, credential_key
 from gateway.cli.console import AsJson, instant, now, read_bytes, read_text, show
+from gateway.cli.refused import as_told
 from gateway.credential import sd_jwt
 from gateway.credential.jws import parse
 from gateway.credential.key_binding import Binding, bind
@@ -16,7 +17,7 @@ from gateway.credential.keyring import read_holder_key
 from gateway.credential.mint import CREDENTIAL_TYPE
 from gateway.credential.verify import Checks, Trust, Verified, status_place
 from gateway.credential.verify import verify as verify_credential
-from gateway.domain.errors import InvalidRequestError, UnavailableError
+from gateway.domain.errors import UnavailableError
 
 app = typer.Typer(help="Credentials about enterprises that partners check offline (SD-JWT VC).")
 app.add_typer(credential_key.app, name="key")
@@ -170,8 +171,7 @@ async def _issue(
                 client.build_query(product, fields, **words), holder_jwk=holder, replaces=replaces
             )
     except RefusedError as refusal:
-        remedies = [reason.remedy_en for reason in refusal.reasons]
-        raise InvalidRequestError(refusal.code, refusal.message, hints=remedies) from None
+        raise as_told(refusal) from None
     except TransportError:
         raise UnavailableError(
             "NO_GATEWAY", "no gateway answers at this address", hints=("check --gateway",)

@@ -156,6 +156,7 @@ def _told(licence: Licence) -> dict[str, Any]:
         **_summary(licence),
         "from": instant(licence.not_before),
         "agreement": licence.agreement.agreement_id,
+        "exporter": licence.agreement.exporter,
         "fields": {name: sorted(grant.fields) for name, grant in licence.grants.items()},
         "pseudonymous": sorted(
             name for name, grant in licence.grants.items() if grant.pseudonymous

@@ -20,6 +20,7 @@ from gateway.registry.encryption_keys import (
 from xinguan.sealing import DecryptionKey
 
 app = typer.Typer(help="Keys to which organisations have their answers encrypted (JWE).")
+_PUBLIC_MODE = 0o644
 
 PartyArgument = Annotated[
     str, typer.Argument(help="USCC, or uscc:..., lei:..., reg:CC:...", metavar="PARTY")
@@ -30,12 +31,19 @@ PublicKey = Annotated[Path, typer.Argument(help="Its public key, a JWK.", metava
 @app.command()
 def make(
     out: Annotated[Path, typer.Option("--out", help="Where the private JWK is written, 0600.")],
+    public: Annotated[
+        Path | None, typer.Option("--public", help="Where the public JWK is written.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key pair, as an organisation does on its own machine; print the public half."""
     key = DecryptionKey.generate()
     write_new(out, key.private_jwk().encode(), PRIVATE_MODE)
-    show({"private": str(out), "jwk": key.public_jwk()}, as_json, title="Key pair made")
+    told = {"private": str(out), "jwk": key.public_jwk()}
+    if public is not None:
+        write_new(public, f"{key.public_jwk()}\n".encode(), _PUBLIC_MODE)
+        told["public"] = str(public)
+    show(told, as_json, title="Key pair made")
 
 
 @app.command("sign")
@@ -43,6 +51,7 @@ def sign_key(
     party: PartyArgument,
     public_key: PublicKey,
     key: Annotated[Path, typer.Option("--key", help="The organisation's document key, PEM.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where the document is put.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign for an encryption key, as its owner does; the operator registers the document."""
@@ -53,7 +62,11 @@ def sign_key(
         issued_at=now(),
     )
     document = sign(claims, read_document_key(key), KEY_TYPE)
-    show({"document": document}, as_json, title="Signed")
+    told = {"document": document}
+    if out is not None:
+        out.write_text(f"{document}\n", encoding="ascii")
+        told["file"] = str(out)
+    show(told, as_json, title="Signed")
 
 
 @app.command()

@@ -19,8 +19,9 @@ from gateway.cli.console import (
     show,
 )
 from gateway.cli.descriptions import parse_instant, read_claims
+from gateway.cli.refused import as_told
 from gateway.config import ConfigError
-from gateway.domain.errors import InvalidRequestError, UnavailableError
+from gateway.domain.errors import UnavailableError
 from gateway.founding import CA_CERTIFICATE
 from gateway.identity.keyfiles import read_document_key
 from gateway.registry.act import CONSOLE
@@ -248,8 +249,7 @@ async def _publish_through(
         async with Client(gateway, identity) as client:
             done = await client.publish_repair(token.strip())
     except RefusedError as refusal:
-        remedies = [reason.remedy_en for reason in refusal.reasons]
-        raise InvalidRequestError(refusal.code, refusal.message, hints=remedies) from None
+        raise as_told(refusal) from None
     except TransportError:
         raise UnavailableError(
             "NO_GATEWAY",

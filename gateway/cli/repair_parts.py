@@ -9,9 +9,9 @@ from gateway.repair.delays import Delays
 from gateway.repair.feed_assembly import FeedAssembly
 from gateway.repair.publish import Publisher
 from gateway.replicas.bystander import Bystander, is_served
-from gateway.server import wall_clock_ms
 from gateway.serving.standing import prepare_snapshot, sealed_keys
 from gateway.snapshot.library import SnapshotLibrary
+from gateway.wall_clock import wall_clock_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,3 +139,29 @@ PARTNER = Player(
     destination="SG",
 )
 CAST = (OPERATOR, AUTHORITY, SECURITY, AUDITOR, AGENCY, BANK, PARTNER)
+
+# What the partner's own steps need besides; registered when the demonstration opens its border.
+CROSSING_GRADE = ("uscc", "grade", "as_of", "valid_to", "dispute_flag")
+CROSSING_DEBTOR = ("name", "court", "dispute_flag")
+FOREIGN_FIELDS = (
+    "foreign_id",
+    "name",
+    "grade_original",
+    "grade",
+    "grade_mapping_id",
+    "grade_mapping_version",
+    "issuer",
+    "agreement_id",
+    "onward_use",
+)
+EXPORTER = Player(
+    "exporter",
+    "uscc:914600990900010074",
+    "示例个人征信有限公司",
+    Role.AGENCY,
+    LicenceKind.PERSONAL_CREDIT_LICENCE,
+    grants=(("judgement_debtor", CROSSING_DEBTOR),),
+    purposes=("CREDIT_REPORT",),
+    scenario="ENTERPRISE_REPORT",
+)
+CONSENTS = Player("consents", "uscc:914600990900010087", "示例授权存证机构", Role.CONSENT_ISSUER)

@@ -12,7 +12,7 @@ from gateway.demo.stage import Stage
 
 ISSUER = "https://credentials.example.org"
 _FIELDS = ("uscc", "name", "reg_status")
-_WORDS: dict[str, Any] = {  # words of a call
+WORDS: dict[str, Any] = {  # words of a call
     "purpose": "TRADE",
     "scenario": "MUTUAL_RECOGNITION",
     "destination": "SG",
@@ -32,7 +32,7 @@ def with_issuer(stage: Stage) -> Stage:
 async def partner_keeps_a_credential(scene: Scene) -> Told:
     """The partner has a credential issued and verifies it offline, its status included."""
     async with scene.client(PARTNER) as client:
-        query = client.build_query("legal_entity_base", _FIELDS, subjects=[scene.company], **_WORDS)
+        query = client.build_query("legal_entity_base", _FIELDS, subjects=[scene.company], **WORDS)
         made = await client.issue_credential(query)
     shown = select(made.sd_jwt, ["name"])
     found = _verify(scene, shown)

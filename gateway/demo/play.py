@@ -10,7 +10,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from gateway.demo import auditing, credential, steps, withdrawal
+from gateway.demo import (
+    auditing,
+    credential,
+    inbound,
+    leak,
+    persons,
+    recognition,
+    steps,
+    withdrawal,
+)
+from gateway.demo.abroad import open_border
 from gateway.demo.scene import Scene, Step, Told, UnexpectedError, seconds
 from gateway.demo.stage import Stage, set_stage
 from gateway.domain.errors import XinguanError
@@ -24,7 +34,11 @@ STEPS: tuple[Step, ...] = (
     steps.agency_goes_too_far,
     steps.bank_pulls_portfolio,
     steps.partner_asks,
+    recognition.partner_reads_a_grade,
     credential.partner_keeps_a_credential,
+    persons.persons_are_counted,
+    leak.leaked_copy_is_traced,
+    inbound.bank_reads_a_foreign_firm,
     steps.penalty_is_repaired,
     withdrawal.stream_loses_a_record,
     withdrawal.receiver_is_recalled,
@@ -71,6 +85,7 @@ async def play(root: Path, data: Path | None, tell: Callable[[Played], None]) ->
     """
     began = time.monotonic()
     stage = set_stage(root, seconds(), published=data, penalty_batch_rows=_SMALL_BATCH)
+    open_border(stage, seconds())
     stage = credential.with_issuer(stage)
     tell(Played(_founded(stage), True, time.monotonic() - began))
     tell(Played(_loaded(stage), True, 0.0))

@@ -38,9 +38,9 @@ from gateway.snapshot.library import SnapshotLibrary
 from gateway.store.state import State
 from xinguan.client import Identity
 
-_DAY_S = 86_400
+DAY_S = 86_400
 _PARTY_DAYS = 90
-_NODE = "demo-1"
+NODE = "demo-1"
 PENALTIES = "admin_penalty"
 COMPANIES = "legal_entity_base"
 
@@ -81,7 +81,7 @@ def make_deployment(root: Path, now: int, *, state_url: str = "") -> Deployment:
             dev=True,
             authority_pem=b"",
             client_ca_pem=b"",
-            node=_NODE,
+            node=NODE,
             origin="xinguan.example/demo",
             operator=OPERATOR.party_id,
             listen="127.0.0.1:0",
@@ -97,7 +97,7 @@ def register_cast(deployment: Deployment, state: State, now: int) -> None:
     dev = deployment.dev_authority
     certificate = load_pem_x509_certificate((dev / CA_CERTIFICATE).read_bytes())
     issuer = CertificateAuthority(read_tls_key(dev / CA_KEY), certificate)
-    act = Act(now, _NODE)
+    act = Act(now, NODE)
     for player in CAST:
         state.run(lambda tx, player=player: _register(tx, player, act))  # type: ignore[misc]  # the default binds the loop's player
         folder = deployment.parties_directory / player.key
@@ -135,8 +135,8 @@ def licence_claims(player: Player, now: int) -> LicenceClaims:
         kind=player.kind,
         agreement=AgreementClaims(
             agreement_id=f"AGREEMENT-{player.key.upper()}",
-            not_before=now - _DAY_S,
-            not_after=now + 365 * _DAY_S,
+            not_before=now - DAY_S,
+            not_after=now + 365 * DAY_S,
         ),
         grants={
             product: GrantClaims(
@@ -150,29 +150,32 @@ def licence_claims(player: Player, now: int) -> LicenceClaims:
         scenarios=(player.scenario,),
         destinations=(player.destination,),
         subject_kinds=(SubjectKind.LEGAL_ENTITY,),
-        not_before=now - _DAY_S,
-        not_after=now + 300 * _DAY_S,
+        not_before=now - DAY_S,
+        not_after=now + 300 * DAY_S,
     )
 
 
 def approve_whitelist(state: State, now: int) -> None:
     """Propose the partner's whitelist and have two different roles approve it (R68)."""
-    act = Act(now, _NODE)
+    act = Act(now, NODE)
+    state.run(lambda tx: allow_across(tx, COMPANIES, WHITELIST, "", act))
 
-    def job(tx: Transaction) -> None:
-        content = whitelists.content(
-            partner=PARTNER.party_id,
-            product="legal_entity_base",
-            version=1,
-            fields=WHITELIST,
-            mechanism="",
-            not_before=now,
-        )
-        whitelists.propose(tx, content, act)
-        for player in (SECURITY, AUTHORITY):
-            whitelists.approve(tx, content, parties.find(tx, player.party_id), act)
 
-    state.run(job)
+def allow_across(
+    tx: Transaction, product: str, fields: tuple[str, ...], mechanism: str, act: Act
+) -> None:
+    """Propose the first whitelist of a product for the partner; two roles approve it."""
+    content = whitelists.content(
+        partner=PARTNER.party_id,
+        product=product,
+        version=1,
+        fields=fields,
+        mechanism=mechanism,
+        not_before=act.now,
+    )
+    whitelists.propose(tx, content, act)
+    for player in (SECURITY, AUTHORITY):
+        whitelists.approve(tx, content, parties.find(tx, player.party_id), act)
 
 
 def copy_abroad(deployment: Deployment, state: State, catalogue: Catalogue, act: Act) -> None:
@@ -215,7 +218,7 @@ def set_stage(
     try:
         register_cast(deployment, state, now)
         approve_whitelist(state, now)
-        act = Act(now, _NODE)
+        act = Act(now, NODE)
         loaded = {
             name: load_product(
                 state,

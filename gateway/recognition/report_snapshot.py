@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
+from audit.recognition import REPORT_REGISTER
 from audit.store import Reader
 from gateway.domain.product import Product
 from gateway.recognition.reports import SHA256, SM3, VALID, Standing, standing
@@ -20,7 +21,7 @@ from gateway.snapshot.bitmap import Flags, Rows
 from gateway.snapshot.manifest import Manifest
 from gateway.snapshot.snapshot import Snapshot, SnapshotBatch
 
-PRODUCT = "credit_report_check"
+PRODUCT = REPORT_REGISTER
 _ONE = np.zeros(1, dtype=np.int64)
 
 

@@ -85,7 +85,10 @@ def parse_jwk(text: str | bytes) -> tuple[str, str]:
     bad = InvalidRequestError(
         "BAD_KEY",
         "not a public key for ECDH: a JWK, EC (P-256, P-384, P-521) or OKP (X25519)",
-        hints=("a private key stays with its owner: leave its member `d` out",),
+        hints=(
+            "give the public half alone, a JSON object as `make --public` writes it",
+            "a private key stays with its owner: leave its member `d` out",
+        ),
     )
     try:
         stated = json.loads(text)

@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
@@ -175,6 +176,20 @@ def test_another_time_zone_is_drift(tmp_path):
     kind = pa.timestamp("s", "UTC")
     write(TABLE.set_column(place, "updated", TABLE["updated"].cast(kind)), path, "ipc")
     assert code(FileSource(str(path), expected=SCHEMA).schema) == "SCHEMA_DRIFT"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "ipc"])
+def test_a_value_finer_than_its_column_is_named_by_its_column(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    place = SCHEMA.get_field_index("updated")
+    fine = pa.timestamp("ms", SCHEMA.field("updated").type.tz)
+    finer = pc.add(TABLE["updated"].cast(fine), pa.scalar(7, pa.duration("ms")))
+    write(TABLE.set_column(place, "updated", finer), path, kind)
+    with pytest.raises(SourceError) as caught:
+        rows(FileSource(str(path), expected=SCHEMA))
+    assert caught.value.code == "SOURCE_FAILED"
+    assert caught.value.message.startswith("a value of column updated, stored as timestamp[ms")
+    assert caught.value.message.endswith("without loss")
 
 
 def test_a_file_that_vanishes_while_it_is_open_fails_the_scan(tmp_path):

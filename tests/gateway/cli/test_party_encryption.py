@@ -8,14 +8,15 @@ PARTY = uscc(31)
 def test_an_owner_makes_and_signs_and_the_operator_registers(xinguan, tmp_path) -> None:
     xinguan.do("party", "add", PARTY, "--name", "x", "--role", "AGENCY", "--no-certificate")
     xinguan.do("party", "key", "issue", PARTY, "--out", tmp_path)
-    made = xinguan.do("party", "encryption-key", "make", "--out", tmp_path / "private.jwk")
-    assert (tmp_path / "private.jwk").stat().st_mode & 0o777 == 0o600
-    public = tmp_path / "public.jwk"
-    public.write_text(made["jwk"])
     command = ("party", "encryption-key")
-    signed = xinguan.do(*command, "sign", PARTY, public, "--key", tmp_path / "document.key")
-    document = tmp_path / "key.jwt"
-    document.write_text(signed["document"])
+    public, document = tmp_path / "public.jwk", tmp_path / "key.jwt"
+    made = xinguan.do(*command, "make", "--out", tmp_path / "private.jwk", "--public", public)
+    assert (tmp_path / "private.jwk").stat().st_mode & 0o777 == 0o600
+    assert public.read_text().strip() == made["jwk"]
+    assert '"d"' not in made["jwk"]
+    key = ("--key", tmp_path / "document.key")
+    signed = xinguan.do(*command, "sign", PARTY, public, *key, "--out", document)
+    assert document.read_text().strip() == signed["document"]
     done = xinguan.do(*command, "register", document)
     assert (done["party"], done["status"]) == (f"uscc:{PARTY}", "ACTIVE")
     entry = xinguan.entry(done["entry"])

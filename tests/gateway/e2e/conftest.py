@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.demo.stage import Stage, set_stage
-from gateway.server import wall_clock_ms
+from gateway.wall_clock import wall_clock_ms
 from tests.gateway.e2e.serving import (
     CASE,
     OPERATOR,

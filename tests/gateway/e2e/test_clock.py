@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.server import wall_clock_ms
+from gateway.wall_clock import wall_clock_ms
 from tests.gateway.e2e.conftest import Clock, serve_site
 from tests.gateway.e2e.feeding import with_settings
 from tests.gateway.e2e.serving import COMPANY, PENALTY, Site, copy_stage

@@ -1,5 +1,6 @@
 """Mutual recognition over mutual TLS: each mode allowed, and refused outside the agreement."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -10,6 +11,9 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import hashes
 
+from audit.doctor import Limits
+from audit.openings import OpeningStore
+from audit.reader import LogReader
 from gateway.domain.errors import XinguanError
 from gateway.domain.recognition import Mode, Register
 from gateway.domain.vocabulary import LicenceKind, Role, SubjectKind
@@ -19,6 +23,7 @@ from gateway.recognition import register
 from gateway.recognition.claims import EquivalenceClaims, IdentifiersClaims
 from gateway.registry.documents import BadSignatureError, sign
 from gateway.registry.licences import GrantClaims
+from gateway.subjects.reconciliation import MEMORY, reconcile
 from tests.gateway.e2e import recognising as r
 from tests.gateway.e2e.serving import DAY_S, Member
 from tests.gateway.e2e.wire import read_details, refused
@@ -151,6 +156,31 @@ async def test_nothing_of_the_report_but_its_standing_is_in_a_check(abroad):
     logged = b"\n".join(abroad.bodies())
     for secret in (firm.encode(), answer.sha256.hex().encode()):
         assert secret not in logged
+
+
+async def test_a_check_reads_a_register_and_the_log_still_agrees(abroad, tmp_path):
+    partner = r.enrol(abroad)
+    answer = await partner.report(abroad.population.sample[4])
+    found = await partner.check(answer.report_no, answer.sha256)
+    deployment = abroad.deployment
+    reader = LogReader(deployment.log_directory, deployment.log_vkey)
+    for _ in range(100):
+        if reader.checkpoint().size > found.basis.outcome.index:
+            break
+        await asyncio.sleep(0.1)
+    connection = abroad.desk.state.connect()
+    try:
+        agreed = reconcile(
+            reader,
+            connection,
+            OpeningStore(deployment.secrets().opening_key),
+            Limits(index_lag_s=10**6),
+            tmp_path / MEMORY,
+            int(time.time()),
+        )
+    finally:
+        connection.close()
+    assert agreed == []
 
 
 async def test_a_new_snapshot_refreshes_a_report(abroad):

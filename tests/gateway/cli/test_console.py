@@ -1,0 +1,20 @@
+"""How results are printed for people."""
+
+import pytest
+
+from gateway.cli.console import show
+
+ROWS = [{f"column-{n}": f"value-{n}-of-row-{row}" for n in range(12)} for row in range(2)]
+
+
+@pytest.mark.parametrize(("columns", "lines"), [("80", True), ("300", False)])
+def test_a_table_that_does_not_fit_is_told_line_by_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str, lines: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    show(ROWS, as_json=False, title="Things")
+    told = capsys.readouterr().out
+    assert told.count("Things") == (len(ROWS) if lines else 1)
+    for row in ROWS:
+        for value in row.values():
+            assert value in told  # nothing is folded or cut

@@ -1,0 +1,43 @@
+"""The demonstration comes out as promised, soon enough, and the READMEs tell its steps."""
+
+import json
+import re
+
+import pytest
+
+from gateway.cli.main import main
+from gateway.demo.play import STEPS
+from tests.conftest import ROOT
+
+PAGES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
+SET_UP = 2  # steps told before the gateway opens
+LONGEST_S = 60.0
+
+
+@pytest.mark.slow
+def test_every_step_comes_out_for_machines_and_in_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, told["ok"]) == (0, True), told
+    steps = told["steps"]
+    assert len(steps) == SET_UP + len(STEPS)
+    assert all(step["ok"] for step in steps)
+    assert sum(step["seconds"] for step in steps) < LONGEST_S
+    facts = {name: value for step in steps for name, value in step.items()}
+    # What the partner's own steps found out, as they tell it to machines.
+    assert set(facts["versions"]) == {"terms", "mapping", "whitelist"}
+    assert (facts["total"], facts["threshold"]) == (9_999, 10_000)
+    assert (facts["party"], facts["alone"]) == ("reg:SG:201900000K", "cannot_tell")
+    assert facts["forged"] == "FOREIGN_SIGNATURE"
+    refusals = [step["refused"] for step in steps if isinstance(step.get("refused"), str)]
+    assert refusals == ["XB_MECHANISM", "END_USER_MISSING"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_readme_tells_as_many_steps_as_are_played(page) -> None:
+    steps = re.findall(r"^(\d+)\. ", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert steps[: SET_UP + len(STEPS)] == [str(n + 1) for n in range(SET_UP + len(STEPS))]
+    assert len(steps) == SET_UP + len(STEPS)
