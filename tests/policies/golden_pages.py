@@ -131,7 +131,7 @@ def page(language: str, law: LawTable) -> str:
     for subject in SUBJECTS:
         lines += [f"## {subject}", "", _COLUMNS[language], "|---|---|---|---|---|---|---|"]
         for case in json.loads((GOLDEN / f"{subject}.json").read_text(encoding="utf-8")):
-            text = law.text(Reason(case["rule"], case["code"]))
+            text = law.text(Reason(_cited(case), case["code"]))
             clause = text.clause_zh if language == "zh" else text.clause_en
             lines.append(
                 f"| ☐ | {case['rule']} | {case['code']} "
@@ -141,6 +141,13 @@ def page(language: str, law: LawTable) -> str:
             )
         lines.append("")
     return "\n".join(lines)
+
+
+def _cited(case):
+    """Return the rule that the reason of a case cites: a threshold's case shows another's code."""
+    reasons = [*case["effect"]["decision"]["reasons"], *case["absence"]["decision"]["reasons"]]
+    rules = [reason["rule"] for reason in reasons if reason["code"] == case["code"]]
+    return rules[0] if rules and case["rule"] not in rules else case["rule"]
 
 
 def _verdict(case: Document, side: str, language: str) -> str:
