@@ -73,12 +73,16 @@ def conceal(
     Returns:
         The digests in their own order, which tells nothing, and the disclosures.
     """
+    # One draw for all of them: each is a call of the system.
+    drawn = salts(SALT_BYTES * len(claims) + sha256().digest_size * decoys)
     disclosures = []
-    for name, value in claims.items():
-        text = encode_json([encode(salts(SALT_BYTES)), name, value])
+    for at, (name, value) in enumerate(claims.items()):
+        salt = drawn[at * SALT_BYTES : (at + 1) * SALT_BYTES]
+        text = encode_json([encode(salt), name, value])
         disclosures.append(Disclosure(name, value, text, digest_of(text)))
     digests = [one.digest for one in disclosures]
-    digests += [encode(sha256(salts(2 * SALT_BYTES)).digest()) for _ in range(decoys)]
+    rest = drawn[len(claims) * SALT_BYTES :]
+    digests += [encode(sha256(rest[at : at + 32]).digest()) for at in range(0, len(rest), 32)]
     return sorted(digests), disclosures
 
 

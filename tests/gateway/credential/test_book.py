@@ -34,8 +34,13 @@ def kept(where: Place, **words) -> Kept:
 
 def enter(state, **words) -> Kept:
     def job(tx):
-        one = kept(book.draw(tx, ENTRIES), **words)
-        book.enter(tx, one)
+        book.ensure_list(tx, ENTRIES)
+        where = book.free_places(tx, 16)[0]
+        assert book.still_free(tx, [where]) == [True]
+        one = kept(where, **words)
+        row = book.row_of(one, one.log_index)
+        tx.execute(f"{row.into} ({','.join('?' * len(row.values))})", row.values)
+        book.count_taken(tx, [where], ENTRIES)
         return one
 
     return state.run(job)
@@ -52,16 +57,37 @@ def test_what_was_entered_is_found_as_it_was(state):
 
 
 def test_places_are_drawn_at_random_and_never_twice(state, monkeypatch):
+    assert state.run(lambda tx: book.free_places(tx, 4)) == []  # there is no list yet
     drawn = iter([7, 7, 7, 8, 8, 9])
-    monkeypatch.setattr("secrets.randbelow", lambda size: next(drawn))
-    assert [enter(state).where.place for _ in range(3)] == [7, 8, 9]
+    monkeypatch.setattr("secrets.randbelow", lambda size: next(drawn, 7))
+    assert enter(state).where.place == 7
+    drawn = iter([7, 8, 8, 9])
+    free = state.run(lambda tx: book.free_places(tx, 4))
+    assert [each.place for each in free] == [8, 9]
+    monkeypatch.undo()
+    seen = {place.place for place in state.run(lambda tx: book.free_places(tx, 64))}
+    assert len(seen) > 8
+
+
+def test_a_place_that_was_taken_meanwhile_is_found_out(state):
+    one = enter(state)
+    other = Place(1, (one.where.place + 1) % ENTRIES)
+    asked = [one.where, other, other, Place(2, other.place)]
+    assert state.run(lambda tx: book.still_free(tx, asked)) == [False, True, False, False]
 
 
 def test_a_list_that_is_half_taken_is_drawn_from_no_more(state):
     enter(state)
-    state.run(lambda tx: tx.execute("UPDATE status_lists SET taken = ?", (ENTRIES // 2,)))
+    state.run(lambda tx: tx.execute("UPDATE status_lists SET taken = ?", (ENTRIES // 2 - 1,)))
+    last = enter(state)
+    assert last.where.number == 1
+    # The next one is there at once, so whatever was drawn from this one is drawn anew.
+    unused = Place(1, (last.where.place + 1) % ENTRIES)
+    assert state.run(lambda tx: book.still_free(tx, [unused])) == [False]
     assert enter(state).where.number == 2
     assert enter(state).where.number == 2
+    rows = state.run(lambda tx: tx.execute("SELECT taken FROM status_lists ORDER BY 1").fetchall())
+    assert rows == [(2,), (ENTRIES // 2,)]
 
 
 def test_a_repair_refreshes_the_subjects_credentials_of_these_products(state):

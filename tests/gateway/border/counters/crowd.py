@@ -84,7 +84,7 @@ class Crowd:
             lambda _: [],
             lambda tx: tx.append(entry),
             lambda appended: appended.index,
-            Posting(self.counts.ledger, wanted),
+            [Posting(self.counts.ledger, wanted)],
         )
 
     async def run(self, numbers: range, callers: int = 500) -> None:
