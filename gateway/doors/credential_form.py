@@ -88,9 +88,10 @@ class CredentialForm:
             self._with.places.drop()  # it wasn't free any more
         if batch.batch.num_rows != 1:
             return None
-        self.made = made = self._mint(delivery, batch)
+        drawn = os.urandom(_ID_BYTES + _SALT_BYTES)
+        self.made = made = self._mint(delivery, batch, drawn[:_ID_BYTES].hex())
         kept = made.kept
-        opening = Opening("credential", self._committed(made), os.urandom(_SALT_BYTES))
+        opening = Opening("credential", self._committed(made), drawn[_ID_BYTES:])
         entry = entries.credential_issued(
             time=kept.issued_at,
             node=self._with.world.node.name,
@@ -115,11 +116,10 @@ class CredentialForm:
         )  # fmt: skip
         return Beside(encode_entry(entry), rows, Posting(self._with.ledger, issue))
 
-    def _mint(self, delivery: Delivery, batch: ReleasedBatch) -> Made:
+    def _mint(self, delivery: Delivery, batch: ReleasedBatch, credential_id: str) -> Made:
         issuer, facts = self._with.issuer, delivery.facts
         settings, product = issuer.settings, facts.product.name
         now = self._with.world.clock_ms() // 1000
-        credential_id = os.urandom(_ID_BYTES).hex()
         names = tuple(map(claim_name, batch.batch.schema.names))
         fields = dict(zip(names, json_values(batch.batch), strict=True))
         columns = delivery.prepared.plan.columns
