@@ -1,8 +1,8 @@
 """Entries of credentials: that one was issued, and that some no longer stand as they were issued.
 
-An entry of an issue commits to the whole credential and to its place in a status list, so neither
-is told; opened, it proves which credential it was. What a repair supersedes stands in the repair's
-own entry.
+An entry of an issue stands right behind the outcome of its answer. It commits to the whole
+credential and to its place in a status list, so neither is told; opened, it proves which
+credential it was. What a repair supersedes stands in the repair's own entry.
 """
 
 from audit.entry_form import Digest, Entry, digest_text, make_entry

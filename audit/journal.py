@@ -110,7 +110,8 @@ class Journal:
         rows: Callable[[int], Sequence[Row]],
         alone: Callable[[Transaction], Appended],
         after: Callable[[Appended], T],
-        posting: Posting | None = None,
+        postings: Sequence[Posting] = (),
+        behind: bytes = b"",
     ) -> T:
         """Append an entry with rows of its own, and wait until they are durable.
 
@@ -125,8 +126,10 @@ class Journal:
                 its caller should get when a constraint forbids it.
             after: Run on the writer's thread once the entry is durable; what it returns is the
                 result. A signature is made there, beside the event loop instead of in it.
-            posting: What the entry puts into a ledger; a ledger that refuses it raises its own
-                error here, and neither the entry nor its rows are written.
+            postings: What the entry puts into ledgers, one for each; a ledger that refuses it
+                raises its own error here, and neither the entry nor its rows are written.
+            behind: Canonical bytes of a second entry, which stands or falls with the first and
+                has the index after it.
 
         Raises:
             EntryError: The entry has no canonical form or is too long.
@@ -134,7 +137,7 @@ class Journal:
         """
         future = asyncio.get_running_loop().create_future()
         body = entry if isinstance(entry, bytes) else encode_entry(entry)
-        self._put(Work(future, alone, body, rows, after, posting))
+        self._put(Work(future, alone, body, rows, after, postings, behind))
         # The future carries Any; its value is what `after` returned.
         return await future  # type: ignore[no-any-return]  # see above
 

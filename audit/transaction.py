@@ -138,11 +138,13 @@ class Work:
     """A job, the body of a plain append, or an entry with its rows, and what became of it.
 
     An entry with rows (`rows` is given) has a job as well: it does the same alone, and is what
-    runs when the rows of a group can't be written together.
+    runs when the rows of a group can't be written together. An entry may have a second one
+    `behind` it, which the job appends too.
     """
 
     __slots__ = (
-        "after", "body", "deliver_to", "error", "job", "leaf", "posting", "result", "rows",
+        "after", "behind", "body", "deliver_to", "error", "job", "leaf", "postings", "result",
+        "rows",
     )  # fmt: skip
 
     def __init__(
@@ -152,10 +154,12 @@ class Work:
         body: bytes = b"",
         rows: Callable[[int], Sequence[Row]] | None = None,
         after: Callable[[Appended], Any] | None = None,
-        posting: Posting | None = None,
+        postings: Sequence[Posting] = (),
+        behind: bytes = b"",
     ) -> None:
         self.after = after
-        self.posting = posting
+        self.postings = postings
+        self.behind = behind
         self.deliver_to = deliver_to
         self.job = job
         self.body = body
@@ -225,33 +229,37 @@ def _append_all(session: Session, transaction: Transaction, together: list[Work]
 
 def _admitted(transaction: Transaction, together: Sequence[Work]) -> list[Work]:
     """Return the works that their ledgers let in; the others have their error."""
-    for ledger, works in _by_ledger(together):
-        asked = [work.posting.item for work in works if work.posting is not None]
-        for work, error in zip(works, ledger.check(transaction, asked), strict=True):
-            work.error = error
+    for ledger, asked in _by_ledger(together):
+        items = [item for _, item in asked]
+        for (work, _), error in zip(asked, ledger.check(transaction, items), strict=True):
+            work.error = work.error or error
     return [work for work in together if work.error is None]
 
 
 def _post(transaction: Transaction, admitted: Sequence[Work]) -> None:
-    for ledger, works in _by_ledger(admitted):
-        told = [(work.posting.item, work.result.index) for work in works if work.posting]
-        ledger.post(transaction, told)
+    for ledger, told in _by_ledger(admitted):
+        ledger.post(transaction, [(item, work.result.index) for work, item in told])
 
 
-def _by_ledger(works: Sequence[Work]) -> list[tuple[Ledger, list[Work]]]:
-    found: dict[int, tuple[Ledger, list[Work]]] = {}
+def _by_ledger(works: Sequence[Work]) -> list[tuple[Ledger, list[tuple[Work, Any]]]]:
+    found: dict[int, tuple[Ledger, list[tuple[Work, Any]]]] = {}
     for work in works:
-        if work.posting is not None:
-            ledger = work.posting.ledger
-            found.setdefault(id(ledger), (ledger, []))[1].append(work)
+        for posting in work.postings:
+            ledger = posting.ledger
+            found.setdefault(id(ledger), (ledger, []))[1].append((work, posting.item))
     return list(found.values())
 
 
 def _insert_all(session: Session, together: Sequence[Work]) -> None:
-    first = session.insert_bodies([(work.leaf, work.body) for work in together])
+    bodies: list[tuple[bytes, bytes]] = []
+    for work in together:
+        bodies.append((work.leaf, work.body))
+        if work.behind:
+            bodies.append((leaf_hash(work.behind), work.behind))
+    index = session.insert_bodies(bodies)
     tables: dict[tuple[str, str, int], list[object]] = {}
     sums: dict[Row, int] = {}
-    for index, work in enumerate(together, first):
+    for work in together:
         work.result = Appended(index, work.leaf, work.body)
         for row in work.rows(index) if work.rows is not None else ():
             if row.adds:
@@ -260,6 +268,7 @@ def _insert_all(session: Session, together: Sequence[Work]) -> None:
                 sums[key] = sums.get(key, 0) + amount  # type: ignore[operator]  # `adds` says so
                 continue
             tables.setdefault((row.into, row.conflict, len(row.values)), []).extend(row.values)
+        index += 2 if work.behind else 1
     for row, total in sums.items():
         table = tables.setdefault((row.into, row.conflict, len(row.values) + 1), [])
         table.extend((*row.values, total))
@@ -275,16 +284,15 @@ def _insert_all(session: Session, together: Sequence[Work]) -> None:
 def _run_job(session: Session, transaction: Transaction, work: Work) -> None:
     try:
         with session.savepoint():
-            if work.posting is not None:
-                (refused,) = work.posting.ledger.check(transaction, [work.posting.item])
+            for posting in work.postings:
+                (refused,) = posting.ledger.check(transaction, [posting.item])
                 if refused is not None:
                     raise refused  # noqa: TRY301 - its savepoint and its caller are this one's
             if work.job is None:
                 work.result = transaction.append_body(work.body)
             else:
                 work.result = work.job(transaction)
-            if work.posting is not None:
-                _post(transaction, [work])
+            _post(transaction, [work])
     except BaseException as error:  # noqa: BLE001 - handed to the caller
         _require_intact(session, error)
         # Futures refuse to carry StopIteration.

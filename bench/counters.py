@@ -113,7 +113,7 @@ class Road:
             rows,
             alone,
             lambda appended: appended.index,
-            Posting(self.ledger, item),
+            [Posting(self.ledger, item)],
         )
 
 

@@ -251,7 +251,9 @@ class Gateway:
         self, exchange: Exchange, world: World, secrets: Secrets
     ) -> CredentialDesk:
         """Return what issues credentials; one process of a node publishes their status."""
-        room = CredentialRoom(self._deployment, self._state, exchange, world, secrets)
+        room = CredentialRoom(
+            self._deployment, self._state, exchange, world, secrets, self._replica.applied
+        )
         self._closing.append(room.close)
         if self._replica.first:
             await room.open()

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from gateway.snapshot.bitmap import Rows
 from gateway.snapshot.errors import SnapshotDamagedError
+from gateway.snapshot.index import RecordKeys, as_texts
 from gateway.snapshot.manifest import Manifest
 from gateway.snapshot.sealed_files import SealedFiles, derive_key
 from gateway.snapshot.snapshot import Snapshot
@@ -68,15 +69,18 @@ class Tokens:
 
     def __init__(self, store_key: bytes) -> None:
         """Derive the key of tokens."""
-        self._key = derive_key(store_key, _NO_SALT, "tokens")
+        # Begun once and copied for each text: `hmac.digest` gives up the interpreter's lock, and
+        # beside a busy writer winning it back costs a hundred times the digest.
+        self._begun = hmac.new(derive_key(store_key, _NO_SALT, "tokens"), digestmod="sha256")
 
     def of(self, texts: Sequence[str]) -> list[str]:
         """Return the token of each text."""
-        key = self._key
-        return [
-            hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256")[:_TOKEN_BYTES].hex()
-            for text in texts
-        ]
+        return [self._token(text.encode("utf-8", "surrogatepass")) for text in texts]
+
+    def _token(self, text: bytes) -> str:
+        begun = self._begun.copy()
+        begun.update(text)
+        return begun.digest()[:_TOKEN_BYTES].hex()
 
 
 class ApartSnapshot(Snapshot):
@@ -107,6 +111,6 @@ class ApartSnapshot(Snapshot):
         """Return first row and number of rows of each subject of an Arrow column, in its order."""
         return super().runs(pa.array(self._tokens.of(subjects.to_pylist()), pa.string()))
 
-    def rows_of(self, record_keys: Sequence[str]) -> Rows:
+    def rows_of(self, record_keys: RecordKeys) -> Rows:
         """Return every row of exactly these records, ascending."""
-        return super().rows_of(self._tokens.of(record_keys))
+        return super().rows_of(self._tokens.of(as_texts(record_keys)))

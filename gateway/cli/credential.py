@@ -14,7 +14,7 @@ from gateway.credential import sd_jwt
 from gateway.credential.jws import parse
 from gateway.credential.key_binding import Binding, bind
 from gateway.credential.keyring import read_holder_key
-from gateway.credential.mint import CREDENTIAL_TYPE
+from gateway.credential.opening import CREDENTIAL_TYPE
 from gateway.credential.verify import Checks, Trust, Verified, status_place
 from gateway.credential.verify import verify as verify_credential
 from gateway.domain.errors import UnavailableError

@@ -14,6 +14,7 @@ from audit.openings import OpeningStore
 from gateway.cli import inbound_issuer
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_text, session, show
 from gateway.cli.repair_parts import parts_of
+from gateway.credential.key_binding import Binding
 from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.inbound import records
@@ -23,7 +24,6 @@ from gateway.inbound.errors import ForeignDocumentError
 from gateway.inbound.fetching import HttpsLists
 from gateway.inbound.given_lists import GivenLists
 from gateway.inbound.outcomes import Handed, Outcome, Refreshed
-from gateway.inbound.presentation import Binding
 from gateway.inbound.refreshing import Found
 from gateway.inbound.vault import Vault
 from gateway.ingest.loading import Loaded

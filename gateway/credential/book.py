@@ -6,11 +6,13 @@ with what changed it: a repair, an issue that takes another's place, an act of t
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from hashlib import sha256
 
+from audit.journal import Row
 from gateway.credential.encoding import to_json
 from gateway.credential.status_list import CredentialStatus
 from gateway.store.migration import Statements
@@ -19,6 +21,7 @@ _COLUMNS = (
     "credential_id, list, place, party_id, product, subject, snapshot, source_columns, content,"
     " issued_at, expires_at, log_index, status, status_at"
 )
+_NEWEST = "SELECT list, entries, taken FROM status_lists ORDER BY list DESC LIMIT 1"
 _AT_ONCE = 500
 _FULL = 2  # a list is drawn from until one entry in two is taken, so that a draw is quick
 
@@ -84,8 +87,7 @@ def ensure_list(tx: Statements, entries: int) -> tuple[int, int]:
         tx: The transaction.
         entries: Size of a new one.
     """
-    row = tx.execute("SELECT list, entries, taken FROM status_lists ORDER BY list DESC LIMIT 1")
-    newest = row.fetchone()
+    newest = tx.execute(_NEWEST).fetchone()
     if newest is not None and newest[2] * _FULL < newest[1]:
         return int(newest[0]), int(newest[1])
     number = 1 if newest is None else int(newest[0]) + 1
@@ -97,30 +99,68 @@ def ensure_list(tx: Statements, entries: int) -> tuple[int, int]:
     return number, entries
 
 
-def draw(tx: Statements, entries: int) -> Place:
-    """Take a random entry that nobody has.
+def free_places(state: Statements, wanted: int) -> list[Place]:
+    """Return random entries that nobody has now, of the list that is drawn from.
+
+    Nobody has been promised them: whoever writes a credential down looks again.
+
+    Args:
+        state: Reads the state.
+        wanted: How many to draw; at least about half of them are free.
+    """
+    newest = state.execute(_NEWEST).fetchone()
+    if newest is None:
+        return []
+    number, size = int(newest[0]), int(newest[1])
+    drawn = list(dict.fromkeys(secrets.randbelow(size) for _ in range(wanted)))
+    taken = _taken(state, number, drawn)
+    return [Place(number, place) for place in drawn if place not in taken]
+
+
+def still_free(tx: Statements, places: Sequence[Place]) -> list[bool]:
+    """Say of each place whether a credential may have it, if those before it have theirs.
+
+    Args:
+        tx: The transaction that writes them down; no other process writes at the same time.
+        places: The places, in the order of their credentials.
+    """
+    newest = tx.execute(_NEWEST).fetchone()
+    number = -1 if newest is None else int(newest[0])
+    gone = _taken(tx, number, list({each.place for each in places}))
+    verdicts = []
+    for each in places:
+        # A list that isn't drawn from any more may be forgotten with its last credential.
+        verdicts.append(each.number == number and each.place not in gone)
+        gone.add(each.place)
+    return verdicts
+
+
+def count_taken(tx: Statements, places: Sequence[Place], entries: int) -> None:
+    """Count entries that were taken; once a list is half full, the next one is drawn from.
 
     Args:
         tx: The transaction.
-        entries: Size of a new list, when the present one is half taken.
+        places: The entries.
+        entries: Size of a new list.
     """
-    number, size = ensure_list(tx, entries)
-    # Whoever writes holds the log's sequence, so no other process draws at the same time.
-    tx.execute("UPDATE status_lists SET taken = taken + 1 WHERE list = ?", (number,))
-    while True:
-        place = secrets.randbelow(size)
-        taken = tx.execute(
-            "SELECT 1 FROM credentials WHERE list = ? AND place = ?", (number, place)
+    for number, count in sorted(Counter(each.number for each in places).items()):
+        size, taken = tx.execute(
+            "UPDATE status_lists SET taken = taken + ? WHERE list = ? RETURNING entries, taken",
+            (count, number),
         ).fetchone()
-        if taken is None:
-            return Place(number, place)
+        if taken * _FULL >= size:
+            ensure_list(tx, entries)
 
 
-def enter(tx: Statements, kept: Kept) -> None:
-    """Write a new credential down."""
-    tx.execute(
-        f"INSERT INTO credentials ({_COLUMNS}, changed)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+def row_of(kept: Kept, log_index: int) -> Row:
+    """Return the row of a new credential.
+
+    Args:
+        kept: The credential.
+        log_index: Entry of its issue.
+    """
+    return Row(
+        f"INSERT INTO credentials ({_COLUMNS}, changed) VALUES",
         (
             kept.credential_id,
             kept.where.number,
@@ -133,9 +173,10 @@ def enter(tx: Statements, kept: Kept) -> None:
             kept.content,
             kept.issued_at,
             kept.expires_at,
-            kept.log_index,
+            log_index,
             int(kept.status),
             kept.status_at,
+            0,
         ),
     )
 
@@ -239,6 +280,15 @@ def forget(tx: Statements, before: int) -> None:
     for (number,) in ended:
         tx.execute("DELETE FROM credentials WHERE list = ?", (number,))
         tx.execute("DELETE FROM status_lists WHERE list = ?", (number,))
+
+
+def _taken(state: Statements, number: int, places: Sequence[int]) -> set[int]:
+    """Return which of these entries of a list a credential has."""
+    marks = ",".join("?" * len(places))
+    rows = state.execute(
+        f"SELECT place FROM credentials WHERE list = ? AND place IN ({marks})", (number, *places)
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _kept(row: Sequence[object]) -> Kept:

@@ -17,3 +17,18 @@ from gateway.domain.errors import InvalidRequestError
 
 class CredentialError(InvalidRequestError):
     """A credential is refused; `code` says why, the law tables what would help."""
+
+
+class DisclosureRulesError(CredentialError):
+    """A `BAD_CREDENTIAL` whose payload breaks the rules of selective disclosure."""
+
+    def __init__(self, message: str) -> None:
+        """Say which rule it breaks."""
+        super().__init__("BAD_CREDENTIAL", message)
+
+
+def malformed(
+    message: str = "this is not a credential that can be read",
+) -> CredentialError:
+    """Return the refusal of what isn't of the form that it claims."""
+    return CredentialError("BAD_CREDENTIAL", message)

@@ -1,12 +1,15 @@
 """Compact JWS with two algorithms, ES256 and EdDSA (Ed25519), and their keys as JWK.
 
-Signatures are `cryptography`'s; here is only how a token is put together and taken apart. The
-algorithm comes from the key, never from the token alone.
+Signatures are `cryptography`'s; here is only how a token is put together and taken apart, ours
+and strangers'. Sources: RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 section 3.4 (ES256), RFC 8037
+and RFC 9864 (Ed25519), RFC 8725 (best current practice). The algorithm comes from the key, never
+from the token alone, a type belongs to a kind of token, and nothing in a header leads to a key.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,14 +26,20 @@ from gateway.credential.encoding import (
     decode,
     encode,
     encode_json,
-    malformed,
     object_from_json,
     to_json,
 )
-from gateway.credential.errors import CredentialError
+from gateway.credential.errors import CredentialError, malformed
 
 ES256, EDDSA = "ES256", "EdDSA"
+LONGEST_TOKEN = 256 << 10
+LONGEST_LIST = 8 << 20  # of a status list
+# Members of a header that would choose the key, change what is signed, or must be understood.
+_FORBIDDEN = frozenset({"crit", "b64", "zip", "jku", "jwk", "x5u"})
+_PRIVATE = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})
+_ALGORITHMS = {"EC": frozenset({ES256}), "OKP": frozenset({EDDSA, "Ed25519"})}
 _COORDINATE_BYTES = 32
+_PARTS = 3
 _SIGNATURE_BYTES = 64
 _ECDSA = ec.ECDSA(SHA256())
 
@@ -73,6 +82,41 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key with the algorithms that it may be used with, and no others.
+
+    Args:
+        key_id: Its `kid`; empty for one that has none.
+        algorithms: Names of the algorithms.
+        key: The key.
+    """
+
+    key_id: str
+    algorithms: frozenset[str]
+    key: PublicKey
+
+    @classmethod
+    def of(cls, jwk: Mapping[str, object]) -> Self:
+        """Return the key of a JWK; it may narrow the algorithms, never widen them.
+
+        Raises:
+            CredentialError: `BAD_CREDENTIAL`; also for private members, since nobody but their
+                owner should have them, and for a key that isn't for signatures.
+        """
+        kid = jwk.get("kid", "")
+        if not isinstance(kid, str) or _PRIVATE & jwk.keys():
+            raise malformed("a key has no proper `kid`, or is not a public key")
+        if jwk.get("use", "sig") != "sig":
+            raise malformed("a key is not for signatures")
+        key, stated = from_jwk(jwk), jwk.get("alg")
+        known = _ALGORITHMS["OKP" if isinstance(key, Ed25519PublicKey) else "EC"]
+        allowed = known if stated is None else known & {stated}
+        if not allowed:
+            raise malformed("a key states an algorithm of another kind of key")
+        return cls(kid, frozenset(map(str, allowed)), key)
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A compact JWS taken apart and not verified yet."""
 
@@ -81,39 +125,44 @@ class Token:
     signed: bytes
     signature: bytes
 
-    def check(self, jwk: Mapping[str, object]) -> None:
-        """Check the signature with a key, by the algorithm that belongs to the key.
+    def check(self, key: VerificationKey | Mapping[str, object]) -> None:
+        """Check the signature with a key, by an algorithm that belongs to the key.
 
         Raises:
-            CredentialError: `CREDENTIAL_FORGED`.
+            CredentialError: `CREDENTIAL_FORGED`, or `BAD_CREDENTIAL` for a JWK that is no key.
         """
-        key = from_jwk(jwk)
-        algorithm = EDDSA if isinstance(key, Ed25519PublicKey) else ES256
-        if self.header.get("alg") != algorithm or jwk.get("alg", algorithm) != algorithm:
-            raise _forged()
+        known = key if isinstance(key, VerificationKey) else VerificationKey.of(key)
+        algorithm = self.header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in known.algorithms:
+            raise _forged("its algorithm is not one of its key (ES256 with P-256, Ed25519)")
         try:
-            _verify(key, self.signature, self.signed)
-        except InvalidSignature:
-            raise _forged() from None
+            _verify(known.key, self.signature, self.signed)
+        except (InvalidSignature, ValueError):
+            raise _forged("the signature is not the issuer's over this as it stands") from None
 
 
-def parse(text: str, kind: str) -> Token:
+def parse(text: str, kind: str, *, longest: int = LONGEST_TOKEN) -> Token:
     """Take a compact JWS apart.
 
     Args:
         text: The token.
         kind: The `typ` that it must have.
+        longest: Greatest number of characters.
 
     Raises:
         CredentialError: `BAD_CREDENTIAL`; also for extensions that this program doesn't know.
     """
-    head, dot, rest = text.partition(".")
-    body, second, signature = rest.partition(".")
-    if not dot or not second:
-        raise malformed()
+    parts = text.split(".")
+    if len(text) > longest or len(parts) != _PARTS:
+        raise malformed("it is not a JWS in compact form, or too large")
+    head, body, signature = parts
     header = object_from_json(decode(head))
-    if header.get("typ") != kind or "crit" in header:
-        raise malformed()
+    if _FORBIDDEN & header.keys():
+        raise malformed("its header chooses the key or changes what is signed")
+    stated = header.get("typ")
+    # RFC 7515 section 4.1.9: `application/` may be left out, and case is not told apart.
+    if not isinstance(stated, str) or stated.lower().removeprefix("application/") != kind:
+        raise malformed("it is of another type than expected")
     return Token(
         header, object_from_json(decode(body)), f"{head}.{body}".encode(), decode(signature)
     )
@@ -145,7 +194,7 @@ def from_jwk(jwk: Mapping[str, object]) -> PublicKey:
             return ec.EllipticCurvePublicNumbers(*point, ec.SECP256R1()).public_key()
     except ValueError:
         pass
-    raise malformed()
+    raise malformed("a key is not a point of P-256 or Ed25519")
 
 
 def public_members(jwk: Mapping[str, object]) -> Jwk:
@@ -179,5 +228,5 @@ def _verify(key: PublicKey, signature: bytes, message: bytes) -> None:
     key.verify(encode_dss_signature(r, s), message, _ECDSA)
 
 
-def _forged() -> CredentialError:
-    return CredentialError("CREDENTIAL_FORGED", "the signature is not the issuer's over this")
+def _forged(message: str) -> CredentialError:
+    return CredentialError("CREDENTIAL_FORGED", message)

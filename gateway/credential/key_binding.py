@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.credential import sd_jwt
+from gateway.credential.encoding import Object
 from gateway.credential.errors import CredentialError
 from gateway.credential.jws import Signer, parse
 
@@ -44,10 +45,41 @@ def bind(text: str, holder: Signer, binding: Binding, at: int) -> str:
     return sd_jwt.combine(presented.jwt, presented.disclosures, proof)
 
 
+def check_holder(
+    presented: sd_jwt.Presented, claims: Object, binding: Binding | None, at: int
+) -> bool:
+    """Check that the holder has proved its key, where that is asked for, and only there.
+
+    Args:
+        presented: What was shown.
+        claims: What it says, its signature and disclosures checked.
+        binding: What the verifier asked for, or None.
+        at: Unix seconds.
+
+    Returns:
+        True when the holder has proved its key.
+
+    Raises:
+        CredentialError: `HOLDER_NOT_PROVEN`; `BAD_CREDENTIAL` or `CREDENTIAL_FORGED` for a proof
+            that is none, or is somebody else's.
+    """
+    if binding is None:
+        if presented.key_binding:
+            # Its audience and nonce are nobody's here; taken unread, it would look like a check.
+            raise not_proven()
+        return False
+    confirmation = claims.get("cnf")
+    holder = confirmation.get("jwk") if isinstance(confirmation, dict) else None
+    if not presented.key_binding or not isinstance(holder, dict):
+        raise not_proven()
+    check_binding(presented, holder, binding, at)
+    return True
+
+
 def check_binding(
     presented: sd_jwt.Presented, holder: Mapping[str, object], binding: Binding, at: int
 ) -> None:
-    """Check the holder's proof.
+    """Check the holder's own signature over exactly this presentation.
 
     Args:
         presented: What was shown.
@@ -56,13 +88,10 @@ def check_binding(
         at: Unix seconds.
 
     Raises:
-        CredentialError: `HOLDER_NOT_PROVEN`.
+        CredentialError: As `check_holder`.
     """
-    try:
-        token = parse(presented.key_binding, KEY_BINDING_TYPE)
-        token.check(holder)
-    except CredentialError:
-        raise not_proven() from None
+    token = parse(presented.key_binding, KEY_BINDING_TYPE)
+    token.check(holder)
     said = token.payload
     made = said.get("iat")
     fresh = type(made) is int and at - LONGEST_AGE_S <= made <= at + LONGEST_AGE_S

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.credential.jws import Jwk, Signer
+from gateway.credential.opening import CREDENTIAL_TYPE
 from gateway.credential.sd_jwt import ALGORITHM, DIGESTS, SHA_256, Salts, combine, conceal
 from gateway.domain.errors import InternalError
 
-CREDENTIAL_TYPE = "dc+sd-jwt"
 # Claims that the issuer always shows, and that no field of a record may be named like.
 RESERVED = frozenset(
     {"iss", "iat", "nbf", "exp", "vct", "vct#integrity", "cnf", "status", "jti", "sub", "aud"}

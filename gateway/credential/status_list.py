@@ -18,7 +18,7 @@ from typing import Self
 
 from gateway.credential.encoding import decode, encode
 from gateway.credential.errors import CredentialError
-from gateway.credential.jws import Signer, parse
+from gateway.credential.jws import LONGEST_LIST, Signer, parse
 from gateway.credential_settings import MOST_ENTRIES
 
 STATUS_LIST_TYPE = "statuslist+jwt"
@@ -131,7 +131,7 @@ class ReadList:
             CredentialError: `BAD_STATUS_LIST`.
         """
         try:
-            token = parse(text.strip(), STATUS_LIST_TYPE)
+            token = parse(text.strip(), STATUS_LIST_TYPE, longest=LONGEST_LIST)
             token.check(keys[str(token.header.get("kid"))])
             said = token.payload
             content = said["status_list"]

@@ -1,28 +1,23 @@
 """Checking a credential offline, as a partner does: issuer keys and status list are files.
 
-(1) the parts can be read
-(2) the issuer is trusted and the signature is its over these bytes
-(3) every disclosure is one that the issuer signed
-(4) what may not be hidden isn't, and the times hold
-(5) the holder has proved its key, where that is asked for
-(6) the status list is this credential's, signed, fresh, and says that it is valid
+(1) it is an SD-JWT VC of an issuer that is trusted: see `gateway.credential.opening`
+(2) it says what kind it is and until when it is valid, and the times hold
+(3) the holder has proved its key, where that is asked for
+(4) the status list is this credential's, signed, fresh, and says that it is valid
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.credential import sd_jwt
-from gateway.credential.encoding import Object, malformed, object_from_json
-from gateway.credential.errors import CredentialError
-from gateway.credential.jws import parse
-from gateway.credential.key_binding import Binding, check_binding, not_proven
-from gateway.credential.mint import CREDENTIAL_TYPE
+from gateway.credential.encoding import Object, object_from_json
+from gateway.credential.errors import CredentialError, malformed
+from gateway.credential.jws import Token, VerificationKey
+from gateway.credential.key_binding import Binding, not_proven
+from gateway.credential.opening import instant, open_credential
 from gateway.credential.status_list import CredentialStatus, ReadList, bad_list
 
 SKEW_S = 60  # of a verifier's clock
-# SD-JWT VC: claims that a holder may not keep back, so neither may they come as disclosures.
-_NEVER_HIDDEN = ("iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status")
 
 Jwks = Mapping[str, Mapping[str, object]]
 
@@ -64,6 +59,17 @@ class Trust:
         if found is None:
             raise _unknown()
         return found
+
+    def key_of(self, token: Token) -> VerificationKey:
+        """Return the key that a token has to be signed by.
+
+        Raises:
+            CredentialError: `UNKNOWN_ISSUER`.
+        """
+        key = self.keys(token.payload.get("iss")).get(str(token.header.get("kid")))
+        if key is None:
+            raise _unknown()
+        return VerificationKey.of(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +118,19 @@ def verify(text: str, trust: Trust, checks: Checks) -> Verified:
     Raises:
         CredentialError: It doesn't hold; the code says why.
     """
-    presented = sd_jwt.split(text.strip())  # (1)
-    token = parse(presented.jwt, CREDENTIAL_TYPE)
-    keys = trust.keys(token.payload.get("iss"))  # (2)
-    key = keys.get(str(token.header.get("kid")))
-    if key is None:
-        raise _unknown()
-    token.check(key)
-    claims = sd_jwt.reveal(token.payload, presented.disclosures)  # (3)
-    _check_claims(token.payload, claims, checks.at)  # (4)
-    holder = _holder(claims)
-    if checks.binding is not None:  # (5)
-        if holder is None:
-            raise not_proven()
-        check_binding(presented, holder, checks.binding, checks.at)
-    elif presented.key_binding:
-        raise not_proven()  # a proof that nobody checks proves nothing
+    opened = open_credential(text.strip(), trust.key_of)  # (1)
+    claims = opened.claims
+    _check_claims(claims, checks.at)  # (2)
+    try:
+        proved = opened.holder_proved(checks.binding, checks.at)  # (3)
+    except CredentialError:
+        raise not_proven() from None
     status = None
     if checks.status_list is not None:
-        status = _check_status(claims, ReadList.of(checks.status_list, keys), checks)  # (6)
-    shown = tuple(name for name in claims if name not in token.payload)
-    return Verified(claims, shown, checks.binding is not None, status)
+        keys = trust.keys(opened.token.payload.get("iss"))
+        status = _check_status(claims, ReadList.of(checks.status_list, keys), checks)  # (4)
+    shown = tuple(name for name in claims if name not in opened.token.payload)
+    return Verified(claims, shown, proved, status)
 
 
 def status_place(claims: Object) -> tuple[str, int]:
@@ -151,28 +149,17 @@ def status_place(claims: Object) -> tuple[str, int]:
     return uri, place
 
 
-def _check_claims(signed: Object, claims: Object, at: int) -> None:
-    if any(name in claims and name not in signed for name in _NEVER_HIDDEN):
+def _check_claims(claims: Object, at: int) -> None:
+    bound = claims.get("cnf")
+    if bound is not None and not (isinstance(bound, dict) and isinstance(bound.get("jwk"), dict)):
         raise malformed()
-    if not isinstance(claims.get("vct"), str):
-        raise malformed()
-    begins, ends = (claims.get(name) for name in ("nbf", "exp"))
-    if type(begins) is not int or type(ends) is not int:
+    begins, ends = instant(claims, "nbf"), instant(claims, "exp")
+    if not isinstance(claims.get("vct"), str) or begins is None or ends is None:
         raise malformed()
     if at >= ends + SKEW_S:
         raise CredentialError("CREDENTIAL_EXPIRED", "the credential's validity has ended")
     if at < begins - SKEW_S:
         raise CredentialError("CREDENTIAL_NOT_YET", "the credential is not valid yet")
-
-
-def _holder(claims: Object) -> Object | None:
-    bound = claims.get("cnf")
-    if bound is None:
-        return None
-    holder = bound.get("jwk") if isinstance(bound, dict) else None
-    if not isinstance(holder, dict):
-        raise malformed()
-    return holder
 
 
 def _check_status(claims: Object, found: ReadList, checks: Checks) -> CredentialStatus:

@@ -87,7 +87,7 @@ class CredentialDoor(credential_pb2_grpc.CredentialServiceServicer):
             status_ttl_s=self._desk.issuer.settings.ttl_s,
             fields=issued.fields,
             decision=decision_message(issued.part, self._world, self._law),
-            entry=promise_message(self._world.evidence.promise(issued.appended)),
+            entry=promise_message(issued.entry),
         )
         if closing is not None:
             message.outcome.CopyFrom(promise_message(closing.promise))

@@ -1,6 +1,5 @@
 """What the desk of credentials asks of a caller, a query and an answer; each check raises."""
 
-from audit.journal import Transaction
 from gateway.credential import book
 from gateway.credential.book import Kept
 from gateway.credential.encoding import object_from_json
@@ -9,7 +8,7 @@ from gateway.credential.jws import Jwk, public_members
 from gateway.domain.errors import DeniedError, InvalidRequestError, NotFoundError
 from gateway.domain.party import Caller
 from gateway.domain.vocabulary import Role
-from gateway.release.delivery import ReleasedBatch
+from gateway.release.batches import ReleasedBatch
 from gateway.store.migration import Statements
 from xinguan.v1 import exchange_pb2
 
@@ -89,19 +88,3 @@ def one_record(batch: ReleasedBatch | None) -> ReleasedBatch:
     if batch.batch.num_rows > 1:
         raise InvalidRequestError("SEVERAL_RECORDS", "a credential is made of a single record")
     return batch
-
-
-def check_unchanged(tx: Transaction, subject: str, seen: int) -> None:
-    """Check that nothing of the subject changed since the road was entered.
-
-    A repair that was committed meanwhile has turned the subject's credentials to *refresh*; this
-    one wasn't among them yet. A later one will find it.
-
-    Raises:
-        DeniedError: `STOPPED_STREAM`.
-    """
-    changed = tx.execute(
-        "SELECT 1 FROM gate_changes WHERE number > ? AND subject = ? LIMIT 1", (seen, subject)
-    ).fetchone()
-    if changed is not None:
-        raise DeniedError("STOPPED_STREAM", "a record changed meanwhile; ask again")

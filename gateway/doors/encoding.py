@@ -12,7 +12,8 @@ from gateway.domain.product import Product
 from gateway.doors.errors import LawTexts, reason_message
 from gateway.doors.sealing import seal_batch
 from gateway.portfolio.aside import CoverageReport
-from gateway.release.delivery import Part, ReleasedBatch
+from gateway.release.batches import ReleasedBatch
+from gateway.release.delivery import Part
 from gateway.release.evidence import Promised
 from gateway.release.world import World
 from gateway.snapshot.snapshot import Snapshot

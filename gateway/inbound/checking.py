@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.credential.key_binding import Binding
 from gateway.inbound.errors import ForeignDocumentError, malformed
 from gateway.inbound.jose import Json, decode, read_keys, strict_object
 from gateway.inbound.mapping import GradeTables, Mapped, RegisteredTables, map_claims
-from gateway.inbound.presentation import Binding, Presented, instant, verify
+from gateway.inbound.presentation import Presented, instant, verify
 from gateway.inbound.status import Standing, StatusList, StatusReference, open_list, reference_of
 from gateway.registry.issuer_claims import IssuerClaims, StatementClaims
 from gateway.registry.issuers import Registration

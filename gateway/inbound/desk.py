@@ -22,6 +22,7 @@ from audit.commitment import Opening, commit
 from audit.errors import AuditUnavailableError
 from audit.journal import Transaction
 from audit.openings import OpeningStore
+from gateway.credential.key_binding import Binding
 from gateway.domain.errors import UnavailableError
 from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.domain.product import Product
@@ -36,7 +37,6 @@ from gateway.inbound.checking import (
 )
 from gateway.inbound.errors import ForeignDocumentError
 from gateway.inbound.outcomes import Admitted, Handed, Outcome, Refreshed
-from gateway.inbound.presentation import Binding
 from gateway.inbound.records import State as RecordState
 from gateway.inbound.records import Stored
 from gateway.inbound.refreshing import Found, ask_again

@@ -1,6 +1,16 @@
 """Why a foreign document is not admitted: one stable code each, with its text in the law tables."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.credential.errors import CredentialError, DisclosureRulesError
 from gateway.domain.errors import InvalidRequestError, Reason
+
+_CODES = {
+    "CREDENTIAL_FORGED": "FOREIGN_SIGNATURE",
+    "DISCLOSURE_ALTERED": "FOREIGN_DISCLOSURE",
+    "HOLDER_NOT_PROVEN": "FOREIGN_HOLDER",
+}
 
 
 class ForeignDocumentError(InvalidRequestError):
@@ -33,3 +43,18 @@ def untimely(message: str) -> ForeignDocumentError:
 def unsigned(message: str) -> ForeignDocumentError:
     """Return the refusal of what none of the issuer's keys signed as it stands."""
     return ForeignDocumentError("FOREIGN_SIGNATURE", message)
+
+
+@contextmanager
+def as_foreign() -> Iterator[None]:
+    """Say what is wrong with a token in the words of foreign documents.
+
+    Raises:
+        ForeignDocumentError: For each CredentialError: what is wrong is the same, what helps isn't.
+    """
+    try:
+        yield
+    except CredentialError as error:
+        rules = isinstance(error, DisclosureRulesError)
+        code = "FOREIGN_DISCLOSURE" if rules else _CODES.get(error.code, "FOREIGN_MALFORMED")
+        raise ForeignDocumentError(code, error.message) from None

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import structlog
 
-from gateway.inbound.status import MAX_LIST_TOKEN_BYTES
+from gateway.credential.jws import LONGEST_LIST
 
 _log = structlog.get_logger(__name__)
 _OK, _CHUNK = 200, 64 << 10
@@ -39,7 +39,7 @@ class HttpsLists:
     """
 
     timeout_ms: int = 5_000
-    max_bytes: int = MAX_LIST_TOKEN_BYTES
+    max_bytes: int = LONGEST_LIST
     loopback: bool = False
     tls: ssl.SSLContext | None = None
 

@@ -7,24 +7,16 @@ IETF's Token Status List; entries stand from the least significant bit of each b
 
 import hashlib
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
-from gateway.inbound.errors import ForeignDocumentError, malformed
-from gateway.inbound.jose import (
-    Json,
-    VerificationKey,
-    decode,
-    header_of,
-    open_token,
-    strict_object,
-)
+from gateway.credential.jws import LONGEST_LIST, parse
+from gateway.inbound.errors import ForeignDocumentError, as_foreign, malformed
+from gateway.inbound.jose import Json, Keys, decode, open_token
 from gateway.inbound.presentation import LEEWAY_S, instant
 
 STATUS_TYPE = "statuslist+jwt"
-MAX_LIST_TOKEN_BYTES = 8 << 20
 MAX_LIST_BYTES = 16 << 20
 _WIDTHS = frozenset({1, 2, 4, 8})
 _MAX_URI = 512
@@ -118,9 +110,7 @@ def reference_of(claims: Json) -> StatusReference:
     return StatusReference(uri, index)
 
 
-def open_list(
-    token: str, keys: Mapping[str, VerificationKey], now: int, *, max_age_s: int
-) -> StatusList:
+def open_list(token: str, keys: Keys, now: int, *, max_age_s: int) -> StatusList:
     """Verify a status list token and return the list.
 
     Args:
@@ -133,9 +123,7 @@ def open_list(
         ForeignDocumentError: `FOREIGN_STATUS_STALE` when it is too old or dated after now,
             `FOREIGN_SIGNATURE`, `FOREIGN_MALFORMED`.
     """
-    if len(token) > MAX_LIST_TOKEN_BYTES:
-        raise malformed("the status list is too large")
-    payload = open_token(token, keys, STATUS_TYPE, max_bytes=MAX_LIST_TOKEN_BYTES).payload
+    payload = open_token(token, keys, STATUS_TYPE, longest=LONGEST_LIST).payload
     uri, issued, stated = payload.get("sub"), instant(payload, "iat"), payload.get("status_list")
     if not isinstance(uri, str) or issued is None or not isinstance(stated, dict):
         raise malformed("the status list lacks its address, its time or its entries")
@@ -160,8 +148,8 @@ def stated_uri(token: str) -> str:
     Raises:
         ForeignDocumentError: `FOREIGN_MALFORMED`.
     """
-    header_of(token, STATUS_TYPE, max_bytes=MAX_LIST_TOKEN_BYTES)
-    uri = strict_object(decode(token.split(".")[1])).get("sub")
+    with as_foreign():
+        uri = parse(token, STATUS_TYPE, longest=LONGEST_LIST).payload.get("sub")
     if not isinstance(uri, str):
         raise malformed("the status list lacks its address")
     return uri

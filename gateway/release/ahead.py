@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from gateway.release.delivery import Delivery, ReleasedBatch
+from gateway.release.batches import ReleasedBatch
+from gateway.release.delivery import Delivery
 from gateway.release.gate import Gate, Hold, Turn
 
 Made = tuple[Hold, ReleasedBatch]

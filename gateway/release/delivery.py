@@ -15,10 +15,12 @@ import pyarrow as pa
 from audit.commitment import delivery_digest
 from gateway.border.counters import Crossing
 from gateway.domain.decision import Decision
-from gateway.domain.errors import DeniedError, XinguanError
+from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, defect
 from gateway.domain.facts import Facts
+from gateway.release.batches import Portion, ReleasedBatch
 from gateway.release.enforce import edge_check
 from gateway.release.evidence import Promised, Sent
+from gateway.release.form import MOST_TRIES, Beside, Form, FormMovedError
 from gateway.release.gate import Hold
 from gateway.release.ipc_message import encode
 from gateway.release.marks import MARK
@@ -34,47 +36,20 @@ _NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
-    """Rows of the snapshot that are looked at together.
-
-    Args:
-        number: Number of the portion, on the rows of the snapshot or on the subjects of the
-            portfolio, so that it stays when records are withheld.
-        rows: Row numbers, ascending.
-    """
-
-    number: int
-    rows: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class ReleasedBatch:
-    """A batch as it leaves.
-
-    Args:
-        number: Number of its portion.
-        batch: The enforced rows.
-        message: Its encapsulated Arrow IPC message.
-        digest: SHA-256 of `message`.
-        rows: Their row numbers in the snapshot, in the order in which they leave.
-        first_end: When the first of them stops being shareable, unix seconds.
-    """
-
-    number: int
-    batch: pa.RecordBatch
-    message: memoryview
-    digest: bytes
-    rows: np.ndarray
-    first_end: int
-
-
-@dataclass(frozen=True, slots=True)
 class Closing:
-    """How a delivery ended: totals and the promise of the outcome entry."""
+    """How a delivery ended.
+
+    Args:
+        rows: Rows of all batches.
+        bytes: Their bytes of Arrow IPC.
+        promise: Of the outcome's entry.
+        form: The entry of its other form, which `promise` covers; None without one.
+    """
 
     rows: int
     bytes: int
     promise: Promised
+    form: Promised | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +96,11 @@ class Delivery:
         snapshot: Snapshot,
         intent: Promised,
         crossing: Crossing | None = None,
+        form: Form | None = None,
     ) -> None:
         """Begin; the intent stands in the log."""
         self.crossing = crossing
+        self._form = form
         self.world = world
         self.trail = trail
         self.facts = facts
@@ -308,8 +285,7 @@ class Delivery:
         self._digest.update(batch.digest)
         first, self._first = self._first, False
         if self.only:
-            closing = await self._outcome(DELIVERED, batch)
-            return Part(self, first, batch, None, closing)
+            return Part(self, first, batch, None, await self._outcome_in_form(batch))
         if first:
             self.intent = self.world.evidence.promise(self.intent)
         sent = self._sent("", batch, batch.batch.num_rows, len(batch.message), batch.digest)
@@ -329,13 +305,45 @@ class Delivery:
         if self.open:
             await self._outcome(_status(failure), None)
 
-    async def _outcome(self, status: str, batch: ReleasedBatch | None) -> Closing:
+    async def _outcome_in_form(self, batch: ReleasedBatch) -> Closing:
+        """Record the outcome of an answer of one portion with the other form that it takes."""
+        form = self._form
+        if form is None:
+            return await self._outcome(DELIVERED, batch)
+        for _ in range(MOST_TRIES):
+            try:
+                beside = form.make(self, batch)
+            except Exception:
+                self._nothing_left()
+                raise
+            try:
+                return await self._outcome(DELIVERED, batch, beside)
+            except FormMovedError:
+                continue
+            except UnavailableError:
+                raise  # nobody knows what was written
+            except XinguanError:
+                self._nothing_left()
+                raise
+        self._nothing_left()
+        raise defect()
+
+    def _nothing_left(self) -> None:
+        """Take back what was told of a batch that was refused before it was handed over."""
+        self.open = self._first = True
+        self._rows = self._bytes = 0
+        self._digest = delivery_digest()
+
+    async def _outcome(
+        self, status: str, batch: ReleasedBatch | None, beside: Beside | None = None
+    ) -> Closing:
         self.open = False
         sent = self._sent(status, batch, self._rows, self._bytes, self._digest.digest())
         promise = await self.world.evidence.outcome(
-            self.trail, self.facts.licence, self.intent, sent, self.crossing
+            self.trail, self.facts.licence, self.intent, sent, self.crossing, beside
         )
-        return Closing(self._rows, self._bytes, promise)
+        form = None if beside is None else Promised(*promise.also[-1])
+        return Closing(self._rows, self._bytes, promise, form)
 
     def _sent(
         self, status: str, batch: ReleasedBatch | None, rows: int, size: int, digest: bytes

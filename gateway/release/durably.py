@@ -1,9 +1,11 @@
-"""Waiting for the log, and the claim of an idempotency key that goes in with an intent."""
+"""Waiting for the log, and what goes into it with an entry."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from audit.entry_form import Entry
 from audit.errors import AuditUnavailableError
+from audit.journal import Appended, Row, Transaction
 from gateway.domain.errors import UnavailableError
 from gateway.domain.request import ExchangeRequest
 from gateway.registry import idempotency
@@ -44,3 +46,26 @@ def claim_of(
         now=trail.now,
         window_s=window_s,
     )
+
+
+def append_with_rows(
+    tx: Transaction,
+    entry: Entry | bytes,
+    rows: Callable[[int], Sequence[Row]],
+    behind: bytes = b"",
+) -> Appended:
+    """Append an entry alone, as `Journal.record` appends those of a group.
+
+    Args:
+        tx: The transaction.
+        entry: As `audit.entries` builds it, or its canonical bytes.
+        rows: Index of the entry to the rows that go with it.
+        behind: Canonical bytes of the entry behind it.
+    """
+    appended = tx.append_body(entry) if isinstance(entry, bytes) else tx.append(entry)
+    if behind:
+        tx.append_body(behind)
+    for row in rows(appended.index):
+        marks = ",".join("?" * len(row.values))
+        tx.execute(f"{row.into} ({marks}) {row.conflict}", row.values)
+    return appended

@@ -16,6 +16,7 @@ from audit import entries
 from audit.commitment import Opening, SubjectLabels, commit, fields_root, snapshot_label
 from audit.entries import Entry, Use
 from audit.journal import Appended, Journal, Posting, Row, Transaction
+from audit.merkle import leaf_hash
 from audit.promise import sign_promise
 from gateway.border.counters import Crossing
 from gateway.domain.decision import Decision
@@ -23,9 +24,10 @@ from gateway.domain.errors import NotFoundError, UnavailableError, XinguanError
 from gateway.domain.facts import Facts
 from gateway.domain.licence import Licence
 from gateway.registry import idempotency
-from gateway.release.durably import claim_of, durable
+from gateway.release.durably import append_with_rows, claim_of, durable
 from gateway.release.evidence_parts import EvidenceKeys, Promised, Sent
 from gateway.release.field_values import field_values
+from gateway.release.form import Beside
 from gateway.release.intent_entries import IntentEntries
 from gateway.release.pace import Pace
 from gateway.release.portfolio import portion_places
@@ -136,7 +138,7 @@ class Evidence:
         def alone(tx: Transaction) -> Appended:
             if wanted is not None:
                 idempotency.claim(tx, wanted)
-            return _append(tx, entry, rows)
+            return append_with_rows(tx, entry, rows)
 
         def together(index: int) -> list[Row]:
             claimed = [] if wanted is None else [idempotency.claim_row(wanted)]
@@ -144,10 +146,11 @@ class Evidence:
 
         # Signed with the first batch, or together with the outcome of a small answer.
         posting = None if crossing is None else crossing.reserve()
+        postings = () if posting is None else (posting,)
         async with self._large if beside else nullcontext():
             began, most = time.monotonic(), len(portion_places(0, self.pace.portions))
             promised = await durable(
-                self._journal.record(entry, together, alone, _unsigned, posting)
+                self._journal.record(entry, together, alone, _unsigned, postings)
             )
         if beside:
             full = len(request.concerned) >= most
@@ -199,6 +202,7 @@ class Evidence:
         intent: Promised,
         sent: Sent,
         crossing: Crossing | None = None,
+        beside: Beside | None = None,
     ) -> Promised:
         """Record how a delivery ended; of an answer in one part, before it leaves.
 
@@ -208,21 +212,17 @@ class Evidence:
             intent: The intent that it closes.
             sent: How it ended.
             crossing: The export that the intent was recorded with.
+            beside: What another form of the answer writes with it, in the same transaction.
+
+        Returns:
+            The promise of the outcome; the entry of `beside` is the last one that it covers too.
 
         Raises:
+            FormMovedError: Nothing was written; the form has to be made anew.
+            XinguanError: The form is refused, and nothing was written.
             UnavailableError: `AUDIT_UNAVAILABLE`; an answer in one part may not leave.
         """
-        runs = b"" if sent.small is None else encode_rows(sent.row_numbers)
-        salts = os.urandom(96)
-        openings = {"content": Opening("content", sent.digest, salts[:32])}
-        if runs:
-            openings["delivered"] = Opening("rows", runs, salts[32:64])
-        root = None
-        if sent.small is not None and sent.rows <= _SMALL_ROWS:
-            seed = salts[64:]
-            root = fields_root(field_values(sent.small), seed)
-            # The seed opens fields one by one; the values themselves are not kept.
-            openings["field_root"] = Opening("seed", b"", seed)
+        openings, runs, root = _opened(sent)
         entry = entries.outcome(
             time=trail.now,
             node=self._node,
@@ -247,13 +247,21 @@ class Evidence:
                     intent.index, index, sent.status, left=sent.left, rows=sent.rows, size=sent.size
                 )
                 made.append(row)
+            if beside is not None:
+                made += beside.rows(index + 1)
             return made
 
-        also = ((intent.index, intent.leaf_hash),) if sent.small is not None else ()
-        posting = None if crossing is None else crossing.settle(intent.index, left=sent.left)
-        return await self._append(
-            entry, rows, lambda appended: self.promise(appended, *also), posting
-        )
+        behind = b"" if beside is None else beside.entry
+        covered = ((intent.index, intent.leaf_hash),) if sent.small is not None else ()
+
+        def after(appended: Appended) -> Promised:
+            also = ((appended.index + 1, leaf_hash(behind)),) if behind else ()
+            return self.promise(appended, *covered, *also)
+
+        settled = None if crossing is None else crossing.settle(intent.index, left=sent.left)
+        postings = [settled, None if beside is None else beside.posting]
+        given = [posting for posting in postings if posting is not None]
+        return await self._append(entry, rows, after, given, behind)
 
     async def denial(self, trail: Trail, refusal: XinguanError) -> int:
         """Record a refusal, with as much as was known; return its log index.
@@ -319,11 +327,13 @@ class Evidence:
         entry: Entry,
         rows: Callable[[int], list[Row]],
         after: Callable[[Appended], Promised],
-        posting: Posting | None = None,
+        postings: Sequence[Posting] = (),
+        behind: bytes = b"",
     ) -> Promised:
-        return await durable(
-            self._journal.record(entry, rows, lambda tx: _append(tx, entry, rows), after, posting)
-        )
+        def alone(tx: Transaction) -> Appended:
+            return append_with_rows(tx, entry, rows, behind)
+
+        return await durable(self._journal.record(entry, rows, alone, after, postings, behind))
 
     def _labels(self, subjects: Sequence[str]) -> list[bytes]:
         return [self._subject_labels.of(subject) for subject in subjects]
@@ -354,9 +364,16 @@ def _unsigned(appended: Appended) -> Promised:
     return Promised(appended.index, appended.leaf_hash)
 
 
-def _append(tx: Transaction, entry: Entry | bytes, rows: Callable[[int], list[Row]]) -> Appended:
-    appended = tx.append_body(entry) if isinstance(entry, bytes) else tx.append(entry)
-    for row in rows(appended.index):
-        marks = ",".join("?" * len(row.values))
-        tx.execute(f"{row.into} ({marks}) {row.conflict}", row.values)
-    return appended
+def _opened(sent: Sent) -> tuple[dict[str, Opening], bytes, bytes | None]:
+    """Return what opens an outcome, its runs of rows, and the root of a small answer's fields."""
+    runs = b"" if sent.small is None else encode_rows(sent.row_numbers)
+    salts = os.urandom(96)
+    openings = {"content": Opening("content", sent.digest, salts[:32])}
+    if runs:
+        openings["delivered"] = Opening("rows", runs, salts[32:64])
+    if sent.small is None or sent.rows > _SMALL_ROWS:
+        return openings, runs, None
+    seed = salts[64:]
+    # The seed opens fields one by one; the values themselves are not kept.
+    openings["field_root"] = Opening("seed", b"", seed)
+    return openings, runs, fields_root(field_values(sent.small), seed)

@@ -31,6 +31,7 @@ from gateway.identity.peer import identify
 from gateway.release.ahead import Ahead, Spare
 from gateway.release.delivery import Delivery, Part
 from gateway.release.evidence import Promised
+from gateway.release.form import Form
 from gateway.release.groups import counts
 from gateway.release.identifiers import request_id
 from gateway.release.trail import Trail
@@ -73,12 +74,15 @@ class Exchange:
         for threads in (self._threads, self._beside):
             threads.shutdown(wait=False, cancel_futures=True)
 
-    async def release(self, peer: bytes, ask: Ask) -> AsyncGenerator[Part, None]:
+    async def release(
+        self, peer: bytes, ask: Ask, form: Form | None = None
+    ) -> AsyncGenerator[Part, None]:
         """Answer one query, batch by batch.
 
         Args:
             peer: The caller's certificate, PEM, as the transport verified it.
             ask: What a door received.
+            form: Another form that an answer of one portion takes before it leaves.
 
         Yields:
             Parts of the answer; each is handed to the transport before the next is made.
@@ -102,7 +106,9 @@ class Exchange:
             facts, decision, prepared = way
         except Exception as failure:  # noqa: BLE001 - refused and logged, whatever it was
             await self._refused(failure, trail)
-        delivery = Delivery(world, trail, facts, decision, prepared, snapshot, intent, crossing)
+        delivery = Delivery(
+            world, trail, facts, decision, prepared, snapshot, intent, crossing, form
+        )
         ahead = Ahead(world.gate, delivery, self._threads, self._spare)
         try:
             await self._caught_up(facts)

@@ -71,6 +71,10 @@ class Replica:
         ]  # fmt: skip
         return rounds
 
+    def applied(self) -> int:
+        """Return the newest change that whatever is filtered from now on has in it."""
+        return 0 if self._rounds is None else self._rounds.flipped
+
     def places(self) -> int:
         """Return from how many directories this state is served, this one included."""
         elsewhere = self._rounds.others if self._rounds is not None else ()

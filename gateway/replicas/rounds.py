@@ -118,6 +118,11 @@ class Rounds:
         return since is not None and time.monotonic() - since > self._term_s
 
     @property
+    def flipped(self) -> int:
+        """Number of the newest change that whatever is filtered here from now on has in it."""
+        return self._flipped
+
+    @property
     def others(self) -> Collection[str]:
         """The places that other processes serve from, as last seen."""
         return self._watch.places

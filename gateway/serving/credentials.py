@@ -15,9 +15,12 @@ from audit.openings import OpeningStore
 from gateway.credential import book, freshness
 from gateway.credential.issuer import Issuer
 from gateway.credential.keyring import Keyring
+from gateway.credential.places import Places
 from gateway.credential.publication import ListPublication, write_documents
 from gateway.deployment import Deployment, Secrets
 from gateway.doors.credential_desk import CredentialDesk
+from gateway.doors.credential_form import Workshop
+from gateway.doors.credential_ledger import IssueLedger
 from gateway.doors.credential_site import credential_app
 from gateway.doors.log_site import open_site
 from gateway.release.pipeline import Exchange
@@ -43,6 +46,7 @@ class CredentialRoom:
         exchange: Exchange,
         world: World,
         secrets: Secrets,
+        applied: Callable[[], int],
     ) -> None:
         """Read the keys; nothing is published yet.
 
@@ -52,26 +56,27 @@ class CredentialRoom:
             exchange: The road that credentials are issued through.
             world: Catalogue, snapshots and clock.
             secrets: For the seal of openings.
+            applied: Number of the newest change of a record that has taken effect here.
 
         Raises:
             KeyFileError: A key can't be used.
             UnavailableError: `NO_CREDENTIAL_KEY`.
         """
         settings = deployment.settings
-        issuer = None
+        self._reader = state.connect()
+        issuer = workshop = None
         if settings.credentials.issuer:
             folder = deployment.directory / settings.files.credential_keys
             issuer = Issuer(Keyring.open(folder), settings.credentials, world.products)
-        self._reader = state.connect()
-        self.desk = CredentialDesk(
-            exchange,
-            world,
-            state.journal,
-            self._reader,
-            OpeningStore(secrets.opening_key),
-            issuer,
-            origin=settings.log.origin,
-        )
+            workshop = Workshop(
+                issuer,
+                world,
+                OpeningStore(secrets.opening_key),
+                Places(self._reader),
+                IssueLedger(settings.credentials.list_entries, world.node.name),
+                settings.log.origin,
+            )
+        self.desk = CredentialDesk(exchange, world, self._reader, workshop, applied)
         self._keeper: CredentialKeeper | None = None
         if issuer is not None:
             self._keeper = CredentialKeeper(

@@ -84,7 +84,8 @@ def encode(keys: RecordKeys, width: int) -> Keys:
 
 def as_texts(keys: RecordKeys) -> Sequence[str]:
     """Return keys as texts of the interpreter, whichever way they came."""
-    texts: Sequence[str] = keys.to_pylist() if isinstance(keys, pa.Array) else keys
+    given: Any = keys  # the stubs don't know that a column of keys has no nulls
+    texts: Sequence[str] = given.to_pylist() if isinstance(given, pa.Array) else given
     return texts
 
 

@@ -215,7 +215,7 @@ async def test_a_ledger_lets_in_what_fits_also_when_a_row_of_the_group_is_refuse
             lambda _: [Row("INSERT INTO keyed (k) VALUES", (key,))],
             alone,
             lambda appended: appended.index,
-            Posting(purse, amount),
+            [Posting(purse, amount)],
         )
 
     async def outcomes(*calls):
@@ -233,6 +233,54 @@ async def test_a_ledger_lets_in_what_fits_also_when_a_row_of_the_group_is_refuse
             (0,), (1,), (2,), (3,),
         ]  # fmt: skip
         assert next_index(reader) == 4
+
+
+async def test_an_entry_and_the_one_behind_it_stand_or_fall_together(journal, place):
+    def tables(tx):
+        tx.execute("CREATE TABLE purse (n INTEGER NOT NULL)")
+        tx.execute("INSERT INTO purse (n) VALUES (0)")
+        tx.execute("CREATE TABLE spent (entry INTEGER PRIMARY KEY)")
+        tx.execute("CREATE TABLE keyed (k TEXT PRIMARY KEY, entry INTEGER NOT NULL)")
+
+    journal.run(tables)
+    purse, other = Purse(), Purse()
+
+    def spend(number, amounts, key):
+        behind = canonical(entry(100 + number))
+
+        def alone(tx):
+            appended = tx.append(entry(number))
+            tx.append_body(behind)
+            tx.execute("INSERT INTO keyed (k, entry) VALUES (?, ?)", (key, appended.index + 1))
+            return appended
+
+        return journal.record(
+            entry(number),
+            lambda index: [Row("INSERT INTO keyed (k, entry) VALUES", (key, index + 1))],
+            alone,
+            lambda appended: appended.index,
+            [Posting(*each) for each in zip((purse, other), amounts, strict=False)],
+            behind,
+        )
+
+    async def outcomes(*calls):
+        found = await asyncio.gather(*[spend(*call) for call in calls], return_exceptions=True)
+        return [type(each) if isinstance(each, Exception) else each for each in found]
+
+    # What either of its ledgers refuses isn't written, whatever the other says.
+    first = await outcomes((0, (1,), "a"), (1, (11, 1), "b"), (2, (1, 11), "c"), (3, (2,), "d"))
+    assert first == [0, OverflowError, OverflowError, 2]
+    # And so where one of a group is refused by a row, and each is tried alone.
+    assert await outcomes((4, (1,), "e"), (5, (1,), "a"), (6, (11,), "f"), (7, (), "g")) == [
+        4, StatementError, OverflowError, 6,
+    ]  # fmt: skip
+    expected = [n for number in (0, 3, 4, 7) for n in (number, 100 + number)]
+    assert numbers(place) == [(at, canonical(entry(n))) for at, n in enumerate(expected)]
+    with contextlib.closing(journal.connect()) as reader:
+        assert reader.execute("SELECT k, entry FROM keyed ORDER BY entry").fetchall() == [
+            ("a", 1), ("d", 3), ("e", 5), ("g", 7),
+        ]  # fmt: skip
+        assert reader.execute("SELECT n FROM purse").fetchone() == (4,)
 
 
 def test_a_moment_is_one_commit_and_a_reader_cannot_write(journal):

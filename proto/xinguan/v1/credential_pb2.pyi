@@ -197,11 +197,13 @@ class IssuedCredential(_message.Message):
 
     @_builtins.property
     def outcome(self) -> _types_pb2.Promise:
-        """The outcome entry of the answer in the log."""
+        """The outcome entry of the answer in the log; its signature covers the intent and `entry` too,
+        which stand in its `also`, in this order.
+        """
 
     @_builtins.property
     def entry(self) -> _types_pb2.Promise:
-        """The entry of its issue in the log."""
+        """The entry of its issue in the log, behind the outcome's; without a signature of its own."""
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,10 +38,15 @@ class World:
         )  # fmt: skip
         self.source = Snapshot.open(root / "domestic")
         self.store = StoreApart(
-            root / "border", root / "keys" / "k", lambda _: [sorted(self.sealed)], age_limit_s=600
+            root / "border", root / "keys" / "k", lambda _: self._sealed_pages(), age_limit_s=600
         )
         self.copy_id = ""
         self.batch_rows, self.fields = batch_rows, fields
+
+    def _sealed_pages(self) -> list:
+        """Return what is sealed in both forms that pages have."""
+        keys = sorted(self.sealed)
+        return [pa.array(keys[::2], pa.large_string()), keys[1::2]]
 
     def copy(self) -> str:
         home = self.root / "border" / "penalty"

@@ -6,14 +6,13 @@ import time
 import pytest
 
 from gateway.config import parse_settings
-from gateway.credential import book
 from gateway.credential.jws import EDDSA, Signer, to_jwk
 from gateway.credential.keyring import new_key
 from gateway.credential.status_list import CredentialStatus
 from gateway.deployment import Deployment
 from gateway.identity.keyfiles import new_tls_key
-from tests.gateway.credential.conftest import ENTRIES, FIELDS, ISSUER, World
-from tests.gateway.credential.test_book import kept
+from tests.gateway.credential.conftest import FIELDS, ISSUER, World
+from tests.gateway.credential.test_book import entered
 
 
 @pytest.fixture
@@ -45,8 +44,7 @@ def issuing(xinguan):
 
 def enter(xinguan):
     state = Deployment.open(xinguan.home).open_state()
-    one = state.run(lambda tx: kept(book.draw(tx, ENTRIES), expires_at=int(time.time()) + 600))
-    state.run(lambda tx: book.enter(tx, one))
+    one = entered(state, expires_at=int(time.time()) + 600)
     state.close()
     return one
 

@@ -32,10 +32,15 @@ def kept(where: Place, **words) -> Kept:
     return Kept(**(values | words))
 
 
-def enter(state, **words) -> Kept:
+def entered(state, **words) -> Kept:
     def job(tx):
-        one = kept(book.draw(tx, ENTRIES), **words)
-        book.enter(tx, one)
+        book.ensure_list(tx, ENTRIES)
+        where = book.free_places(tx, 16)[0]
+        assert book.still_free(tx, [where]) == [True]
+        one = kept(where, **words)
+        row = book.row_of(one, one.log_index)
+        tx.execute(f"{row.into} ({','.join('?' * len(row.values))})", row.values)
+        book.count_taken(tx, [where], ENTRIES)
         return one
 
     return state.run(job)
@@ -46,27 +51,48 @@ def find(state, one) -> Kept:
 
 
 def test_what_was_entered_is_found_as_it_was(state):
-    one = enter(state)
+    one = entered(state)
     assert find(state, one) == one
     assert state.run(lambda tx: book.find(tx, "x")) is None
 
 
 def test_places_are_drawn_at_random_and_never_twice(state, monkeypatch):
+    assert state.run(lambda tx: book.free_places(tx, 4)) == []  # there is no list yet
     drawn = iter([7, 7, 7, 8, 8, 9])
-    monkeypatch.setattr("secrets.randbelow", lambda size: next(drawn))
-    assert [enter(state).where.place for _ in range(3)] == [7, 8, 9]
+    monkeypatch.setattr("secrets.randbelow", lambda size: next(drawn, 7))
+    assert entered(state).where.place == 7
+    drawn = iter([7, 8, 8, 9])
+    free = state.run(lambda tx: book.free_places(tx, 4))
+    assert [each.place for each in free] == [8, 9]
+    monkeypatch.undo()
+    seen = {place.place for place in state.run(lambda tx: book.free_places(tx, 64))}
+    assert len(seen) > 8
+
+
+def test_a_place_that_was_taken_meanwhile_is_found_out(state):
+    one = entered(state)
+    other = Place(1, (one.where.place + 1) % ENTRIES)
+    asked = [one.where, other, other, Place(2, other.place)]
+    assert state.run(lambda tx: book.still_free(tx, asked)) == [False, True, False, False]
 
 
 def test_a_list_that_is_half_taken_is_drawn_from_no_more(state):
-    enter(state)
-    state.run(lambda tx: tx.execute("UPDATE status_lists SET taken = ?", (ENTRIES // 2,)))
-    assert enter(state).where.number == 2
-    assert enter(state).where.number == 2
+    entered(state)
+    state.run(lambda tx: tx.execute("UPDATE status_lists SET taken = ?", (ENTRIES // 2 - 1,)))
+    last = entered(state)
+    assert last.where.number == 1
+    # The next one is there at once, so whatever was drawn from this one is drawn anew.
+    unused = Place(1, (last.where.place + 1) % ENTRIES)
+    assert state.run(lambda tx: book.still_free(tx, [unused])) == [False]
+    assert entered(state).where.number == 2
+    assert entered(state).where.number == 2
+    rows = state.run(lambda tx: tx.execute("SELECT taken FROM status_lists ORDER BY 1").fetchall())
+    assert rows == [(2,), (ENTRIES // 2,)]
 
 
 def test_a_repair_refreshes_the_subjects_credentials_of_these_products(state):
-    one, other = enter(state), enter(state, subject="s2")
-    unrelated = enter(state, product="companies")
+    one, other = entered(state), entered(state, subject="s2")
+    unrelated = entered(state, product="companies")
     assert (
         state.run(lambda tx: book.supersede(tx, {("s1", "penalties"), ("s1", "grades")}, 50)) == 1
     )
@@ -77,7 +103,7 @@ def test_a_repair_refreshes_the_subjects_credentials_of_these_products(state):
 
 
 def test_invalid_is_for_good_and_nothing_becomes_valid_again(state):
-    one = enter(state)
+    one = entered(state)
 
     def change(status):
         return state.run(lambda tx: book.change_status(tx, [one.credential_id], status, 9))
@@ -90,7 +116,7 @@ def test_invalid_is_for_good_and_nothing_becomes_valid_again(state):
 
 
 def test_whatever_changes_is_published_and_only_that(state, world, tmp_path):
-    many = [enter(state) for _ in range(40)]
+    many = [entered(state) for _ in range(40)]
     settings = CredentialSettings(issuer=ISSUER, ttl_s=100)
     reader = state.connect()
     publication = ListPublication(tmp_path, world.signer, settings)
@@ -113,13 +139,13 @@ def test_whatever_changes_is_published_and_only_that(state, world, tmp_path):
 
 
 def test_what_ended_long_ago_is_forgotten_but_its_place_stays_taken(state, world, tmp_path):
-    old = enter(state)
+    old = entered(state)
     state.run(lambda tx: book.forget(tx, 1_001))
     assert (find(state, old).subject, find(state, old).party_id) == ("", "")
     assert find(state, old).where == old.where
     # A list goes when it is no longer drawn from and every credential of it has ended.
     state.run(lambda tx: tx.execute("UPDATE status_lists SET taken = ?", (ENTRIES // 2,)))
-    young = enter(state, expires_at=5_000)
+    young = entered(state, expires_at=5_000)
     settings = CredentialSettings(issuer=ISSUER)
     reader = state.connect()
     publication = ListPublication(tmp_path, world.signer, settings)
@@ -133,8 +159,8 @@ def test_what_ended_long_ago_is_forgotten_but_its_place_stays_taken(state, world
 
 
 def test_credentials_of_other_snapshots_are_found_and_carried_over(state):
-    older, same, newer = (enter(state, snapshot=letter * 64) for letter in "abc")
-    enter(state, snapshot="c" * 64, status=REFRESH)
+    older, same, newer = (entered(state, snapshot=letter * 64) for letter in "abc")
+    entered(state, snapshot="c" * 64, status=REFRESH)
     found = state.run(lambda tx: book.of_other_snapshots(tx, "grades", "b" * 64, 10))
     ids = {one.credential_id for one in found}
     assert ids == {older.credential_id, newer.credential_id}

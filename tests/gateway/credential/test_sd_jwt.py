@@ -17,7 +17,7 @@ from gateway.credential.key_binding import Binding, check_binding
 VECTOR = json.loads((Path(__file__).parent / "vectors/rfc9901.json").read_text("utf-8"))
 SHA = "sha-256"
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=12),
+    st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
         st.text(max_size=6).filter(lambda n: n not in ("_sd", "...", "_sd_alg")), inner, max_size=3
     ),

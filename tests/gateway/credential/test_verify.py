@@ -9,7 +9,8 @@ from gateway.credential.encoding import encode_json
 from gateway.credential.errors import CredentialError
 from gateway.credential.jws import Signer, public_members, to_jwk
 from gateway.credential.key_binding import Binding, bind
-from gateway.credential.mint import CREDENTIAL_TYPE, RESERVED, claim_name
+from gateway.credential.mint import RESERVED, claim_name
+from gateway.credential.opening import CREDENTIAL_TYPE
 from gateway.credential.status_list import CredentialStatus
 from gateway.credential.verify import Trust, verify
 from gateway.domain.errors import InternalError

@@ -8,14 +8,18 @@ import time
 import pytest
 import pytest_asyncio
 
+from audit.canonical import canonical
+from audit.merkle import leaf_hash
 from gateway.credential import sd_jwt
+from gateway.credential.book import Place
 from gateway.credential.errors import CredentialError
 from gateway.credential.jws import Signer, to_jwk
 from gateway.credential.key_binding import Binding, bind
+from gateway.credential.places import Places
 from gateway.credential.status_list import CredentialStatus
 from gateway.demo.cast import AGENCY, PARTNER
 from gateway.demo.stage import set_stage
-from gateway.doors.credential_desk import CredentialDesk
+from gateway.doors.credential_form import CredentialForm
 from gateway.identity.keyfiles import new_document_key
 from gateway.registry.documents import LICENCE_TYPE, sign
 from gateway.registry.licences import GrantClaims
@@ -36,6 +40,7 @@ from tests.gateway.e2e.credentials import (
     with_issuer,
 )
 from tests.gateway.e2e.serving import CASE, OPERATOR
+from tests.gateway.e2e.test_answers import check_promise
 from tests.gateway.e2e.test_decisions import COURT, publish, shared_records
 from tests.gateway.e2e.wire import refused
 from xinguan.v1 import credential_pb2, credential_pb2_grpc
@@ -219,19 +224,57 @@ async def test_masking_during_reorganisation_refreshes_and_never_suspends(issuin
 async def test_a_repair_that_comes_between_leaves_no_old_credential(issuing, partner, monkeypatch):
     """It turns valid ones to refresh; one that wasn't written down yet must not be written."""
     subject = issuing.population.sample[8]
-    whole = CredentialDesk._make
+    whole = CredentialForm.make
 
-    async def late(desk, *parts):
+    def late(form, *parts):
+        made = whole(form, *parts)
         issuing.desk.state.run(
             lambda tx: note_changes(tx, [Noted("admin_penalty", "x", subject, ended=True)])
         )
-        return await whole(desk, *parts)
+        return made
 
-    monkeypatch.setattr(CredentialDesk, "_make", late)
+    monkeypatch.setattr(CredentialForm, "make", late)
     call = issue(issuing, partner, subject)
     await refused(issuing, call, "STOPPED_STREAM", "PERMISSION_DENIED", logged=False)
     monkeypatch.undo()
+    # The log tells that nothing left, and of no credential.
+    entries = issuing.entries()
+    outcome = next(each for each in reversed(entries) if each["kind"] == "outcome")
+    assert (outcome["status"], outcome["rows"], outcome["bytes"]) == ("STOPPED_STREAM", 0, 0)
+    issues = [each for each in entries if each["kind"] == "credential_issued"]
+    assert outcome["intent"] not in {each["intent"] for each in issues}
     assert status_of(issuing, await issue(issuing, partner, subject)) == "VALID"
+
+
+async def test_an_entry_of_the_list_that_is_taken_meanwhile_is_drawn_anew(
+    issuing, partner, monkeypatch
+):
+    first = check(issuing, await issue(issuing, partner, issuing.population.sample[3]))
+    taken = Place(1, first.claims["status"]["status_list"]["idx"])
+    whole, drawn = Places.take, []
+
+    def take(places):
+        drawn.append(taken if not drawn else whole(places))
+        return drawn[-1]
+
+    monkeypatch.setattr(Places, "take", take)
+    second = check(issuing, await issue(issuing, partner, issuing.population.sample[3]))
+    assert len(drawn) == 2
+    assert second.claims["status"]["status_list"]["idx"] == drawn[1].place != taken.place
+    outcomes = [each["intent"] for each in issuing.entries() if each["kind"] == "outcome"]
+    assert len(outcomes) == len(set(outcomes))
+
+
+async def test_one_signature_covers_the_three_entries_of_an_issue(issuing, partner):
+    credential = await issue(issuing, partner, issuing.population.sample[4])
+    intent, outcome, entry = credential.decision.intent, credential.outcome, credential.entry
+    assert check_promise(issuing, outcome)["kind"] == "outcome"
+    assert [(each.index, each.leaf_hash) for each in outcome.also] == [
+        (intent.index, intent.leaf_hash), (entry.index, entry.leaf_hash),
+    ]  # fmt: skip
+    assert entry.index == outcome.index + 1
+    assert entry.leaf_hash == leaf_hash(canonical(issuing.entry(entry.index)))
+    assert not entry.signature
 
 
 async def test_a_credential_ends_with_what_it_rests_on(issuing, partner):

@@ -5,13 +5,13 @@ import time
 
 import pytest
 
+from gateway.credential.key_binding import Binding
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.identifiers import MalformedIdentifierError
 from gateway.inbound.checking import Checker, check_valid, without_binding
 from gateway.inbound.errors import ForeignDocumentError
 from gateway.inbound.identifiers import canonical_identifier, identifier_kinds, parse_foreign_id
 from gateway.inbound.mapping import check_registration
-from gateway.inbound.presentation import Binding
 from gateway.inbound.status import Standing
 from gateway.registry.documents import BadDocumentError
 from gateway.registry.issuers import Registration

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import ECKey
 
+from gateway.credential.key_binding import Binding
 from gateway.inbound.errors import ForeignDocumentError
 from gateway.inbound.jose import read_keys
-from gateway.inbound.presentation import Binding, verify
+from gateway.inbound.presentation import verify
 from tests.gateway.inbound.abroad import DAY, FIRM, LEI, NOW, VCT, Issuer, b64, new_key, signed
 
 AUDIENCE, NONCE = "https://gateway.example.cn", "n-0123456789"

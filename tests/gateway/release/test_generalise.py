@@ -42,6 +42,7 @@ def field(generalisation: str = "") -> Field:
 def test_a_band_includes_its_lower_edge_only(amount, expected):
     value = None if amount is None else Decimal(amount)
     assert of(band, ([value], MONEY)) == [expected]
+    assert of(band, ([value] * 9, MONEY)) == [expected] * 9  # many go another way
 
 
 @settings(deadline=None)
@@ -49,6 +50,15 @@ def test_a_band_includes_its_lower_edge_only(amount, expected):
 def test_every_amount_is_in_the_band_it_is_given(amount):
     place = sum(edge <= amount for edge in EDGES)
     assert of(band, ([amount], MONEY)) == [BANDS[place]]
+
+
+@given(
+    st.lists(st.none() | st.floats() | st.sampled_from([float(edge) for edge in EDGES]), max_size=8)
+)
+def test_few_amounts_have_the_bands_that_many_have(amounts):
+    few = of(band, (amounts, pa.float64()))
+    many = of(band, (amounts * 9 + [None] * 9, pa.float64()))
+    assert many[: len(few)] == few
 
 
 def test_bands_of_floats_and_integers():

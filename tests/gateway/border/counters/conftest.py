@@ -64,7 +64,7 @@ class Books:
             lambda _: [],
             lambda tx: tx.append(entry),
             lambda appended: appended.index,
-            Posting(self.ledger, item),
+            [Posting(self.ledger, item)],
         )
 
     async def end(self, intent: int, reservation: Reservation, *, sent: bool) -> int:

@@ -101,7 +101,7 @@ class Crowd:
             lambda _: [],
             lambda tx: tx.append(entry),
             lambda appended: appended.index,
-            Posting(self.counts.ledger, item),
+            [Posting(self.counts.ledger, item)],
         )
 
     async def run(self, numbers: range, callers: int = 500) -> None:
