@@ -84,9 +84,10 @@ def encode(keys: RecordKeys, width: int) -> Keys:
 
 def as_texts(keys: RecordKeys) -> Sequence[str]:
     """Return keys as texts of the interpreter, whichever way they came."""
-    given: Any = keys  # the stubs don't know that a column of keys has no nulls
-    texts: Sequence[str] = given.to_pylist() if isinstance(given, pa.Array) else given
-    return texts
+    if not isinstance(keys, pa.Array):
+        return keys
+    texts: Any = keys.to_pylist()  # the stubs don't know that a column of keys has no nulls
+    return list(texts)
 
 
 def _encode_many(keys: RecordKeys, width: int) -> Keys:

@@ -13,14 +13,14 @@ test_gate_identifying_field_silent_2 if fixture.silent("IDENTIFYING_FIELD", fixt
 
 # R32: pseudonymous grants
 test_r32_pseudonymous_key if {
-	answer := fixture.decided(fixture.agency, [["/licence/pseudonymous", true]])
 	fixture.named(fixture.agency, [["/licence/pseudonymous", true]]) == {"uscc": "pseudonym", "list_type": "allow"}
+	answer := fixture.decided(fixture.agency, [["/licence/pseudonymous", true]])
 	"shuffle" in answer.obligations
 }
 
 test_r32_silent_without_pseudonyms if {
-	answer := fixture.decided(fixture.agency, [])
 	fixture.named(fixture.agency, []) == {"uscc": "allow", "list_type": "allow"}
+	answer := fixture.decided(fixture.agency, [])
 	not "shuffle" in answer.obligations
 }
 
