@@ -12,14 +12,14 @@ import data.xinguan.publicity
 
 # METADATA
 # title: Start of the interval, inclusive
-valid_from := max({0} | {at | some at in boundaries; at <= input.now})
+valid_from := max(array.concat([0], [at | some at in boundaries; at <= input.now]))
 
 # METADATA
 # title: End of the interval, exclusive
 # description: >-
 #   The end of the day in Asia/Shanghai is always given, so it is never missing. An input belongs
 #   to its day (counters of the year, five years back): on another day it has no answer.
-valid_until := min({at | some at in boundaries; at > input.now}) if {
+valid_until := min([at | some at in boundaries; at > input.now]) if {
 	input.calendar.turns[1] <= input.now
 	input.now < input.calendar.turns[2]
 }
