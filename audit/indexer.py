@@ -141,7 +141,7 @@ class Indexer:
     def _concerns(self, first: int, past: int) -> bool:
         """Say whether any entry of a range concerns a subject; a root for nothing says nothing."""
         found = self._connection.execute(
-            "SELECT 1 FROM audit_label WHERE entry >= ? AND entry < ? LIMIT 1", (first, past)
+            "SELECT 1 FROM subject_labels WHERE entry >= ? AND entry < ? LIMIT 1", (first, past)
         )
         return found.fetchone() is not None
 
@@ -165,7 +165,7 @@ class Indexer:
         """Build and commit to one segment; return the log index of its root."""
         salt, name = os.urandom(32), uuid.uuid4().hex
         pairs = self._connection.execute(
-            "SELECT label, entry FROM audit_label WHERE entry >= ? AND entry < ?", (first, past)
+            "SELECT label, entry FROM subject_labels WHERE entry >= ? AND entry < ?", (first, past)
         ).fetchall()
         segment = build(pairs, salt)
         tiles, root = tile_segment(name, segment)

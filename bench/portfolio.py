@@ -17,6 +17,7 @@ transaction: as it was before portfolios were read in parts.
 
 import argparse
 import asyncio
+import gc
 import json
 import shutil
 import tempfile
@@ -132,6 +133,8 @@ def serve(root: str, portions: int, pipe: Connection) -> None:
 
     async def serving() -> None:
         async with Gateway(Deployment.open(Path(root)), listen="127.0.0.1:0") as gateway:
+            gc.freeze()  # as `xinguan serve` does
+            gc.set_threshold(50_000, 20, 50)
             pipe.send(gateway.address)
             await gateway.wait()
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from audit import entries
 from audit.commitment import Opening, SubjectLabels, commit, fields_root, snapshot_label
 from audit.entries import Entry, Use
-from audit.journal import Appended, Journal, Posting, Row, Transaction
+from audit.journal import Appended, Journal, Posting, Row, Rows, Transaction
 from audit.promise import sign_promise
 from gateway.border.counters import Crossing
 from gateway.domain.decision import Decision
@@ -124,7 +124,7 @@ class Evidence:
         document = self._unkept_input(decision)
         form = reference_form(facts.product, decision)
 
-        def rows(index: int) -> list[Row]:
+        def rows(index: int) -> list[Row | Rows]:
             made = self._keys.openings.rows(index, openings.members, labels, openings.singly)
             made.append(Row(_INTO_REQUESTS, (trail.request_id, party_id, index, form)))
             if document is not None:
@@ -138,7 +138,7 @@ class Evidence:
                 idempotency.claim(tx, wanted)
             return _append(tx, entry, rows)
 
-        def together(index: int) -> list[Row]:
+        def together(index: int) -> list[Row | Rows]:
             claimed = [] if wanted is None else [idempotency.claim_row(wanted)]
             return rows(index) + claimed
 
@@ -182,7 +182,7 @@ class Evidence:
             delivered=commit(openings["delivered"]),
         )
 
-        def rows(index: int) -> list[Row]:
+        def rows(index: int) -> list[Row | Rows]:
             delivered = (intent.index, number, sent.snapshot_id, runs)
             return [
                 *self._keys.openings.rows(index, openings, ()),
@@ -235,7 +235,7 @@ class Evidence:
             delivered=commit(openings["delivered"]) if runs else None,
         )
 
-        def rows(index: int) -> list[Row]:
+        def rows(index: int) -> list[Row | Rows]:
             made = self._keys.openings.rows(index, openings, ())
             made.append(Row(_INTO_INTENT_ENTRIES, (intent.index, index, "outcome")))
             if runs:
@@ -294,7 +294,7 @@ class Evidence:
         decision = trail.decision
         document = None if decision is None else self._input_at_hand(decision)
 
-        def rows(index: int) -> list[Row]:
+        def rows(index: int) -> list[Row | Rows]:
             made = self._keys.openings.rows(index, openings.members, labels, openings.singly)
             if decision is not None and document is not None:
                 made.append(Row(_INTO_INPUTS, (decision.input_digest, document), _INPUT_ONCE))
@@ -317,7 +317,7 @@ class Evidence:
     async def _append(
         self,
         entry: Entry,
-        rows: Callable[[int], list[Row]],
+        rows: Callable[[int], list[Row | Rows]],
         after: Callable[[Appended], Promised],
         posting: Posting | None = None,
     ) -> Promised:
@@ -354,9 +354,9 @@ def _unsigned(appended: Appended) -> Promised:
     return Promised(appended.index, appended.leaf_hash)
 
 
-def _append(tx: Transaction, entry: Entry | bytes, rows: Callable[[int], list[Row]]) -> Appended:
+def _append(tx: Transaction, entry: Entry | bytes, rows: Callable[[int], list[Row | Rows]]) -> Appended:
     appended = tx.append_body(entry) if isinstance(entry, bytes) else tx.append(entry)
     for row in rows(appended.index):
-        marks = ",".join("?" * len(row.values))
-        tx.execute(f"{row.into} ({marks}) {row.conflict}", row.values)
+        for statement, values in row.statements():
+            tx.execute(statement, values)
     return appended

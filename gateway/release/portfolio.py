@@ -12,10 +12,11 @@ import hmac
 import os
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,7 @@ SUBJECT, OBSERVED_ON, CONSENT = "subject", "observed_on", "consent"
 PORTION_SUBJECTS = 2_048
 ENDPOINT_PORTIONS = 4  # that an endpoint has at least, so that few are not read through many
 SWEEP_S = 60
+_SUBJECTS_AT_HAND = 250_000  # of portfolios that are open, over all; the newest is at any size
 _log = structlog.get_logger(__name__)
 _HANDLE = re.compile(r"pf1\.([0-9a-f]{32})([0-9a-f]{64})")
 _KEY_TAG = b"xinguan/portfolio-key/v1\0"
@@ -144,6 +146,14 @@ class Kept:
     expires_at: int
 
 
+class _Holder(NamedTuple):
+    """What opens a portfolio: its handle, and whose it is."""
+
+    handle: str
+    party_id: str
+    fingerprint: str
+
+
 class Portfolios:
     """Keeps portfolios in the state. Thread-safe.
 
@@ -173,6 +183,8 @@ class Portfolios:
         self._per_party = per_party
         self._clock_s = clock_s
         self._lock = threading.Lock()
+        # What was opened lately, so that the endpoints of one reading share it; oldest first.
+        self._opened: OrderedDict[_Holder, Portfolio] = OrderedDict()
 
     async def keep(self, portfolio: Portfolio, party_id: str, fingerprint: str) -> Kept:
         """Seal and keep a portfolio; durable when it returns.
@@ -209,7 +221,7 @@ class Portfolios:
         return Kept(f"pf1.{handle_id}{secret.hex()}", count, expires_at)
 
     def open(self, handle: str, party_id: str, fingerprint: str) -> Portfolio:
-        """Return a portfolio; blocks.
+        """Return a portfolio, made ready; blocks.
 
         Raises:
             NotFoundError: `PORTFOLIO_UNKNOWN`: there is none, it is over, or another party or key
@@ -218,18 +230,32 @@ class Portfolios:
         match = _HANDLE.fullmatch(handle)
         if match is None:
             raise _unknown()
-        query = "SELECT expires_at, sealed FROM portfolios WHERE portfolio_id = ?"
+        holder = _Holder(handle, party_id, fingerprint)
         with self._lock:
-            row = self._reader.execute(query, (match[1],)).fetchone()
+            opened = self._opened.get(holder)
+            # Whether it is kept still is asked each time; its content only when it isn't at hand.
+            query = f"SELECT expires_at{'' if opened else ', sealed'} FROM portfolios"
+            row = self._reader.execute(f"{query} WHERE portfolio_id = ?", (match[1],)).fetchone()
         if row is None or self._clock_s() >= row[0]:
             raise _unknown()
-        expires_at, sealed = row[0], bytes(row[1])
-        bound = _bound(match[1], party_id, fingerprint, expires_at)
-        try:
-            seal = self._seal(bytes.fromhex(match[2]))
-            return Portfolio.decode(seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound))
-        except InvalidTag:
-            raise _unknown() from None
+        if opened is None:
+            sealed, bound = bytes(row[1]), _bound(match[1], party_id, fingerprint, row[0])
+            try:
+                seal = self._seal(bytes.fromhex(match[2]))
+                opened = Portfolio.decode(seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound))
+            except InvalidTag:
+                raise _unknown() from None
+            opened.made_ready()
+        self._remember(holder, opened)
+        return opened
+
+    def _remember(self, holder: "_Holder", portfolio: Portfolio) -> None:
+        with self._lock:
+            self._opened[holder] = portfolio
+            self._opened.move_to_end(holder)
+            held = sum(len(each.subjects) for each in self._opened.values())
+            while held > _SUBJECTS_AT_HAND and len(self._opened) > 1:
+                held -= len(self._opened.popitem(last=False)[1].subjects)
 
     async def delete(self, handle: str, party_id: str, fingerprint: str) -> None:
         """Delete a portfolio of the caller.
@@ -260,6 +286,7 @@ class Portfolios:
         now = self._clock_s()
         query = "SELECT count(*) FROM portfolios WHERE expires_at <= ?"
         with self._lock:
+            self._opened.clear()
             due = self._reader.execute(query, (now,)).fetchone()
         if due is None or not due[0]:
             return  # most of the time: nothing to write

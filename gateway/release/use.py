@@ -25,7 +25,7 @@ class Openings:
 
     members: Mapping[str, Opening] = field(default_factory=dict)
     subjects: tuple[str, ...] = ()
-    singly: tuple[Opening, ...] = ()
+    singly: tuple[bytes, ...] = ()
 
 
 def blinded(request: ExchangeRequest) -> tuple[Openings, dict[str, bytes]]:
@@ -143,7 +143,7 @@ def _openings(request: ExchangeRequest) -> Openings:
     }
     if request.end_user:
         members["end_user"] = Opening("end_user", request.end_user.encode(), os.urandom(SALT_BYTES))
-    singly: tuple[Opening, ...] = ()
+    singly: tuple[bytes, ...] = ()
     if len(subjects) > 1:
         fresh = os.urandom((len(subjects) + 1) * SALT_BYTES)
         members["subjects"], singly = commit_subjects(subjects, fresh)
