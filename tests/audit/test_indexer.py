@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from audit import openings
 from audit.access_check import accesses_of
 from audit.access_proof import SUBJECT, Wanted, check_accesses, prove_accesses
 from audit.commitment import Opening, snapshot_label
@@ -61,8 +62,10 @@ def entries_of(world, subject):
         return [*found, *(row[0] for row in rows)]
 
 
+@pytest.mark.parametrize("bulk", [openings.BULK, 3])
 @pytest.mark.parametrize("words", [SMALL, {"base": 1000}, {"base": 1, "fan": 2}])
-def test_every_list_is_proved_complete(world, words):
+def test_every_list_is_proved_complete(world, words, bulk, monkeypatch):
+    monkeypatch.setattr(openings, "BULK", bulk)
     asked = busy(world)
     world.seal(**words)
     for subject, indexes in asked.items():
@@ -187,7 +190,9 @@ def test_another_opening_is_found(world):
     assert victim in {each.index for each in problem(world, "does not open").problems}
 
 
-def test_one_of_several_subjects_left_out_is_found(world):
+@pytest.mark.parametrize("bulk", [openings.BULK, 3])
+def test_one_of_several_subjects_left_out_is_found(world, bulk, monkeypatch):
+    monkeypatch.setattr(openings, "BULK", bulk)
     index = busy(world)[COMPANIES[20]][0]
     label = world.labels.of(COMPANIES[20])
     for table in ("audit_label", "subject_openings"):
