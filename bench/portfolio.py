@@ -2,6 +2,7 @@
 
     python -m bench.portfolio [--subjects 10000] [--records 500000] [--large 100000] [--json]
     python -m bench.portfolio --subjects 100000 --records 5000000 --large 1000000 --data DIR
+    python -m bench.portfolio --subjects 100000 --records 5000000 --data DIR --postgres
 
 A gateway in a process of its own, the whole road, pyarrow's own client over mutual TLS.
 (a) Features: a portfolio with an observation date for each subject is uploaded, planned (which
@@ -12,7 +13,10 @@ one company again and again; what it waits for at most is what the event loop an
 it. The baseline of (b) is the same gateway made to commit to a whole portfolio in one entry, one
 transaction: as it was before portfolios were read in parts.
 
-`--data` keeps the synthetic snapshots, so that another run needs not make them.
+`--data` keeps the synthetic records, so that another run needs not make them. With `--postgres` they
+lie in the tables of a PostgreSQL server of our own, filled with COPY, and the gateway's snapshots
+are spooled from there by the adapter and the road of `xinguan load`; how long that took is told by
+itself, as it is done once and not for each portfolio.
 """
 
 import argparse
@@ -36,6 +40,7 @@ from pyarrow import flight
 from bench.features import BASE, PRODUCTS, prepare
 from bench.flight import Memory, connect, start
 from bench.machine import machine
+from bench.records_in_postgres import fill, load, server
 from bench.table import Row, print_rows
 from gateway.demo.cast import BANK
 from gateway.demo.stage import Stage, license_player, set_stage
@@ -86,8 +91,20 @@ def unknown_codes(count: int) -> Any:
     return fixed_texts(np.column_stack((codes, _ALPHABET[check])))
 
 
-def set_up(root: Path, data: Path, given: argparse.Namespace) -> Stage:
-    """Make a deployment that serves the synthetic records, its bank licensed for features."""
+def set_up(
+    root: Path, data: Path, given: argparse.Namespace, dsn: str = ""
+) -> tuple[Stage, dict[str, float]]:
+    """Make a deployment that serves the synthetic records, its bank licensed for features.
+
+    Args:
+        root: Where it will be.
+        data: Where the synthetic records are, or will be.
+        given: How many, unless they are there.
+        dsn: A database through which they come; without one their snapshots are copied.
+
+    Returns:
+        The deployment, and with a database the seconds of filling it and of loading from it.
+    """
     now = int(time.time())
     stage = set_stage(root, now, companies=200)
     deployment = stage.deployment
@@ -96,15 +113,24 @@ def set_up(root: Path, data: Path, given: argparse.Namespace) -> Stage:
     if not (data / f"{BASE}.snapshot").exists():
         data.mkdir(parents=True, exist_ok=True)
         prepare(data, given.subjects, given.records, now)
-    library = SnapshotLibrary(deployment.snapshots_directory)
+    # The stage's own records have ids like these, and an older version of a record is not taken.
     for name in (BASE, *PRODUCTS):
-        found = Snapshot.open(data / f"{name}.snapshot")
-        place = deployment.snapshots_directory / name / found.snapshot_id
-        shutil.copytree(data / f"{name}.snapshot", place)
-        library.activate(name, found.snapshot_id)
-    state, catalogue = deployment.open_state(), Catalogue.load()
+        shutil.rmtree(deployment.snapshots_directory / name, ignore_errors=True)
+    library = SnapshotLibrary(deployment.snapshots_directory)
+    made = {name: Snapshot.open(data / f"{name}.snapshot") for name in (BASE, *PRODUCTS)}
+    state, catalogue, spooled = deployment.open_state(), Catalogue.load(), dict[str, float]()
+    products = {name: catalogue.product(name) for name in made}
     try:
         act = Act(now, "bench")
+        if dsn:
+            spooled["fill_s"] = fill(dsn, {name: (products[name], made[name]) for name in made})
+            began = time.perf_counter()
+            load(dsn, state, library, products, act)
+            spooled["load_s"] = time.perf_counter() - began
+        for name, found in made.items() if not dsn else ():
+            place = deployment.snapshots_directory / name / found.snapshot_id
+            shutil.copytree(data / f"{name}.snapshot", place)
+            library.activate(name, found.snapshot_id)
         bank = replace(BANK, key="bank2", grants=((FEATURES, FIELDS),), pseudonymous=frozenset())
         state.run(lambda tx: license_player(deployment, tx, bank, act))
         for name in PRODUCTS:
@@ -124,7 +150,7 @@ def set_up(root: Path, data: Path, given: argparse.Namespace) -> Stage:
         registry.close()
     finally:
         state.close()
-    return stage
+    return stage, spooled
 
 
 def serve(root: str, portions: int, pipe: Connection) -> None:
@@ -177,9 +203,10 @@ def cpu_of(pid: int) -> float:
 
 
 def timed(
-    served: Any, address: str, who: Identity, table: pa.Table, product: str, fields: Any
-) -> dict[str, Any]:
-    """Upload, plan and read; return the seconds of each step."""
+    served: Any, address: str, who: Identity, table: pa.Table, product: str, fields: Any,
+    keep: list[Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Upload, plan and read; return the seconds of each step, and in `keep` what was read."""
     maker = Client(address, who, sign=False)
     command = exchange_pb2.PortfolioUpload(subject_kind=types_pb2.SUBJECT_KIND_LEGAL_ENTITY)
     began, cpu = time.perf_counter(), cpu_of(served.pid)
@@ -201,6 +228,8 @@ def timed(
             for chunk in client.do_get(endpoint.ticket):
                 first_s = first_s or time.perf_counter() - began - put_s - plan_s
                 rows += chunk.data.num_rows if chunk.data is not None else 0
+                if keep is not None and chunk.data is not None:
+                    keep.append(chunk.data)
         total_s = time.perf_counter() - began
     summary = exchange_pb2.DecisionSummary.FromString(info.app_metadata)
     return {
@@ -269,6 +298,9 @@ def show(row: Any) -> None:
     found = row["features"]
     print(f"features of {found['subjects']:,} subjects, {row['records']:,} records, with dates")
     wanted = f"< {TARGET_S:g}" if row["target_applies"] else ""
+    if "load_s" in row:
+        filled = f"once; COPY into the tables took {row['fill_s']:.1f}"
+        print_rows([Row("PostgreSQL into snapshots", row["load_s"], "s", "", filled)])
     parts = f"put {found['put_s']:.2f}, plan {found['plan_s']:.2f}, get {found['get_s']:.2f}"
     print_rows(
         [
@@ -310,13 +342,18 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--records", type=int, default=500_000)
     parser.add_argument("--large", type=int, default=100_000)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--skip-baseline", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stage = set_up(scratch / "deployment", given.data or scratch / "data", given)
-        row = measure(stage, given)
+        data, dsn = given.data or scratch / "data", ""
+        if given.postgres:
+            data.mkdir(parents=True, exist_ok=True)
+            dsn = stack.enter_context(server(data / "postgres"))
+        stage, spooled = set_up(scratch / "deployment", data, given, dsn)
+        row = measure(stage, given) | spooled
     row["machine"] = machine()["text"]
     if given.json:
         print(json.dumps(row, indent=2))

@@ -354,7 +354,9 @@ def _unsigned(appended: Appended) -> Promised:
     return Promised(appended.index, appended.leaf_hash)
 
 
-def _append(tx: Transaction, entry: Entry | bytes, rows: Callable[[int], list[Row | Rows]]) -> Appended:
+def _append(
+    tx: Transaction, entry: Entry | bytes, rows: Callable[[int], list[Row | Rows]]
+) -> Appended:
     appended = tx.append_body(entry) if isinstance(entry, bytes) else tx.append(entry)
     for row in rows(appended.index):
         for statement, values in row.statements():
