@@ -13,10 +13,10 @@ one company again and again; what it waits for at most is what the event loop an
 it. The baseline of (b) is the same gateway made to commit to a whole portfolio in one entry, one
 transaction: as it was before portfolios were read in parts.
 
-`--data` keeps the synthetic records, so that another run needs not make them. With `--postgres` they
-lie in the tables of a PostgreSQL server of our own, filled with COPY, and the gateway's snapshots
-are spooled from there by the adapter and the road of `xinguan load`; how long that took is told by
-itself, as it is done once and not for each portfolio.
+`--data` keeps the synthetic records, so that another run needs not make them. With `--postgres`
+they lie in the tables of a PostgreSQL server of our own, filled with COPY, and the gateway's
+snapshots are spooled from there by the adapter and the road of `xinguan load`; how long that took
+is told by itself, as it is done once and not for each portfolio.
 """
 
 import argparse
@@ -125,8 +125,9 @@ def set_up(
         if dsn:
             spooled["fill_s"] = fill(dsn, {name: (products[name], made[name]) for name in made})
             began = time.perf_counter()
-            load(dsn, state, library, products, act)
+            load(dsn, state, library, products, Act(int(time.time()), "bench"))
             spooled["load_s"] = time.perf_counter() - began
+            act = Act(int(time.time()), "bench")  # feeds are of now, however long it took
         for name, found in made.items() if not dsn else ():
             place = deployment.snapshots_directory / name / found.snapshot_id
             shutil.copytree(data / f"{name}.snapshot", place)
@@ -135,7 +136,7 @@ def set_up(
         state.run(lambda tx: license_player(deployment, tx, bank, act))
         for name in PRODUCTS:
             if catalogue.product(name).feed_limit_s:
-                state.run(lambda tx, name=name: feeds.reconciled(tx, name, now, act))
+                state.run(lambda tx, name=name: feeds.reconciled(tx, name, act.now, act))
         registry = Registry(state)
         library = SnapshotLibrary(
             deployment.snapshots_directory,
