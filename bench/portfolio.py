@@ -27,6 +27,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -172,7 +173,7 @@ class Probe:
     """Another caller, who asks about one company every twentieth of a second."""
 
     def __init__(self, address: str, who: Identity, subject: str) -> None:
-        self.worst_ms, self.asked, self.refused = 0.0, 0, 0
+        self.worst_ms, self.asked, self.refused = 0.0, 0, Counter[str]()
         self._stop = threading.Event()
         self._words = (address, who, subject)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -185,8 +186,8 @@ class Probe:
                 began = time.perf_counter()
                 try:
                     await client.query(BASE, ("uscc", "name"), subjects=[subject], **WORDS)
-                except Exception:  # noqa: BLE001 - counted, whatever it was
-                    self.refused += 1
+                except Exception as error:  # noqa: BLE001 - counted, whatever it was
+                    self.refused[getattr(error, "code", type(error).__name__)] += 1
                 self.asked += 1
                 self.worst_ms = max(self.worst_ms, (time.perf_counter() - began) * 1000)
                 await asyncio.sleep(0.05)
@@ -284,7 +285,7 @@ def measure(stage: Stage, given: argparse.Namespace) -> dict[str, Any]:
             probe.stop()
             row[case] |= {
                 "probe_worst_ms": probe.worst_ms, "probe_asked": probe.asked,
-                "probe_refused": probe.refused, "peak_mib": memory.stop(),
+                "probe_refused": dict(probe.refused), "peak_mib": memory.stop(),
             }  # fmt: skip
         finally:
             served.terminate()
@@ -327,7 +328,7 @@ def show(row: Any) -> None:
                     Row("processor of the gateway", found["server_cpu_s"], "s"),
                 ]
             )
-        of = f"{found['probe_refused']} of {found['probe_asked']} refused"
+        of = f"of {found['probe_asked']}; refused {found['probe_refused'] or 'none'}"
         print_rows(
             [
                 Row("another caller, at worst", found["probe_worst_ms"], "ms", "", of),

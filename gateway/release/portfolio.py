@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -44,6 +45,7 @@ _SEAL_TAG = b"xinguan/portfolio/v1\n"
 _NONCE = 12
 _KIND = b"xinguan.subject_kind"
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
+pc: Any = pyarrow.compute
 
 
 def portion_count(subjects: int) -> int:
@@ -82,7 +84,7 @@ class Portfolio:
         rows: Any = self.rows
         rows = rows.sort_by([(name, "ascending") for name in rows.column_names])
         ordered = Portfolio(self.kind, rows.combine_chunks())
-        return hashlib.sha256(ordered.encode()).digest()
+        return hashlib.sha256(ordered.encoded()).digest()
 
     def made_ready(self) -> None:
         """Work out what is asked for again and again; a million subjects take a second."""
@@ -120,18 +122,23 @@ class Portfolio:
         order = np.argsort(places[codes.indices.to_numpy()], kind="stable")
         return cls(kind, rows.take(order).combine_chunks())
 
-    def encode(self) -> bytes:
+    @property
+    def size(self) -> int:
+        """Number of its subjects, each counted once."""
+        column: Any = self.rows.column(SUBJECT)
+        return int(pc.count_distinct(column).as_py()) if self.observed else self.rows.num_rows
+
+    def encoded(self) -> pa.Buffer:
         """Return it as an Arrow IPC stream."""
         sink = pa.BufferOutputStream()
         rows = self.rows.replace_schema_metadata({_KIND: self.kind.value.encode()})
         with _arrow.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_table(rows)
-        encoded: bytes = sink.getvalue().to_pybytes()
-        return encoded
+        return sink.getvalue()
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Portfolio":
-        """Return what `encode` wrote."""
+        """Return what `encoded` wrote."""
         rows = pa.ipc.open_stream(pa.py_buffer(encoded)).read_all()
         kind = SubjectKind((rows.schema.metadata or {})[_KIND].decode())
         return cls(kind, rows.replace_schema_metadata(None))
@@ -198,9 +205,9 @@ class Portfolios:
         bound = _bound(handle_id, party_id, fingerprint, expires_at)
         seal = self._seal(secret)
         sealed = await asyncio.to_thread(
-            lambda: nonce + seal.encrypt(nonce, portfolio.encode(), bound)
+            lambda: nonce + seal.encrypt(nonce, memoryview(portfolio.encoded()).cast("B"), bound)
         )
-        count = len(portfolio.subjects)
+        count = portfolio.size
         row = (handle_id, party_id, count, expires_at, sealed)
 
         def write(tx: Transaction) -> bool:
@@ -239,13 +246,14 @@ class Portfolios:
         if row is None or self._clock_s() >= row[0]:
             raise _unknown()
         if opened is None:
-            sealed, bound = bytes(row[1]), _bound(match[1], party_id, fingerprint, row[0])
+            sealed, bound = memoryview(row[1]), _bound(match[1], party_id, fingerprint, row[0])
             try:
                 seal = self._seal(bytes.fromhex(match[2]))
                 opened = Portfolio.decode(seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound))
             except InvalidTag:
                 raise _unknown() from None
             opened.made_ready()
+            _arrow.default_memory_pool().release_unused()  # it sorted a copy
         self._remember(holder, opened)
         return opened
 
