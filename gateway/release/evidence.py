@@ -110,7 +110,7 @@ class Evidence:
         """
         request, party_id = facts.request, facts.caller.party.party_id
         # A part of a portfolio takes a while to commit to; others are answered meanwhile.
-        beside = len(request.concerned) > _MANY_SUBJECTS
+        beside = request.concerned_count > _MANY_SUBJECTS
         openings, blinds = await asyncio.to_thread(blinded, request) if beside else blinded(request)
         entry = self._intents.encode(trail, facts, decision, snapshot_id, blinds)
         wanted = claim_of(trail, request, party_id, replay_digest, self._window_s)
@@ -150,7 +150,7 @@ class Evidence:
                 self._journal.record(entry, together, alone, _unsigned, posting)
             )
         if beside:
-            full = len(request.concerned) >= most
+            full = request.concerned_count >= most
             self.pace.note(time.monotonic() - began, full=full)
         self._kept_inputs.add(decision.input_digest)
         return promised
@@ -263,7 +263,7 @@ class Evidence:
         """
         request = trail.request
         step = len(portion_places(0, self.pace.portions))
-        if request is None or len(request.concerned) <= min(step, _MANY_SUBJECTS):
+        if request is None or request.concerned_count <= min(step, _MANY_SUBJECTS):
             return await self._denial(trail, refusal, *use_known(trail, self._policy))
         # A refused portfolio is committed to as a read one is: whole, and in parts.
         first = -1

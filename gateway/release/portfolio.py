@@ -13,14 +13,13 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -45,7 +44,6 @@ _SEAL_TAG = b"xinguan/portfolio/v1\n"
 _NONCE = 12
 _KIND = b"xinguan.subject_kind"
 _arrow: Any = pa  # the published stubs lag behind pyarrow and are wrong in places
-pc: Any = pyarrow.compute
 
 
 def portion_count(subjects: int) -> int:
@@ -56,6 +54,37 @@ def portion_count(subjects: int) -> int:
 def portion_places(first: int, last: int) -> range:
     """Return the places of the subjects of some portions; the last one may be shorter."""
     return range(first * PORTION_SUBJECTS, last * PORTION_SUBJECTS)
+
+
+class Subjects(Sequence[str]):
+    """The subjects of a portfolio as a column; texts are made of those that are looked at.
+
+    A million of them as texts would take a hundred megabytes in every process that reads them.
+
+    Args:
+        column: The subjects, each once.
+    """
+
+    __slots__ = ("column",)
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        if isinstance(place, slice):
+            return tuple(self.column[place].to_pylist())
+        return str(self.column[place].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self), PORTION_SUBJECTS):
+            yield from self[first : first + PORTION_SUBJECTS]
 
 
 @dataclass(frozen=True)
@@ -73,10 +102,10 @@ class Portfolio:
     rows: pa.Table
 
     @cached_property
-    def subjects(self) -> tuple[str, ...]:
+    def subjects(self) -> Subjects:
         """The subjects, each once, in the order in which they are looked at."""
         column: Any = self.rows.column(SUBJECT)
-        return tuple((column.unique() if self.observed else column).to_pylist())
+        return Subjects(column.unique() if self.observed else column.combine_chunks())
 
     @cached_property
     def digest(self) -> bytes:
@@ -121,12 +150,6 @@ class Portfolio:
         places = np.random.default_rng().permutation(len(codes.dictionary))
         order = np.argsort(places[codes.indices.to_numpy()], kind="stable")
         return cls(kind, rows.take(order).combine_chunks())
-
-    @property
-    def size(self) -> int:
-        """Number of its subjects, each counted once."""
-        column: Any = self.rows.column(SUBJECT)
-        return int(pc.count_distinct(column).as_py()) if self.observed else self.rows.num_rows
 
     def encoded(self) -> pa.Buffer:
         """Return it as an Arrow IPC stream."""
@@ -207,7 +230,7 @@ class Portfolios:
         sealed = await asyncio.to_thread(
             lambda: nonce + seal.encrypt(nonce, memoryview(portfolio.encoded()).cast("B"), bound)
         )
-        count = portfolio.size
+        count = len(portfolio.subjects)
         row = (handle_id, party_id, count, expires_at, sealed)
 
         def write(tx: Transaction) -> bool:
