@@ -9,10 +9,8 @@ breaks off, is too large, or takes too long.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
-import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -26,10 +24,10 @@ from gateway.doors.flight_sql import sql_command
 from gateway.doors.refusal import refuse
 from gateway.doors.upload import Upload
 from gateway.portfolio.build import today_of
+from gateway.release.memory import give_back
 from gateway.release.portfolio import Portfolio
 from xinguan.v1 import exchange_pb2
 
-_arrow: Any = pa  # the published stubs lag behind pyarrow
 _AT_ONCE = 4  # uploads under way in a process; each may hold a whole portfolio in memory
 
 
@@ -125,7 +123,7 @@ class FlightUploads:
                 async for frame in frames:
                     upload.feed(frame)
             portfolio = await asyncio.to_thread(upload.finish)
-            _arrow.default_memory_pool().release_unused()  # what came in is checked and copied
+            await asyncio.to_thread(give_back)  # what came in was checked, and copied into order
         except TimeoutError:
             raise ExhaustedError("RATE_LIMIT", "the upload took too long") from None
         finally:

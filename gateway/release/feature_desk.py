@@ -12,9 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import pyarrow as pa
 import structlog
 
 from audit.errors import AuditUnavailableError
@@ -26,11 +25,11 @@ from gateway.portfolio.build import Workshop
 from gateway.portfolio.definitions import Definitions
 from gateway.portfolio.subjects import Portfolio as Observations
 from gateway.registry.act import Act
+from gateway.release.memory import give_back
 from gateway.release.portfolio import OBSERVED_ON, SUBJECT, SWEEP_S, Portfolio
 from gateway.snapshot.calendar_columns import days_of
 from gateway.snapshot.snapshot import Snapshot
 
-_arrow: Any = pa  # the published stubs lag behind pyarrow
 _log = structlog.get_logger(__name__)
 _REMEMBERED: Final = 16
 _TICK_S: Final = 0.05
@@ -165,7 +164,7 @@ class Desk:
             rows = portfolio.rows
             wanted = Observations.of(rows.column(SUBJECT), days_of(rows.column(OBSERVED_ON)))
             snapshot, tally = workshop.build_aside(wanted, act, going_on, until)
-            _arrow.default_memory_pool().release_unused()  # records are in the snapshot now
+            give_back()  # records are in the snapshot now
             return ComputedFeatures(
                 snapshot, tally, portfolio.digest, workshop.definitions, self._key
             )

@@ -29,6 +29,7 @@ from audit.journal import Journal, Transaction
 from audit.store import Reader
 from gateway.domain.errors import ExhaustedError, NotFoundError
 from gateway.domain.vocabulary import SubjectKind
+from gateway.release.memory import give_back
 
 SUBJECT, OBSERVED_ON, CONSENT = "subject", "observed_on", "consent"
 # Subjects looked at together. A portion is cut by subjects, not by the rows that they have:
@@ -276,7 +277,7 @@ class Portfolios:
             except InvalidTag:
                 raise _unknown() from None
             opened.made_ready()
-            _arrow.default_memory_pool().release_unused()  # it sorted a copy
+            give_back()  # it sorted a copy
         self._remember(holder, opened)
         return opened
 
