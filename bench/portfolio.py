@@ -301,7 +301,8 @@ def show(row: Any) -> None:
     print(f"features of {found['subjects']:,} subjects, {row['records']:,} records, with dates")
     wanted = f"< {TARGET_S:g}" if row["target_applies"] else ""
     if "load_s" in row:
-        filled = f"once; COPY into the tables took {row['fill_s']:.1f}"
+        copied = f"COPY into the tables took {row['fill_s']:.1f}"
+        filled = f"once; {copied if row['fill_s'] else 'they were filled before'}"
         print_rows([Row("PostgreSQL into snapshots", row["load_s"], "s", "", filled)])
     parts = f"put {found['put_s']:.2f}, plan {found['plan_s']:.2f}, get {found['get_s']:.2f}"
     print_rows(

@@ -91,6 +91,20 @@ def test_every_subject_of_an_entry_is_found_however_many_there_are(home, store, 
     assert in_order == (count if count < BULK else 0)
 
 
+def test_what_was_recorded_before_openings_lay_by_entry_is_found(home, store):
+    number = next(each.number for each in load() if each.name == "subjects_by_entry")
+    home.journal.run(lambda tx: migrate(tx, load()[: number - 1]))
+    labels = [bytes([each]) * 32 for each in (9, 7, 8)]
+    index = record(home, store, OPENINGS, labels, [b"s" * 32 + label[:1] for label in labels])
+    home.journal.run(lambda tx: migrate(tx, load()))
+    with contextlib.closing(home.journal.connect()) as connection:
+        assert [who(connection, label) for label in labels] == [[index]] * 3
+        opened = store.subjects(connection, index)
+        assert {label: each.value for label, each in opened.items()} == {
+            label: label[:1] for label in labels
+        }
+
+
 def test_a_failed_job_leaves_no_openings(home, store, reader):
     def job(tx):
         appended = tx.append_body(body(0))
