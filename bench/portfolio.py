@@ -204,12 +204,18 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+async def query_of(address: str, who: Identity, product: str, fields: Any) -> Any:
+    """Return the query of a reading, by a client of our own that is closed again."""
+    async with Client(address, who, sign=False) as maker:
+        return maker.build_query(product, fields, **WORDS)
+
+
 def timed(
     served: Any, address: str, who: Identity, table: pa.Table, product: str, fields: Any,
     keep: list[Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Upload, plan and read; return the seconds of each step, and in `keep` what was read."""
-    maker = Client(address, who, sign=False)
+    query = asyncio.run(query_of(address, who, product, fields))
     command = exchange_pb2.PortfolioUpload(subject_kind=types_pb2.SUBJECT_KIND_LEGAL_ENTITY)
     began, cpu = time.perf_counter(), cpu_of(served.pid)
     with connect(address, who) as client:
@@ -220,7 +226,6 @@ def timed(
         receipt = exchange_pb2.PortfolioReceipt.FromString(answers.read().to_pybytes())
         writer.close()
         put_s = time.perf_counter() - began
-        query = maker.build_query(product, fields, **WORDS)
         query.portfolio = receipt.portfolio
         wanted = flight.FlightDescriptor.for_command(query.SerializeToString())
         info = client.get_flight_info(wanted)
