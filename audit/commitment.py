@@ -109,7 +109,7 @@ def subjects_value(subjects: Sequence[str]) -> bytes:
     return "\n".join(sorted(set(subjects))).encode()
 
 
-def commit_subjects(subjects: Sequence[str], salts: bytes) -> tuple[Opening, tuple[Opening, ...]]:
+def commit_subjects(subjects: Sequence[str], salts: bytes) -> tuple[Opening, tuple[bytes, ...]]:
     """Commit to several subjects so that each can be opened, or forgotten, by itself.
 
     The value of the opening is a tag and the commitments to the single subjects in their own
@@ -120,18 +120,20 @@ def commit_subjects(subjects: Sequence[str], salts: bytes) -> tuple[Opening, tup
         salts: Fresh random bytes, 32 for each subject and 32 more.
 
     Returns:
-        The opening of the whole, and that of each subject in the order given.
+        The opening of the whole, and what opens each subject in the order given: its salt and
+        behind it the identifier.
     """
-    opened = tuple(
-        Opening("subject", subject.encode(), salts[at : at + SALT_BYTES])
-        for at, subject in zip(range(0, len(salts), SALT_BYTES), subjects, strict=False)
-    )
-    # `commit` of each, written out: a portfolio has thousands.
+    # `commit` of each, written out and without an object for each: a portfolio has thousands.
     tag, domain = _TAG, b"subject\0"
-    value = _SUBJECTS_TAG + b"".join(
-        sorted(sha256(tag + each.salt + domain + each.value).digest() for each in opened)
-    )
-    return Opening("subjects", value, salts[len(subjects) * SALT_BYTES :]), opened
+    opened: list[bytes] = []
+    leaves: list[bytes] = []
+    for at, subject in zip(range(0, len(salts), SALT_BYTES), subjects, strict=False):
+        salt, value = salts[at : at + SALT_BYTES], subject.encode()
+        opened.append(salt + value)
+        leaves.append(sha256(tag + salt + domain + value).digest())
+    leaves.sort()
+    whole = _SUBJECTS_TAG + b"".join(leaves)
+    return Opening("subjects", whole, salts[len(subjects) * SALT_BYTES :]), tuple(opened)
 
 
 def subject_leaves(value: bytes) -> tuple[bytes, ...] | None:

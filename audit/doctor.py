@@ -306,7 +306,7 @@ class Doctor:
         if count and (last - first + 1 != count or last != sequenced):
             found.append(Finding("gap", int(first) - 1, "the sequencer's table has a gap"))
         waiting = self._connection.execute(
-            "SELECT min(entry) FROM audit_label WHERE entry >= ?", (covered(self._connection),)
+            "SELECT min(entry) FROM subject_labels WHERE entry >= ?", (covered(self._connection),)
         ).fetchone()[0]
         if waiting is not None and waiting < size:
             time = json.loads(self._reader.entry(waiting))["time"]

@@ -177,7 +177,7 @@ def look_up(connection: Reader, row: SegmentRow, label: bytes) -> Lookup:
     position, found = tiles.locate(path_of(handle))
     if found:
         entries = connection.execute(
-            "SELECT entry FROM audit_label WHERE label = ? AND entry >= ? AND entry < ?"
+            "SELECT entry FROM subject_labels WHERE label = ? AND entry >= ? AND entry < ?"
             " ORDER BY entry",
             (label, row.first, row.past),
         ).fetchall()

@@ -10,7 +10,8 @@ The tiles of a segment are written first, in small transactions, so that no requ
 them; its row and its entry in the log come last, in one. A crash between leaves tiles without
 a row, which the next pass deletes. An entry is sealed once for each level, and levels rise by
 sixteens up to a million entries, so its share of the work stays within a few microseconds
-however long the log grows; and a look-up reads some fifteen segments for each level.
+however long the log grows; and a look-up reads some fifteen segments for each level. Segments over
+large portfolios are kept small in entries, and as they are.
 """
 
 import os
@@ -42,6 +43,10 @@ LEASE_S: Final = 60
 BASE: Final = 4_096
 FAN: Final = 16
 LARGEST: Final = 1 << 20
+# A segment is built in memory, some 400 bytes a label. An entry about a part of a portfolio has
+# thousands of labels, so a fresh segment covers few of those, and large ones are not merged.
+LARGE_ENTRIES: Final = 16
+MOST_LEAVES: Final = 1 << 21
 _TILES_AT_ONCE: Final = 128
 _SWEPT_AT_ONCE: Final = 256
 
@@ -127,8 +132,7 @@ class Indexer:
         self._sweep()
         end = next_index(self._connection)
         while (first := covered(self._connection)) < end:
-            past = min(first + self._base, end)
-            full = past - first == self._base
+            past, full = self._range(first, end)
             if not full and (only_full or not self._concerns(first, past)):
                 break
             made.append(self._seal(first, past, 0, None))
@@ -138,10 +142,21 @@ class Indexer:
             self._sweep()
         return made
 
+    def _range(self, first: int, end: int) -> tuple[int, bool]:
+        """Return where the next fresh segment ends, and whether it is full."""
+        past = min(first + self._base, end)
+        found = self._connection.execute(
+            "SELECT entry FROM bulk_entries WHERE entry >= ? AND entry < ? ORDER BY entry LIMIT ?",
+            (first, past, LARGE_ENTRIES + 1),
+        ).fetchall()
+        if len(found) > LARGE_ENTRIES:
+            return int(found[LARGE_ENTRIES][0]), True
+        return past, past - first == self._base
+
     def _concerns(self, first: int, past: int) -> bool:
         """Say whether any entry of a range concerns a subject; a root for nothing says nothing."""
         found = self._connection.execute(
-            "SELECT 1 FROM audit_label WHERE entry >= ? AND entry < ? LIMIT 1", (first, past)
+            "SELECT 1 FROM subject_labels WHERE entry >= ? AND entry < ? LIMIT 1", (first, past)
         )
         return found.fetchone() is not None
 
@@ -156,6 +171,8 @@ class Indexer:
         alike = len({row.level for row in newest}) == 1
         if len(newest) < self._fan or not alike:
             return None
+        if sum(row.leaves for row in newest) > MOST_LEAVES:
+            return None
         return newest if newest[-1].past - newest[0].first <= self._largest else None
 
     def _heal(self, row: SegmentRow) -> int:
@@ -165,7 +182,7 @@ class Indexer:
         """Build and commit to one segment; return the log index of its root."""
         salt, name = os.urandom(32), uuid.uuid4().hex
         pairs = self._connection.execute(
-            "SELECT label, entry FROM audit_label WHERE entry >= ? AND entry < ?", (first, past)
+            "SELECT label, entry FROM subject_labels WHERE entry >= ? AND entry < ?", (first, past)
         ).fetchall()
         segment = build(pairs, salt)
         tiles, root = tile_segment(name, segment)

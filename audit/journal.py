@@ -22,13 +22,15 @@ from audit.transaction import (
     Ledger,
     Posting,
     Row,
+    Rows,
     Transaction,
     Work,
     commit_group,
 )
 
 __all__ = [
-    "Appended", "AuditUnavailableError", "Journal", "Ledger", "Posting", "Row", "Transaction",
+    "Appended", "AuditUnavailableError", "Journal", "Ledger", "Posting", "Row", "Rows",
+    "Transaction",
 ]  # fmt: skip
 
 MAX_GROUP: Final = 256
@@ -107,7 +109,7 @@ class Journal:
     async def record(
         self,
         entry: Mapping[str, object] | bytes,
-        rows: Callable[[int], Sequence[Row]],
+        rows: Callable[[int], Sequence[Row | Rows]],
         alone: Callable[[Transaction], Appended],
         after: Callable[[Appended], T],
         postings: Sequence[Posting] = (),

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from audit.commitment import Opening
 from audit.errors import ProofError
 from audit.store import Cursor
-from audit.transaction import Row, Transaction
+from audit.transaction import Row, Rows, Transaction
 
 _NONCE_BYTES: Final = 12
 _TAG: Final = b"xinguan/opening/v1\0"
@@ -26,7 +26,11 @@ _INTO_LABELS: Final = "INSERT INTO audit_label (label, entry) VALUES"
 _ONCE: Final = "ON CONFLICT (label, entry) DO NOTHING"
 _SUBJECT_TAG: Final = b"xinguan/subject-opening/v1\0"
 _SALT_BYTES: Final = 32
-_INTO_SUBJECTS: Final = "INSERT INTO subject_openings (label, entry, sealed) VALUES"
+_INTO_SUBJECTS: Final = "INSERT INTO subject_openings (entry, label, sealed) VALUES"
+_INTO_BULK: Final = "INSERT INTO bulk_entries (entry) VALUES"
+# From so many subjects on, an entry's labels stand beside their openings alone, in the order of
+# entries: in a table in the order of labels each would cost a page of its own.
+BULK: Final = 1_025
 
 
 class Reading(Protocol):
@@ -52,7 +56,7 @@ class OpeningStore:
         index: int,
         openings: Mapping[str, Opening],
         labels: Sequence[bytes],
-        subjects: Sequence[Opening] = (),
+        subjects: Sequence[bytes] = (),
     ) -> None:
         """Keep the openings and subjects of an entry, in the transaction of the entry.
 
@@ -64,44 +68,52 @@ class OpeningStore:
             subjects: What opens each of several subjects, as `rows` takes it.
         """
         for row in self.rows(index, openings, labels, subjects):
-            tx.execute(f"{row.into} ({','.join('?' * len(row.values))}) {row.conflict}", row.values)
+            for statement, values in row.statements():
+                tx.execute(statement, values)
 
     def rows(
         self,
         index: int,
         openings: Mapping[str, Opening],
         labels: Sequence[bytes],
-        subjects: Sequence[Opening] = (),
-    ) -> list[Row]:
+        subjects: Sequence[bytes] = (),
+    ) -> list[Row | Rows]:
         """Return what `record` writes, as rows for `Journal.record`.
 
         Args:
             index: Index of the entry.
             openings: Member of the entry to what opens it.
             labels: Keyed labels of the subjects that the entry concerns.
-            subjects: What opens each of several subjects, in the order of their labels; each
-                is sealed by itself, so that one can be destroyed without the others.
+            subjects: What opens each of several subjects, in the order of their labels, as
+                `commit_subjects` returns it; each is sealed by itself, so that one can be
+                destroyed without the others.
         """
-        if subjects:
-            # In the order of the tables' keys, so that each page is met once.
-            pairs = sorted(zip(labels, subjects, strict=True), key=itemgetter(0))
-            labels = [label for label, _ in pairs]
-            subjects = [opening for _, opening in pairs]
-        made = [Row(_INTO_LABELS, (label, index), _ONCE) for label in labels]
+        bulk = len(subjects) >= BULK
+        made: list[Row | Rows] = [Row(_INTO_BULK, (index,))] if bulk else []
+        if not bulk:
+            made += [Row(_INTO_LABELS, (label, index), _ONCE) for label in labels]
         if openings:
             nonce = os.urandom(_NONCE_BYTES)
             sealed = nonce + self._seal.encrypt(nonce, _encode(openings), _bound_to(index))
             made.append(Row(_INTO_OPENINGS, (index, sealed)))
+        if subjects:
+            made.append(Rows(_INTO_SUBJECTS, 3, self._sealed_singly(index, labels, subjects)))
+        return made
+
+    def _sealed_singly(
+        self, index: int, labels: Sequence[bytes], subjects: Sequence[bytes]
+    ) -> list[object]:
+        """Return entry, label and sealed opening of each subject, in the order of the table."""
         # One draw for all: a portfolio has thousands, and this runs on the writer's thread.
         drawn = os.urandom(_NONCE_BYTES * len(subjects))
         bound = _SUBJECT_TAG + index.to_bytes(8, "big")
         encrypt, at = self._seal.encrypt, 0
-        for label, opening in zip(labels if subjects else (), subjects, strict=True):
+        values: list[object] = []
+        for label, plain in sorted(zip(labels, subjects, strict=True), key=itemgetter(0)):
             nonce = drawn[at : at + _NONCE_BYTES]
             at += _NONCE_BYTES
-            sealed = nonce + encrypt(nonce, opening.salt + opening.value, bound + label)
-            made.append(Row(_INTO_SUBJECTS, (label, index, sealed)))
-        return made
+            values += (index, label, nonce + encrypt(nonce, plain, bound + label))
+        return values
 
     def subjects(self, connection: Reading, index: int) -> dict[bytes, Opening]:
         """Unseal what opens the single subjects of an entry that names several.
@@ -187,7 +199,7 @@ def who(connection: Reading, label: bytes) -> list[int]:
     Returns:
         Indexes in order.
     """
-    query = "SELECT entry FROM audit_label WHERE label = ? ORDER BY entry"
+    query = "SELECT entry FROM subject_labels WHERE label = ? ORDER BY entry"
     return [row[0] for row in connection.execute(query, (label,))]
 
 

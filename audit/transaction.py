@@ -4,7 +4,7 @@ Jobs of a group are independent: one that raises takes back its own changes only
 savepoint), and the others commit. A failure of the store itself takes all of them back.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -13,7 +13,9 @@ from audit.errors import AuditUnavailableError, CommitFailedError, StatementErro
 from audit.merkle import leaf_hash
 from audit.store import Appended, Cursor, Session, Writer
 
-__all__ = ["CommitFailedError", "Ledger", "Posting", "Row", "Transaction", "Work", "commit_group"]
+__all__ = [
+    "CommitFailedError", "Ledger", "Posting", "Row", "Rows", "Transaction", "Work", "commit_group",
+]  # fmt: skip
 
 _CONTROL: Final = (
     *("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH"),
@@ -102,6 +104,29 @@ class Row:
     conflict: str = ""
     adds: bool = False
 
+    def statements(self) -> Iterator[tuple[str, Sequence[object]]]:
+        """Yield the statement that writes it alone, with its parameters."""
+        return _statements(self.into, self.conflict, len(self.values), self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Many rows of one table: a portfolio has thousands, and an object for each would cost more.
+
+    Args:
+        into: As in `Row`.
+        width: Values of a row.
+        values: The values of all rows, one row after the other.
+    """
+
+    into: str
+    width: int
+    values: Sequence[object]
+
+    def statements(self) -> Iterator[tuple[str, Sequence[object]]]:
+        """Yield the statements that write them alone, with their parameters."""
+        return _statements(self.into, "", self.width, self.values)
+
 
 class Ledger(Protocol):
     """Keeps sums that an entry may only raise while they allow it, for a whole group at once.
@@ -152,7 +177,7 @@ class Work:
         deliver_to: Any,
         job: Callable[[Transaction], Any] | None,
         body: bytes = b"",
-        rows: Callable[[int], Sequence[Row]] | None = None,
+        rows: Callable[[int], Sequence[Row | Rows]] | None = None,
         after: Callable[[Appended], Any] | None = None,
         postings: Sequence[Posting] = (),
         behind: bytes = b"",
@@ -262,6 +287,9 @@ def _insert_all(session: Session, together: Sequence[Work]) -> None:
     for work in together:
         work.result = Appended(index, work.leaf, work.body)
         for row in work.rows(index) if work.rows is not None else ():
+            if isinstance(row, Rows):
+                tables.setdefault((row.into, "", row.width), []).extend(row.values)
+                continue
             if row.adds:
                 *alike, amount = row.values
                 key = Row(row.into, tuple(alike), row.conflict)
@@ -273,12 +301,20 @@ def _insert_all(session: Session, together: Sequence[Work]) -> None:
         table = tables.setdefault((row.into, row.conflict, len(row.values) + 1), [])
         table.extend((*row.values, total))
     for (into, conflict, width), values in tables.items():
-        marks_of_row = "(" + ",".join("?" * width) + ")"
-        most = _PARAMETERS // width
-        for start in range(0, len(values), most * width):
-            part = values[start : start + most * width]
-            marks = ",".join([marks_of_row] * (len(part) // width))
-            session.execute(f"{into} {marks} {conflict}", part)
+        for statement, part in _statements(into, conflict, width, values):
+            session.execute(statement, part)
+
+
+def _statements(
+    into: str, conflict: str, width: int, values: Sequence[object]
+) -> Iterator[tuple[str, Sequence[object]]]:
+    """Yield statements of as many rows as one takes, with their parameters."""
+    marks_of_row = "(" + ",".join("?" * width) + ")"
+    most = _PARAMETERS // width
+    for start in range(0, len(values), most * width):
+        part = values[start : start + most * width]
+        marks = ",".join([marks_of_row] * (len(part) // width))
+        yield f"{into} {marks} {conflict}", part
 
 
 def _run_job(session: Session, transaction: Transaction, work: Work) -> None:

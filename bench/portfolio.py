@@ -2,6 +2,7 @@
 
     python -m bench.portfolio [--subjects 10000] [--records 500000] [--large 100000] [--json]
     python -m bench.portfolio --subjects 100000 --records 5000000 --large 1000000 --data DIR
+    python -m bench.portfolio --subjects 100000 --records 5000000 --data DIR --postgres
 
 A gateway in a process of its own, the whole road, pyarrow's own client over mutual TLS.
 (a) Features: a portfolio with an observation date for each subject is uploaded, planned (which
@@ -12,16 +13,21 @@ one company again and again; what it waits for at most is what the event loop an
 it. The baseline of (b) is the same gateway made to commit to a whole portfolio in one entry, one
 transaction: as it was before portfolios were read in parts.
 
-`--data` keeps the synthetic snapshots, so that another run needs not make them.
+`--data` keeps the synthetic records, so that another run needs not make them. With `--postgres`
+they lie in the tables of a PostgreSQL server of our own, filled with COPY, and the gateway's
+snapshots are spooled from there by the adapter and the road of `xinguan load`; how long that took
+is told by itself, as it is done once and not for each portfolio.
 """
 
 import argparse
 import asyncio
+import gc
 import json
 import shutil
 import tempfile
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -35,6 +41,7 @@ from pyarrow import flight
 from bench.features import BASE, PRODUCTS, prepare
 from bench.flight import Memory, connect, start
 from bench.machine import machine
+from bench.records_in_postgres import fill, load, server
 from bench.table import Row, print_rows
 from gateway.demo.cast import BANK
 from gateway.demo.stage import Stage, license_player, set_stage
@@ -85,8 +92,20 @@ def unknown_codes(count: int) -> Any:
     return fixed_texts(np.column_stack((codes, _ALPHABET[check])))
 
 
-def set_up(root: Path, data: Path, given: argparse.Namespace) -> Stage:
-    """Make a deployment that serves the synthetic records, its bank licensed for features."""
+def set_up(
+    root: Path, data: Path, given: argparse.Namespace, dsn: str = ""
+) -> tuple[Stage, dict[str, float]]:
+    """Make a deployment that serves the synthetic records, its bank licensed for features.
+
+    Args:
+        root: Where it will be.
+        data: Where the synthetic records are, or will be.
+        given: How many, unless they are there.
+        dsn: A database through which they come; without one their snapshots are copied.
+
+    Returns:
+        The deployment, and with a database the seconds of filling it and of loading from it.
+    """
     now = int(time.time())
     stage = set_stage(root, now, companies=200)
     deployment = stage.deployment
@@ -95,20 +114,30 @@ def set_up(root: Path, data: Path, given: argparse.Namespace) -> Stage:
     if not (data / f"{BASE}.snapshot").exists():
         data.mkdir(parents=True, exist_ok=True)
         prepare(data, given.subjects, given.records, now)
-    library = SnapshotLibrary(deployment.snapshots_directory)
+    # The stage's own records have ids like these, and an older version of a record is not taken.
     for name in (BASE, *PRODUCTS):
-        found = Snapshot.open(data / f"{name}.snapshot")
-        place = deployment.snapshots_directory / name / found.snapshot_id
-        shutil.copytree(data / f"{name}.snapshot", place)
-        library.activate(name, found.snapshot_id)
-    state, catalogue = deployment.open_state(), Catalogue.load()
+        shutil.rmtree(deployment.snapshots_directory / name, ignore_errors=True)
+    library = SnapshotLibrary(deployment.snapshots_directory)
+    made = {name: Snapshot.open(data / f"{name}.snapshot") for name in (BASE, *PRODUCTS)}
+    state, catalogue, spooled = deployment.open_state(), Catalogue.load(), dict[str, float]()
+    products = {name: catalogue.product(name) for name in made}
     try:
         act = Act(now, "bench")
+        if dsn:
+            spooled["fill_s"] = fill(dsn, {name: (products[name], made[name]) for name in made})
+            began = time.perf_counter()
+            load(dsn, state, library, products, Act(int(time.time()), "bench"))
+            spooled["load_s"] = time.perf_counter() - began
+            act = Act(int(time.time()), "bench")  # feeds are of now, however long it took
+        for name, found in made.items() if not dsn else ():
+            place = deployment.snapshots_directory / name / found.snapshot_id
+            shutil.copytree(data / f"{name}.snapshot", place)
+            library.activate(name, found.snapshot_id)
         bank = replace(BANK, key="bank2", grants=((FEATURES, FIELDS),), pseudonymous=frozenset())
         state.run(lambda tx: license_player(deployment, tx, bank, act))
         for name in PRODUCTS:
             if catalogue.product(name).feed_limit_s:
-                state.run(lambda tx, name=name: feeds.reconciled(tx, name, now, act))
+                state.run(lambda tx, name=name: feeds.reconciled(tx, name, act.now, act))
         registry = Registry(state)
         library = SnapshotLibrary(
             deployment.snapshots_directory,
@@ -123,7 +152,7 @@ def set_up(root: Path, data: Path, given: argparse.Namespace) -> Stage:
         registry.close()
     finally:
         state.close()
-    return stage
+    return stage, spooled
 
 
 def serve(root: str, portions: int, pipe: Connection) -> None:
@@ -132,6 +161,8 @@ def serve(root: str, portions: int, pipe: Connection) -> None:
 
     async def serving() -> None:
         async with Gateway(Deployment.open(Path(root)), listen="127.0.0.1:0") as gateway:
+            gc.freeze()  # as `xinguan serve` does
+            gc.set_threshold(50_000, 20, 50)
             pipe.send(gateway.address)
             await gateway.wait()
 
@@ -142,7 +173,7 @@ class Probe:
     """Another caller, who asks about one company every twentieth of a second."""
 
     def __init__(self, address: str, who: Identity, subject: str) -> None:
-        self.worst_ms, self.asked, self.refused = 0.0, 0, 0
+        self.worst_ms, self.asked, self.refused = 0.0, 0, Counter[str]()
         self._stop = threading.Event()
         self._words = (address, who, subject)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -155,8 +186,8 @@ class Probe:
                 began = time.perf_counter()
                 try:
                     await client.query(BASE, ("uscc", "name"), subjects=[subject], **WORDS)
-                except Exception:  # noqa: BLE001 - counted, whatever it was
-                    self.refused += 1
+                except Exception as error:  # noqa: BLE001 - counted, whatever it was
+                    self.refused[getattr(error, "code", type(error).__name__)] += 1
                 self.asked += 1
                 self.worst_ms = max(self.worst_ms, (time.perf_counter() - began) * 1000)
                 await asyncio.sleep(0.05)
@@ -173,11 +204,18 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+async def query_of(address: str, who: Identity, product: str, fields: Any) -> Any:
+    """Return the query of a reading, by a client of our own that is closed again."""
+    async with Client(address, who, sign=False) as maker:
+        return maker.build_query(product, fields, **WORDS)
+
+
 def timed(
-    served: Any, address: str, who: Identity, table: pa.Table, product: str, fields: Any
-) -> dict[str, Any]:
-    """Upload, plan and read; return the seconds of each step."""
-    maker = Client(address, who, sign=False)
+    served: Any, address: str, who: Identity, table: pa.Table, product: str, fields: Any,
+    keep: list[Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Upload, plan and read; return the seconds of each step, and in `keep` what was read."""
+    query = asyncio.run(query_of(address, who, product, fields))
     command = exchange_pb2.PortfolioUpload(subject_kind=types_pb2.SUBJECT_KIND_LEGAL_ENTITY)
     began, cpu = time.perf_counter(), cpu_of(served.pid)
     with connect(address, who) as client:
@@ -188,7 +226,6 @@ def timed(
         receipt = exchange_pb2.PortfolioReceipt.FromString(answers.read().to_pybytes())
         writer.close()
         put_s = time.perf_counter() - began
-        query = maker.build_query(product, fields, **WORDS)
         query.portfolio = receipt.portfolio
         wanted = flight.FlightDescriptor.for_command(query.SerializeToString())
         info = client.get_flight_info(wanted)
@@ -198,6 +235,8 @@ def timed(
             for chunk in client.do_get(endpoint.ticket):
                 first_s = first_s or time.perf_counter() - began - put_s - plan_s
                 rows += chunk.data.num_rows if chunk.data is not None else 0
+                if keep is not None and chunk.data is not None:
+                    keep.append(chunk.data)
         total_s = time.perf_counter() - began
     summary = exchange_pb2.DecisionSummary.FromString(info.app_metadata)
     return {
@@ -251,7 +290,7 @@ def measure(stage: Stage, given: argparse.Namespace) -> dict[str, Any]:
             probe.stop()
             row[case] |= {
                 "probe_worst_ms": probe.worst_ms, "probe_asked": probe.asked,
-                "probe_refused": probe.refused, "peak_mib": memory.stop(),
+                "probe_refused": dict(probe.refused), "peak_mib": memory.stop(),
             }  # fmt: skip
         finally:
             served.terminate()
@@ -266,6 +305,10 @@ def show(row: Any) -> None:
     found = row["features"]
     print(f"features of {found['subjects']:,} subjects, {row['records']:,} records, with dates")
     wanted = f"< {TARGET_S:g}" if row["target_applies"] else ""
+    if "load_s" in row:
+        copied = f"COPY into the tables took {row['fill_s']:.1f}"
+        filled = f"once; {copied if row['fill_s'] else 'they were filled before'}"
+        print_rows([Row("PostgreSQL into snapshots", row["load_s"], "s", "", filled)])
     parts = f"put {found['put_s']:.2f}, plan {found['plan_s']:.2f}, get {found['get_s']:.2f}"
     print_rows(
         [
@@ -291,7 +334,7 @@ def show(row: Any) -> None:
                     Row("processor of the gateway", found["server_cpu_s"], "s"),
                 ]
             )
-        of = f"{found['probe_refused']} of {found['probe_asked']} refused"
+        of = f"of {found['probe_asked']}; refused {found['probe_refused'] or 'none'}"
         print_rows(
             [
                 Row("another caller, at worst", found["probe_worst_ms"], "ms", "", of),
@@ -307,13 +350,18 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--records", type=int, default=500_000)
     parser.add_argument("--large", type=int, default=100_000)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--skip-baseline", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stage = set_up(scratch / "deployment", given.data or scratch / "data", given)
-        row = measure(stage, given)
+        data, dsn = given.data or scratch / "data", ""
+        if given.postgres:
+            data.mkdir(parents=True, exist_ok=True)
+            dsn = stack.enter_context(server(data / "postgres"))
+        stage, spooled = set_up(scratch / "deployment", data, given, dsn)
+        row = measure(stage, given) | spooled
     row["machine"] = machine()["text"]
     if given.json:
         print(json.dumps(row, indent=2))

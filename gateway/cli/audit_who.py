@@ -142,7 +142,7 @@ def _verified(
     listed = {
         row[0]
         for row in connection.execute(
-            "SELECT entry FROM audit_label WHERE label = ? AND entry >= ?",
+            "SELECT entry FROM subject_labels WHERE label = ? AND entry >= ?",
             (label, proved.complete_below),
         )
     }

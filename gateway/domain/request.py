@@ -1,5 +1,6 @@
 """What a caller asks for, after parsing and before any decision."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.domain.vocabulary import SubjectKind
@@ -69,7 +70,7 @@ class ExchangeRequest:
     asked_at: int
     product: str
     fields: tuple[str, ...]
-    subjects: tuple[str, ...]
+    subjects: Sequence[str]
     subject_kind: SubjectKind
     purpose: str
     scenario: str
@@ -91,13 +92,18 @@ class ExchangeRequest:
     sealable: bool = False
 
     @property
-    def concerned(self) -> tuple[str, ...]:
+    def concerned(self) -> Sequence[str]:
         """The subjects that this reading looks at: those that the log commits to.
 
         The decision is about all subjects; a large portfolio is read, and committed to, in parts.
         """
         part = self.part
         return self.subjects if part is None else self.subjects[part.start : part.stop]
+
+    @property
+    def concerned_count(self) -> int:
+        """Return how many subjects `concerned` has, without making them."""
+        return len(self.subjects if self.part is None else self.part)
 
     @property
     def decided(self) -> tuple[str, ...]:

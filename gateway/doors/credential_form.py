@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audit import entries
 from audit.canonical import encode_entry
 from audit.commitment import Opening, commit
-from audit.journal import Posting, Row
+from audit.journal import Posting, Row, Rows
 from audit.openings import OpeningStore
 from gateway.credential import book
 from gateway.credential.book import Kept
@@ -104,7 +104,7 @@ class CredentialForm:
         )
         openings = self._with.openings
 
-        def rows(index: int) -> Sequence[Row]:
+        def rows(index: int) -> Sequence[Row | Rows]:
             return [
                 *openings.rows(index, {"credential": opening}, ()),
                 book.row_of(kept, index),

@@ -231,18 +231,13 @@ class FlightDoor:
         portfolio = None
         if query.portfolio:
             party = self.caller(context)
-            portfolio = await asyncio.to_thread(
-                self._open,
+            portfolio = await asyncio.to_thread(  # made ready there as well
+                self.portfolios.open,
                 query.portfolio,
                 party.party.party_id,
                 party.certificate.fingerprint,
             )
         return Ask(query, self._max_subjects, False, ticket, portfolio)
-
-    def _open(self, handle: str, party_id: str, fingerprint: str) -> Portfolio:
-        portfolio = self.portfolios.open(handle, party_id, fingerprint)
-        portfolio.made_ready()  # here, in a thread: the event loop would stand still meanwhile
-        return portfolio
 
     def unseal(self, blob: bytes, context: Context) -> Ticket:
         """Return the plan of a ticket that the caller presents.

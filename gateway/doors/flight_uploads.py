@@ -24,6 +24,7 @@ from gateway.doors.flight_sql import sql_command
 from gateway.doors.refusal import refuse
 from gateway.doors.upload import Upload
 from gateway.portfolio.build import today_of
+from gateway.release.memory import give_back
 from gateway.release.portfolio import Portfolio
 from xinguan.v1 import exchange_pb2
 
@@ -122,6 +123,7 @@ class FlightUploads:
                 async for frame in frames:
                     upload.feed(frame)
             portfolio = await asyncio.to_thread(upload.finish)
+            await asyncio.to_thread(give_back)  # what came in was checked, and copied into order
         except TimeoutError:
             raise ExhaustedError("RATE_LIMIT", "the upload took too long") from None
         finally:

@@ -29,6 +29,7 @@ _SCHEMA, _RECORD_BATCH = 1, 3  # MessageHeader of the format's Message.fbs
 _TOKEN: Final = r"^[0-9A-Za-z_\-]{8,64}$"  # noqa: S105 - the form of a subject's token
 _CITIZEN: Final = r"^\d{17}[\dXx]$"
 _CONSENT_ID: Final = r"^[0-9A-Za-z._:\-]{1,64}$"
+_CHECKED_ROWS: Final = 1 << 16  # at once: the numbers of a code take a hundred bytes and more
 _EARLIEST: Final = 0  # days since 1970-01-01; no record is older than the registers
 _PREFIX: Final = struct.Struct("<iI")
 
@@ -109,7 +110,10 @@ class Upload:
             token = pc.match_substring_regex(subjects, _TOKEN)
             good = pc.and_not(token, pc.match_substring_regex(subjects, _CITIZEN))
         else:
-            good = pa.array(valid_usccs(subjects))
+            parts = [
+                subjects.slice(n, _CHECKED_ROWS) for n in range(0, len(subjects), _CHECKED_ROWS)
+            ]
+            good = pa.array(np.concatenate([valid_usccs(part) for part in parts]))
         _refuse_first(pc.invert(good), "has a malformed subject")
         if OBSERVED_ON not in rows.column_names:
             _refuse_duplicate(subjects)

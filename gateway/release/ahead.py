@@ -5,6 +5,7 @@ leave before it is acknowledged. While the transport takes one, the next of a st
 trial in a worker thread, without a hold. When its turn comes it is held, and it counts only if no
 change took effect at the gate since its making began; otherwise it is made anew behind the hold.
 So whatever leaves was filtered with the bits that held when its hold began, or later ones.
+The first batch of a stream is waited for, so nothing else is made until the transport has it.
 
 Batches of a short answer are made where it is, since going to a thread and back would cost more
 than making them.
@@ -71,6 +72,7 @@ class Ahead:
         self._trial: _Trial | None = None
         self._next: int | None = None
         self._reset_once = False
+        self._begun = False  # true once the transport has taken a batch
 
     @property
     def revoked(self) -> bool:
@@ -102,13 +104,17 @@ class Ahead:
             self.handed_over(hold)
             return None
         self._delivery.meter(batch)
-        self._try_next()
+        if self._begun:
+            self._try_next()
         return hold, batch
 
     def handed_over(self, hold: Hold) -> None:
         """Let go of a batch that the transport has."""
         self._gate.leave(hold)
         self._hold = None
+        if not self._begun:
+            self._begun = True
+            self._try_next()
 
     def close(self) -> None:
         """Let go of everything: what was begun won't leave any more."""

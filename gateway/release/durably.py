@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from audit.entry_form import Entry
 from audit.errors import AuditUnavailableError
-from audit.journal import Appended, Row, Transaction
+from audit.journal import Appended, Row, Rows, Transaction
 from gateway.domain.errors import UnavailableError
 from gateway.domain.request import ExchangeRequest
 from gateway.registry import idempotency
@@ -51,7 +51,7 @@ def claim_of(
 def append_with_rows(
     tx: Transaction,
     entry: Entry | bytes,
-    rows: Callable[[int], Sequence[Row]],
+    rows: Callable[[int], Sequence[Row | Rows]],
     behind: bytes = b"",
 ) -> Appended:
     """Append an entry alone, as `Journal.record` appends those of a group.
@@ -66,6 +66,6 @@ def append_with_rows(
     if behind:
         tx.append_body(behind)
     for row in rows(appended.index):
-        marks = ",".join("?" * len(row.values))
-        tx.execute(f"{row.into} ({marks}) {row.conflict}", row.values)
+        for statement, values in row.statements():
+            tx.execute(statement, values)
     return appended

@@ -15,7 +15,7 @@ from dataclasses import replace
 from audit import entries
 from audit.commitment import Opening, SubjectLabels, commit, fields_root, snapshot_label
 from audit.entries import Entry, Use
-from audit.journal import Appended, Journal, Posting, Row, Transaction
+from audit.journal import Appended, Journal, Posting, Row, Rows, Transaction
 from audit.merkle import leaf_hash
 from audit.promise import sign_promise
 from gateway.border.counters import Crossing
@@ -112,7 +112,7 @@ class Evidence:
         """
         request, party_id = facts.request, facts.caller.party.party_id
         # A part of a portfolio takes a while to commit to; others are answered meanwhile.
-        beside = len(request.concerned) > _MANY_SUBJECTS
+        beside = request.concerned_count > _MANY_SUBJECTS
         openings, blinds = await asyncio.to_thread(blinded, request) if beside else blinded(request)
         entry = self._intents.encode(trail, facts, decision, snapshot_id, blinds)
         wanted = claim_of(trail, request, party_id, replay_digest, self._window_s)
@@ -126,7 +126,7 @@ class Evidence:
         document = self._unkept_input(decision)
         form = reference_form(facts.product, decision)
 
-        def rows(index: int) -> list[Row]:
+        def rows(index: int) -> list[Row | Rows]:
             made = self._keys.openings.rows(index, openings.members, labels, openings.singly)
             made.append(Row(_INTO_REQUESTS, (trail.request_id, party_id, index, form)))
             if document is not None:
@@ -140,7 +140,7 @@ class Evidence:
                 idempotency.claim(tx, wanted)
             return append_with_rows(tx, entry, rows)
 
-        def together(index: int) -> list[Row]:
+        def together(index: int) -> list[Row | Rows]:
             claimed = [] if wanted is None else [idempotency.claim_row(wanted)]
             return rows(index) + claimed
 
@@ -153,7 +153,7 @@ class Evidence:
                 self._journal.record(entry, together, alone, _unsigned, postings)
             )
         if beside:
-            full = len(request.concerned) >= most
+            full = request.concerned_count >= most
             self.pace.note(time.monotonic() - began, full=full)
         self._kept_inputs.add(decision.input_digest)
         return promised
@@ -185,7 +185,7 @@ class Evidence:
             delivered=commit(openings["delivered"]),
         )
 
-        def rows(index: int) -> list[Row]:
+        def rows(index: int) -> list[Row | Rows]:
             delivered = (intent.index, number, sent.snapshot_id, runs)
             return [
                 *self._keys.openings.rows(index, openings, ()),
@@ -235,7 +235,7 @@ class Evidence:
             delivered=commit(openings["delivered"]) if runs else None,
         )
 
-        def rows(index: int) -> list[Row]:
+        def rows(index: int) -> list[Row | Rows]:
             made = self._keys.openings.rows(index, openings, ())
             made.append(Row(_INTO_INTENT_ENTRIES, (intent.index, index, "outcome")))
             if runs:
@@ -271,7 +271,7 @@ class Evidence:
         """
         request = trail.request
         step = len(portion_places(0, self.pace.portions))
-        if request is None or len(request.concerned) <= min(step, _MANY_SUBJECTS):
+        if request is None or request.concerned_count <= min(step, _MANY_SUBJECTS):
             return await self._denial(trail, refusal, *use_known(trail, self._policy))
         # A refused portfolio is committed to as a read one is: whole, and in parts.
         first = -1
@@ -302,7 +302,7 @@ class Evidence:
         decision = trail.decision
         document = None if decision is None else self._input_at_hand(decision)
 
-        def rows(index: int) -> list[Row]:
+        def rows(index: int) -> list[Row | Rows]:
             made = self._keys.openings.rows(index, openings.members, labels, openings.singly)
             if decision is not None and document is not None:
                 made.append(Row(_INTO_INPUTS, (decision.input_digest, document), _INPUT_ONCE))
@@ -325,7 +325,7 @@ class Evidence:
     async def _append(
         self,
         entry: Entry,
-        rows: Callable[[int], list[Row]],
+        rows: Callable[[int], list[Row | Rows]],
         after: Callable[[Appended], Promised],
         postings: Sequence[Posting] = (),
         behind: bytes = b"",

@@ -25,6 +25,7 @@ from gateway.portfolio.build import Workshop
 from gateway.portfolio.definitions import Definitions
 from gateway.portfolio.subjects import Portfolio as Observations
 from gateway.registry.act import Act
+from gateway.release.memory import give_back
 from gateway.release.portfolio import OBSERVED_ON, SUBJECT, SWEEP_S, Portfolio
 from gateway.snapshot.calendar_columns import days_of
 from gateway.snapshot.snapshot import Snapshot
@@ -163,6 +164,7 @@ class Desk:
             rows = portfolio.rows
             wanted = Observations.of(rows.column(SUBJECT), days_of(rows.column(OBSERVED_ON)))
             snapshot, tally = workshop.build_aside(wanted, act, going_on, until)
+            give_back()  # records are in the snapshot now
             return ComputedFeatures(
                 snapshot, tally, portfolio.digest, workshop.definitions, self._key
             )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from audit.journal import Posting, Row
+from audit.journal import Posting, Row, Rows
 from gateway.release.batches import ReleasedBatch
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Beside:
     """
 
     entry: bytes
-    rows: Callable[[int], Sequence[Row]]
+    rows: Callable[[int], Sequence[Row | Rows]]
     posting: Posting
 
 

@@ -10,7 +10,7 @@ sealed, under labels that neither the bank nor a reader of the database can comp
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from audit.store import Reader
 from gateway.domain.errors import ExhaustedError
 from gateway.domain.facts import NO_GROUP, Facts
 from gateway.release.partition import MOST_PRODUCTS, Partition, first_letters
+from gateway.release.portfolio import Subjects
 from gateway.release.pseudonym import ConsumerKeys, Pseudonymiser
 from gateway.snapshot.bitmap import Flags, Rows
 from gateway.snapshot.index import expand_runs
@@ -200,8 +201,11 @@ class Groups:
         return self._keys(f"portfolio-groups:{party_id}")
 
 
-def _column(subjects: tuple[str, ...]) -> Any:
-    column: Any = pa.array(subjects, pa.string()).unique()
+def _column(subjects: Sequence[str]) -> Any:
+    made: Any = (
+        subjects.column if isinstance(subjects, Subjects) else pa.array(subjects, pa.string())
+    )
+    column = made.unique()
     return column.take(pc.sort_indices(column))
 
 

@@ -56,7 +56,7 @@ class IntentEntries:
         values: dict[str, str | int] = {
             "request": trail.request_id,
             "time": trail.now,
-            "subject_count": len(facts.request.concerned),
+            "subject_count": facts.request.concerned_count,
         }
         for name, digest in blinds.items():
             values[name] = digest_text(digest)

@@ -1,11 +1,11 @@
 """How many portions of a portfolio one entry commits to: as many as are written quickly.
 
 Their rows are one transaction, and while that is written nobody else's entry is, nor the lease that
-a process renews. Rows of one transaction that fall on the same page of the database cost one
-write together, so the more at once the cheaper; how long so many take depends on the machine.
+a process renews. Each transaction waits for the disk, so the fewer the cheaper; how long so many
+portions take depends on the machine.
 """
 
-LEAST, MOST = 1, 8
+LEAST, MOST = 1, 4
 _QUICK_S, _SLOW_S = 0.15, 0.35
 
 

@@ -223,7 +223,7 @@ class Exchange:
         What comes after checks it as ever: nothing leaves while it isn't sure, and a repair
         resets a held batch meanwhile.
         """
-        if len(facts.request.concerned) <= _MANY_SUBJECTS:
+        if facts.request.concerned_count <= _MANY_SUBJECTS:
             return
         for _ in range(_PATIENCE):
             try:

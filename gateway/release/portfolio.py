@@ -12,10 +12,11 @@ import hmac
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,7 @@ from audit.journal import Journal, Transaction
 from audit.store import Reader
 from gateway.domain.errors import ExhaustedError, NotFoundError
 from gateway.domain.vocabulary import SubjectKind
+from gateway.release.memory import give_back
 
 SUBJECT, OBSERVED_ON, CONSENT = "subject", "observed_on", "consent"
 # Subjects looked at together. A portion is cut by subjects, not by the rows that they have:
@@ -35,6 +37,7 @@ SUBJECT, OBSERVED_ON, CONSENT = "subject", "observed_on", "consent"
 PORTION_SUBJECTS = 2_048
 ENDPOINT_PORTIONS = 4  # that an endpoint has at least, so that few are not read through many
 SWEEP_S = 60
+_SUBJECTS_AT_HAND = 250_000  # of portfolios that are open, over all; the newest is at any size
 _log = structlog.get_logger(__name__)
 _HANDLE = re.compile(r"pf1\.([0-9a-f]{32})([0-9a-f]{64})")
 _KEY_TAG = b"xinguan/portfolio-key/v1\0"
@@ -54,6 +57,37 @@ def portion_places(first: int, last: int) -> range:
     return range(first * PORTION_SUBJECTS, last * PORTION_SUBJECTS)
 
 
+class Subjects(Sequence[str]):
+    """The subjects of a portfolio as a column; texts are made of those that are looked at.
+
+    A million of them as texts would take a hundred megabytes in every process that reads them.
+
+    Args:
+        column: The subjects, each once.
+    """
+
+    __slots__ = ("column",)
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        if isinstance(place, slice):
+            return tuple(self.column[place].to_pylist())
+        return str(self.column[place].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self), PORTION_SUBJECTS):
+            yield from self[first : first + PORTION_SUBJECTS]
+
+
 @dataclass(frozen=True)
 class Portfolio:
     """An uploaded portfolio.
@@ -69,10 +103,10 @@ class Portfolio:
     rows: pa.Table
 
     @cached_property
-    def subjects(self) -> tuple[str, ...]:
+    def subjects(self) -> Subjects:
         """The subjects, each once, in the order in which they are looked at."""
         column: Any = self.rows.column(SUBJECT)
-        return tuple((column.unique() if self.observed else column).to_pylist())
+        return Subjects(column.unique() if self.observed else column.combine_chunks())
 
     @cached_property
     def digest(self) -> bytes:
@@ -80,7 +114,7 @@ class Portfolio:
         rows: Any = self.rows
         rows = rows.sort_by([(name, "ascending") for name in rows.column_names])
         ordered = Portfolio(self.kind, rows.combine_chunks())
-        return hashlib.sha256(ordered.encode()).digest()
+        return hashlib.sha256(ordered.encoded()).digest()
 
     def made_ready(self) -> None:
         """Work out what is asked for again and again; a million subjects take a second."""
@@ -118,18 +152,17 @@ class Portfolio:
         order = np.argsort(places[codes.indices.to_numpy()], kind="stable")
         return cls(kind, rows.take(order).combine_chunks())
 
-    def encode(self) -> bytes:
+    def encoded(self) -> pa.Buffer:
         """Return it as an Arrow IPC stream."""
         sink = pa.BufferOutputStream()
         rows = self.rows.replace_schema_metadata({_KIND: self.kind.value.encode()})
         with _arrow.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_table(rows)
-        encoded: bytes = sink.getvalue().to_pybytes()
-        return encoded
+        return sink.getvalue()
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Portfolio":
-        """Return what `encode` wrote."""
+        """Return what `encoded` wrote."""
         rows = pa.ipc.open_stream(pa.py_buffer(encoded)).read_all()
         kind = SubjectKind((rows.schema.metadata or {})[_KIND].decode())
         return cls(kind, rows.replace_schema_metadata(None))
@@ -142,6 +175,14 @@ class Kept:
     handle: str
     subjects: int
     expires_at: int
+
+
+class _Holder(NamedTuple):
+    """What opens a portfolio: its handle, and whose it is."""
+
+    handle: str
+    party_id: str
+    fingerprint: str
 
 
 class Portfolios:
@@ -173,6 +214,8 @@ class Portfolios:
         self._per_party = per_party
         self._clock_s = clock_s
         self._lock = threading.Lock()
+        # What was opened lately, so that the endpoints of one reading share it; oldest first.
+        self._opened: OrderedDict[_Holder, Portfolio] = OrderedDict()
 
     async def keep(self, portfolio: Portfolio, party_id: str, fingerprint: str) -> Kept:
         """Seal and keep a portfolio; durable when it returns.
@@ -186,7 +229,7 @@ class Portfolios:
         bound = _bound(handle_id, party_id, fingerprint, expires_at)
         seal = self._seal(secret)
         sealed = await asyncio.to_thread(
-            lambda: nonce + seal.encrypt(nonce, portfolio.encode(), bound)
+            lambda: nonce + seal.encrypt(nonce, memoryview(portfolio.encoded()).cast("B"), bound)
         )
         count = len(portfolio.subjects)
         row = (handle_id, party_id, count, expires_at, sealed)
@@ -209,7 +252,7 @@ class Portfolios:
         return Kept(f"pf1.{handle_id}{secret.hex()}", count, expires_at)
 
     def open(self, handle: str, party_id: str, fingerprint: str) -> Portfolio:
-        """Return a portfolio; blocks.
+        """Return a portfolio, made ready; blocks.
 
         Raises:
             NotFoundError: `PORTFOLIO_UNKNOWN`: there is none, it is over, or another party or key
@@ -218,18 +261,33 @@ class Portfolios:
         match = _HANDLE.fullmatch(handle)
         if match is None:
             raise _unknown()
-        query = "SELECT expires_at, sealed FROM portfolios WHERE portfolio_id = ?"
+        holder = _Holder(handle, party_id, fingerprint)
         with self._lock:
-            row = self._reader.execute(query, (match[1],)).fetchone()
+            opened = self._opened.get(holder)
+            # Whether it is kept still is asked each time; its content only when it isn't at hand.
+            query = f"SELECT expires_at{'' if opened else ', sealed'} FROM portfolios"
+            row = self._reader.execute(f"{query} WHERE portfolio_id = ?", (match[1],)).fetchone()
         if row is None or self._clock_s() >= row[0]:
             raise _unknown()
-        expires_at, sealed = row[0], bytes(row[1])
-        bound = _bound(match[1], party_id, fingerprint, expires_at)
-        try:
-            seal = self._seal(bytes.fromhex(match[2]))
-            return Portfolio.decode(seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound))
-        except InvalidTag:
-            raise _unknown() from None
+        if opened is None:
+            sealed, bound = memoryview(row[1]), _bound(match[1], party_id, fingerprint, row[0])
+            try:
+                seal = self._seal(bytes.fromhex(match[2]))
+                opened = Portfolio.decode(seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound))
+            except InvalidTag:
+                raise _unknown() from None
+            opened.made_ready()
+            give_back()  # it sorted a copy
+        self._remember(holder, opened)
+        return opened
+
+    def _remember(self, holder: "_Holder", portfolio: Portfolio) -> None:
+        with self._lock:
+            self._opened[holder] = portfolio
+            self._opened.move_to_end(holder)
+            held = sum(len(each.subjects) for each in self._opened.values())
+            while held > _SUBJECTS_AT_HAND and len(self._opened) > 1:
+                held -= len(self._opened.popitem(last=False)[1].subjects)
 
     async def delete(self, handle: str, party_id: str, fingerprint: str) -> None:
         """Delete a portfolio of the caller.
@@ -260,6 +318,7 @@ class Portfolios:
         now = self._clock_s()
         query = "SELECT count(*) FROM portfolios WHERE expires_at <= ?"
         with self._lock:
+            self._opened.clear()
             due = self._reader.execute(query, (now,)).fetchone()
         if due is None or not due[0]:
             return  # most of the time: nothing to write

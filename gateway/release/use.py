@@ -25,7 +25,7 @@ class Openings:
 
     members: Mapping[str, Opening] = field(default_factory=dict)
     subjects: tuple[str, ...] = ()
-    singly: tuple[Opening, ...] = ()
+    singly: tuple[bytes, ...] = ()
 
 
 def blinded(request: ExchangeRequest) -> tuple[Openings, dict[str, bytes]]:
@@ -65,7 +65,7 @@ def use_of(trail: Trail, facts: Facts, decision: Decision, blinds: Mapping[str, 
         pinned=links["pinned"],
         whitelist=links["whitelist"],
         border=() if facts.border is None else facts.border.rests_on,
-        subject_count=len(request.concerned),
+        subject_count=request.concerned_count,
         operator=blinds["operator"],
         case=blinds["case"],
         subjects=blinds["subjects"],
@@ -120,7 +120,7 @@ def use_known(trail: Trail, policy: int | None = None) -> tuple[Use, Openings]:
         input=None if decision is None else decision.input_digest,
         decision=None if decision is None else decision.digest,
         policy=None if decision is None else policy,
-        subject_count=len(request.concerned),
+        subject_count=request.concerned_count,
         operator=blinds["operator"],
         case=blinds["case"],
         subjects=blinds["subjects"],
@@ -132,9 +132,7 @@ def use_known(trail: Trail, policy: int | None = None) -> tuple[Use, Openings]:
 
 
 def _openings(request: ExchangeRequest) -> Openings:
-    subjects = request.concerned
-    if len(subjects) > 1:
-        subjects = tuple(dict.fromkeys(subjects))
+    subjects = tuple(dict.fromkeys(request.concerned))
     salts = os.urandom(4 * SALT_BYTES)
     members = {
         "operator": Opening("operator", request.operator.encode(), salts[:32]),
@@ -143,7 +141,7 @@ def _openings(request: ExchangeRequest) -> Openings:
     }
     if request.end_user:
         members["end_user"] = Opening("end_user", request.end_user.encode(), os.urandom(SALT_BYTES))
-    singly: tuple[Opening, ...] = ()
+    singly: tuple[bytes, ...] = ()
     if len(subjects) > 1:
         fresh = os.urandom((len(subjects) + 1) * SALT_BYTES)
         members["subjects"], singly = commit_subjects(subjects, fresh)

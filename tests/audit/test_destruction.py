@@ -6,6 +6,7 @@ from base64 import urlsafe_b64decode
 
 import pytest
 
+from audit import openings
 from audit.access_proof import SUBJECT, Wanted, check_accesses, prove_accesses
 from audit.commitment import check_opening, subject_leaves
 from audit.destruction import Order, destroy
@@ -19,8 +20,9 @@ from tests.audit.log_home import SIGNER, VKEY
 FORGOTTEN, KEPT, THIRD = "91460000MA00000001", "91460000MA00000002", "91460000MA00000003"
 
 
-@pytest.fixture
-def world(tmp_path, place):
+@pytest.fixture(params=[openings.BULK, 3], ids=["few", "portfolio"])
+def world(tmp_path, place, monkeypatch, request):
+    monkeypatch.setattr(openings, "BULK", request.param)
     home = IndexHome(tmp_path / "home", place=place)
     yield home
     home.close()
@@ -87,12 +89,12 @@ def test_old_proofs_hold_and_new_ones_know_nothing(world, asked, words):
 def test_the_others_of_an_entry_stay_open(world, asked):
     forget(world, asked[:3])
     with world.connect() as connection:
-        openings = world.store.openings(connection, asked[2])
-        leaves = subject_leaves(openings["subjects"].value)
+        of_entry = world.store.openings(connection, asked[2])
+        leaves = subject_leaves(of_entry["subjects"].value)
         opened = world.store.subjects(connection, asked[2])
         assert {each.value.decode() for each in opened.values()} == {KEPT, THIRD}
         assert len(leaves) == 3
-        check_opening(openings["subjects"], commitment_in(world.reader.entry(asked[2]), "subjects"))
+        check_opening(of_entry["subjects"], commitment_in(world.reader.entry(asked[2]), "subjects"))
         # Of an entry about it alone, the case goes with the subject.
         assert world.store.openings(connection, asked[0]) == {}
         assert who(connection, world.labels.of(FORGOTTEN)) == []

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from audit import indexer, openings
 from audit.access_check import accesses_of
 from audit.access_proof import SUBJECT, Wanted, check_accesses, prove_accesses
 from audit.commitment import Opening, snapshot_label
@@ -61,8 +62,10 @@ def entries_of(world, subject):
         return [*found, *(row[0] for row in rows)]
 
 
+@pytest.mark.parametrize("bulk", [openings.BULK, 3])
 @pytest.mark.parametrize("words", [SMALL, {"base": 1000}, {"base": 1, "fan": 2}])
-def test_every_list_is_proved_complete(world, words):
+def test_every_list_is_proved_complete(world, words, bulk, monkeypatch):
+    monkeypatch.setattr(openings, "BULK", bulk)
     asked = busy(world)
     world.seal(**words)
     for subject, indexes in asked.items():
@@ -187,7 +190,25 @@ def test_another_opening_is_found(world):
     assert victim in {each.index for each in problem(world, "does not open").problems}
 
 
-def test_one_of_several_subjects_left_out_is_found(world):
+def test_segments_over_large_entries_stay_small(world, monkeypatch):
+    monkeypatch.setattr(openings, "BULK", 3)
+    monkeypatch.setattr(indexer, "LARGE_ENTRIES", 2)
+    monkeypatch.setattr(indexer, "MOST_LEAVES", 64)
+    asked = busy(world)
+    world.seal(base=1000, fan=2)
+    with world.connect() as connection:
+        large = [row[0] for row in connection.execute("SELECT entry FROM bulk_entries")]
+        live = live_segments(connection)
+    assert len(large) == 12
+    assert max(sum(row.first <= each < row.past for each in large) for row in live) == 2
+    for subject, indexes in asked.items():
+        assert check_accesses(prove(world, subject), VKEY).lists[SUBJECT] == tuple(indexes)
+    assert world.verify().problems == []
+
+
+@pytest.mark.parametrize("bulk", [openings.BULK, 3])
+def test_one_of_several_subjects_left_out_is_found(world, bulk, monkeypatch):
+    monkeypatch.setattr(openings, "BULK", bulk)
     index = busy(world)[COMPANIES[20]][0]
     label = world.labels.of(COMPANIES[20])
     for table in ("audit_label", "subject_openings"):

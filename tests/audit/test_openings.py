@@ -6,7 +6,8 @@ import pytest
 
 from audit.commitment import Opening, check_opening, commit
 from audit.errors import ProofError
-from audit.openings import OpeningStore, who
+from audit.openings import BULK, OpeningStore, who
+from gateway.store.migration import load, migrate
 from tests.audit.log_home import body
 
 KEY = b"o" * 32
@@ -20,14 +21,15 @@ def store():
 
 @pytest.fixture
 def reader(home):
+    home.journal.run(lambda tx: migrate(tx, load()))  # the labels of portfolios lie there
     with contextlib.closing(home.journal.connect()) as connection:
         yield connection
 
 
-def record(home, store, openings, labels):
+def record(home, store, openings, labels, subjects=()):
     def job(tx):
         appended = tx.append_body(body(0))
-        store.record(tx, appended.index, openings, labels)
+        store.record(tx, appended.index, openings, labels, subjects)
         return appended.index
 
     return home.journal.run(job)
@@ -69,6 +71,38 @@ def test_subjects_are_found_by_label_each_entry_once(home, store, reader):
     assert who(reader, b"b" * 32) == [first, second]
     assert who(reader, many[-1]) == [third]
     assert who(reader, b"c" * 32) == []
+
+
+@pytest.mark.parametrize("count", [2, BULK - 1, BULK, 12_000])
+def test_every_subject_of_an_entry_is_found_however_many_there_are(home, store, reader, count):
+    labels = [number.to_bytes(32, "little") for number in range(count)]
+    subjects = [b"s" * 32 + str(number).encode() for number in range(count)]
+    alone = record(home, store, OPENINGS, labels[:1])
+    index = record(home, store, OPENINGS, labels, subjects)
+    assert who(reader, labels[0]) == [alone, index]
+    assert who(reader, labels[-1]) == [index]
+    assert who(reader, count.to_bytes(32, "little")) == []
+    opened = store.subjects(reader, index)
+    assert [opened[label].value for label in labels] == [each[32:] for each in subjects]
+    # Of a large entry nothing lies in the order of labels.
+    (in_order,) = reader.execute(
+        "SELECT count(*) FROM audit_label WHERE entry = ?", (index,)
+    ).fetchone()
+    assert in_order == (count if count < BULK else 0)
+
+
+def test_what_was_recorded_before_openings_lay_by_entry_is_found(home, store):
+    number = next(each.number for each in load() if each.name == "subjects_by_entry")
+    home.journal.run(lambda tx: migrate(tx, load()[: number - 1]))
+    labels = [bytes([each]) * 32 for each in (9, 7, 8)]
+    index = record(home, store, OPENINGS, labels, [b"s" * 32 + label[:1] for label in labels])
+    home.journal.run(lambda tx: migrate(tx, load()))
+    with contextlib.closing(home.journal.connect()) as connection:
+        assert [who(connection, label) for label in labels] == [[index]] * 3
+        opened = store.subjects(connection, index)
+        assert {label: each.value for label, each in opened.items()} == {
+            label: label[:1] for label in labels
+        }
 
 
 def test_a_failed_job_leaves_no_openings(home, store, reader):

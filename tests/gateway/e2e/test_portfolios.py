@@ -13,7 +13,8 @@ from pyarrow import flight
 
 from adapters.files import FileSource
 from arrow_flight import flight_pb2
-from gateway.demo.cast import BANK, GRADE_FIELDS
+from gateway.demo.cast import BANK, GRADE_FIELDS, PARTNER
+from gateway.domain.errors import NotFoundError
 from gateway.doors import flight_sql
 from gateway.doors.flight import SERVICE
 from gateway.ingest.synth import synthesise
@@ -183,6 +184,33 @@ async def test_a_portfolio_is_sealed_and_another_process_finds_it(wide, bank):
         )  # fmt: skip
         opened = elsewhere.open(receipt.portfolio, bank.party_id, bank.fingerprint)
         assert set(opened.subjects) == set(subjects)
+    finally:
+        reader.close()
+
+
+async def test_what_is_at_hand_opens_for_its_holder_only_and_while_it_is_kept(wide, bank):
+    receipt = await upload(wide, bank.identity, subjects_table(graded(wide)[:30]))
+    ahead_s, handle = 0, receipt.portfolio
+    reader = wide.desk.state.connect()
+    try:
+        elsewhere = Portfolios(
+            wide.desk.state.journal, reader, wide.deployment.secrets().ticket_key, life_s=60,
+            per_party=1, clock_s=lambda: int(time.time()) + ahead_s,
+        )  # fmt: skip
+        opened = elsewhere.open(handle, bank.party_id, bank.fingerprint)
+        assert elsewhere.open(handle, bank.party_id, bank.fingerprint) is opened
+        for party, fingerprint in ((PARTNER.party_id, bank.fingerprint), (bank.party_id, "0" * 64)):
+            with pytest.raises(NotFoundError, match="no such portfolio"):
+                elsewhere.open(handle, party, fingerprint)
+        ahead_s = wide.deployment.settings.limits.portfolio_lifetime_s + 1
+        with pytest.raises(NotFoundError, match="no such portfolio"):
+            elsewhere.open(handle, bank.party_id, bank.fingerprint)
+        ahead_s = 0
+        assert elsewhere.open(handle, bank.party_id, bank.fingerprint) is opened
+        # Another process deletes it: what is at hand here opens no more.
+        await act(wide, bank.identity, "cancel", handle.encode())
+        with pytest.raises(NotFoundError, match="no such portfolio"):
+            elsewhere.open(handle, bank.party_id, bank.fingerprint)
     finally:
         reader.close()
 

@@ -69,15 +69,18 @@ def threads():
 
 async def test_the_next_batch_is_made_while_one_leaves_and_is_not_held(threads):
     world = World()
-    ahead = world.ahead(threads, 3)
+    ahead = world.ahead(threads, 4)
     hold, first = await ahead.take()
     await asyncio.to_thread(world.began.acquire)
-    await asyncio.to_thread(world.began.acquire)
-    assert (first.number, world.made, world.gate.held("p")) == (0, [0, 1], 1)
+    await asyncio.sleep(0.01)
+    # The first is waited for: nothing is made beside it.
+    assert (first.number, world.made, world.gate.held("p")) == (0, [0], 1)
     ahead.handed_over(hold)
-    assert world.gate.held("p") == 0
+    await asyncio.to_thread(world.began.acquire)
+    assert (world.made, world.gate.held("p")) == ([0, 1], 0)
     hold, second = await ahead.take()
-    assert (second.number, world.gate.held("p")) == (1, 1)
+    await asyncio.to_thread(world.began.acquire)
+    assert (second.number, world.made, world.gate.held("p")) == (1, [0, 1, 2], 1)
     assert world.metered == [0, 1]  # a batch counts when it is about to leave, not on trial
     ahead.close()
 
@@ -87,9 +90,9 @@ async def test_a_trial_of_before_a_change_is_made_anew_behind_the_hold(threads, 
     world = World()
     ahead = world.ahead(threads, 2)
     hold, _ = await ahead.take()
+    ahead.handed_over(hold)
     for _ in range(2):
         await asyncio.to_thread(world.began.acquire)
-    ahead.handed_over(hold)
     await world.change(changed)
     _, second = await ahead.take()
     assert (second.seen == 1, world.made) == (again, [0, 1, 1] if again else [0, 1])
@@ -137,9 +140,9 @@ async def test_what_can_not_be_tried_is_made_behind_its_hold(threads, case):
     taken = case == "no thread to spare" and world.spare.take()
     ahead = world.ahead(threads, 2)
     hold, _ = await ahead.take()
+    ahead.handed_over(hold)
     await asyncio.sleep(0.01)
     assert world.made == [0]
-    ahead.handed_over(hold)
     _, second = await ahead.take()
     assert (second.number, world.gate.held("p")) == (1, 1)
     ahead.close()
@@ -158,10 +161,13 @@ async def test_what_fails_on_trial_is_raised_in_its_turn_and_nothing_is_forgotte
 
 
 async def test_a_stream_that_ends_lets_go_of_its_hold_and_its_trial(threads):
-    world = World(failing={1})
+    world = World(failing={2})
     ahead = world.ahead(threads, 3)
+    hold, _ = await ahead.take()
+    ahead.handed_over(hold)
     await ahead.take()
-    world.go.set()
+    for _ in range(3):
+        await asyncio.to_thread(world.began.acquire)
     ahead.close()
     ahead.close()
     assert world.gate.held("p") == 0
