@@ -84,7 +84,7 @@ class WasmEngine:
             try:
                 instance = self._instance or self._new_instance()
                 self._instance = None  # a failure below leaves no half-used instance behind
-                answer = json.loads(instance.evaluate(document, self._ticks))
+                answer = json.loads(instance.evaluate(document, self._ticks).decode())
                 self._instance = instance
             except _FAILURES as error:
                 raise UnavailableError(
@@ -170,6 +170,9 @@ class _Instance:
         self._input_address = -(-heap // _ALIGNMENT) * _ALIGNMENT
         self._store, self._memory = runtime.store, runtime.memory
         self._call = _EvalCall(runtime.get_func("opa_eval"), self._entry, self._data_address)
+        # Place and size of the memory, asked for anew only when it has grown: it moves at no
+        # other time, and each question costs 2 us.
+        self._base = self._size = 0
         self._reserve(self._input_address + _SCRATCH_BYTES)
 
     def evaluate(self, document: bytes, ticks: int) -> bytes:
@@ -183,14 +186,14 @@ class _Instance:
             raise ValueError("the input is larger than the limit")
         start = self._input_address
         scratch = -(-(start + len(document)) // _ALIGNMENT) * _ALIGNMENT
-        self._reserve(scratch + _SCRATCH_BYTES)
-        base = ctypes.addressof(self._memory.data_ptr(self._store).contents)
-        ctypes.memmove(base + start, document, len(document))
+        if scratch + _SCRATCH_BYTES > self._size:
+            self._reserve(scratch + _SCRATCH_BYTES)
+        ctypes.memmove(self._base + start, document, len(document))
         self._store.set_epoch_deadline(ticks)
         address = self._call(self._store, start, len(document), scratch)
-        # The memory may have moved when it grew; ask for its place again.
-        base = ctypes.addressof(self._memory.data_ptr(self._store).contents)
-        size = self._memory.data_len(self._store)
+        if self._memory.data_len(self._store) != self._size:
+            self._locate()
+        base, size = self._base, self._size
         if not 0 < address < size:
             raise ValueError("the policy answered with an address outside its memory")
         for limit in (_USUAL_ANSWER_BYTES, _MAX_DOCUMENT_BYTES):
@@ -208,3 +211,8 @@ class _Instance:
         missing = size - self._memory.data_len(self._store)
         if missing > 0:
             self._memory.grow(self._store, -(-missing // _PAGE_BYTES))
+        self._locate()
+
+    def _locate(self) -> None:
+        self._base = ctypes.addressof(self._memory.data_ptr(self._store).contents)
+        self._size = self._memory.data_len(self._store)
