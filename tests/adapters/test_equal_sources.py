@@ -99,6 +99,8 @@ def source(request, tmp_path):
         yield place.put(TABLE)
 
 
+# Six seconds on a quiet machine; each of the sixty connects to its database anew.
+@pytest.mark.timeout(300)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(predicate=PREDICATES)
 def test_every_source_finds_what_memory_finds(source, predicate):
