@@ -112,6 +112,7 @@ class Gateway:
         try:
             await self._start()
         except BaseException:
+            await self._end_background()
             await self._close()
             raise
         return self
@@ -125,9 +126,7 @@ class Gateway:
         self._notices.open = False  # streams that wait for notices would never end by themselves
         await self._server.stop(self._settings.limits.stop_grace_s)
         await self._recall.stop()
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._end_background()
         await self.keeper.stop()
         try:
             await announce_stop(self._state, self._settings.node, self._clock_s())
@@ -137,6 +136,12 @@ class Gateway:
             _log.error("stop_not_logged")
         finally:
             await self._close()
+
+    async def _end_background(self) -> None:
+        """End what runs beside requests, so that nothing reads a state that is closed next."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
 
     async def wait(self) -> None:
         """Wait until the server has stopped."""

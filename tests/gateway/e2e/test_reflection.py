@@ -125,7 +125,9 @@ async def test_a_port_in_use_is_told_by_name(site, stage, tmp_path):
     assert caught.value.code == "PORT_IN_USE"
     assert site.gateway.address in caught.value.message
     assert caught.value.hints
-    # The first one serves on, and the second has let go of what it held.
+    # The first one serves on, and the second has let go of what it held and begun.
+    assert second._background
+    assert all(task.done() for task in second._background)
     assert (await site.query(site.desk.enrol()))[-1].outcome.rows == 1
     take_name(second._deployment.state_path.parent, "demo-1.1").release()
 
