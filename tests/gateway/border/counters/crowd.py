@@ -6,10 +6,12 @@ left, so that its place is free again.
 Also a program: a process of its own that counts in a state which others use too, and tells what
 was acknowledged to it before it goes on (`tests.fault.crowds` reads it).
 
-    python -m tests.gateway.border.counters.crowd PATH URL CLASS FIRST STEP ATTEMPTS KINDS
+    python -m tests.gateway.border.counters.crowd PATH URL CLASS FIRST STEP ATTEMPTS KINDS \
+        CALLERS STOP_AFTER
 """
 
 import asyncio
+import signal
 import sys
 from dataclasses import dataclass, field
 
@@ -28,6 +30,7 @@ PARTY = "reg:SG:201912345K"
 YEAR = 2026
 AT = 1_795_500_000
 LAW = CountLaw.load()
+ATTEMPTED = {"passed", "denied", "moved"}  # words that end an attempt
 MOVES = 4  # as `gateway.release.pipeline` has it
 TENTH = 10
 
@@ -89,7 +92,7 @@ class Crowd:
         """Say what was acknowledged; a process of its own prints it."""
 
     async def _settle(self, number: int, intent: int, reservation: Reservation) -> None:
-        sent = number % TENTH != 0
+        sent = number // 2 % TENTH != 0  # of even and of odd numbers: each process gives back
         word = "sent" if sent else "released"
         await self._record(f"{word} {number} {intent}", Settlement(intent, reservation, sent))
         self.tell(word, number)
@@ -115,22 +118,34 @@ class Crowd:
         self.counts.close()
 
 
+@dataclass
 class Telling(Crowd):
-    """Prints what was acknowledged, so that another process knows what may not be lost."""
+    """Prints what was acknowledged, so that another process knows what may not be lost.
+
+    After so many attempts it stands still in the middle of everything else, so that it can be
+    killed there however slowly its words are read; 0 goes on to the end.
+    """
+
+    stop_after: int = 0
+    attempts: int = 0
 
     def tell(self, word: str, number: int) -> None:
         sys.stdout.write(f"{word} {number}\n")
         sys.stdout.flush()
+        self.attempts += word in ATTEMPTED
+        if self.attempts == self.stop_after:
+            signal.pause()
 
 
 def main() -> None:
-    path, url, kind, first, step, attempts, has = sys.argv[1:]
+    path, url, kind, first, step, attempts, has, callers, stop_after = sys.argv[1:]
     state = place_of(path, url).state()
-    crowd = Telling(state, CountClass(kind), frozenset(filter(None, has.split(","))))
+    kinds = frozenset(filter(None, has.split(",")))
+    crowd = Telling(state, CountClass(kind), kinds, stop_after=int(stop_after))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    asyncio.run(crowd.run(range(int(first), int(attempts), int(step))))
+    asyncio.run(crowd.run(range(int(first), int(attempts), int(step)), int(callers)))
     crowd.close()
     state.close()
 
