@@ -1,8 +1,8 @@
 """The group-committing writer of the state database and its log.
 
-One thread writes. While it waits for the disk, jobs gather; then it commits whatever is
-queued, up to 256 jobs, as one transaction with one fsync, and tells all their callers with
-one message to the event loop. So a durable append costs a share of an fsync.
+One thread writes. While it waits for the disk, or for another process that writes, jobs gather;
+then it commits whatever is queued, up to 256 jobs, as one transaction with one fsync, and tells
+all their callers with one message to the event loop. So a durable append costs a share of an fsync.
 """
 
 import asyncio
@@ -65,6 +65,7 @@ class Journal:
         self._store = store
         self._writer = store.writer()
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._put_back: Work | None = None  # owned by the thread: the first of the next group
         self._gate = threading.Lock()
         self._open = True
         self._thread = threading.Thread(target=self._write, name="audit-journal", daemon=True)
@@ -191,25 +192,33 @@ class Journal:
 
     def _gather(self) -> list[Work]:
         """Wait for one job and take what else is queued; an empty list means the end."""
-        work = self._queue.get()
+        work, self._put_back = self._put_back or self._queue.get(), None
         group: list[Work] = []
-        while work is not None:
+        if work is not None:
             group.append(work)
-            if len(group) == MAX_GROUP:
-                return group
+            self._take_queued(group, jobs=True)
+        return group
+
+    def _take_queued(self, group: list[Work], *, jobs: bool) -> None:
+        """Let join a group what is queued, in its order; without `jobs` up to the first job."""
+        while len(group) < MAX_GROUP and self._put_back is None:
             try:
                 work = self._queue.get_nowait()
             except queue.Empty:
-                return group
-        if group:
-            # The end was queued behind this group: put it back for the next round.
-            self._queue.put(None)
-        return group
+                return
+            if work is None:
+                # The end was queued behind this group: put it back for the next round.
+                self._queue.put(None)
+                return
+            if work.body or jobs:
+                group.append(work)
+            else:
+                self._put_back = work
 
     def _commit(self, group: list[Work]) -> bool:
         """Commit a group; return False when the connection must not be used again."""
         try:
-            commit_group(self._writer, group)
+            commit_group(self._writer, group, self._take_queued)
         except CommitFailedError as error:
             _fail(group, error)
             return False

@@ -194,12 +194,21 @@ class Work:
         self.error: BaseException | None = None
 
 
-def commit_group(writer: Writer, group: Sequence[Work]) -> None:
+class Latecomers(Protocol):
+    """Who came while a group waited for its turn among all writers."""
+
+    def __call__(self, group: list[Work], *, jobs: bool) -> None:
+        """Let them join a group, in the order of arrival; jobs only where it says so."""
+
+
+def commit_group(writer: Writer, group: list[Work], latecomers: Latecomers) -> None:
     """Run a group and make it durable; fill in each work's result or error.
 
     Args:
         writer: The writer, outside a transaction.
         group: In the order of arrival, which is the order of their indexes.
+        latecomers: Asked once, when nobody else writes any more: the longer the wait was, the
+            more of them share its commit. They are part of the group from then on.
 
     Raises:
         AuditUnavailableError: Nothing of the group was committed, or nothing was acknowledged:
@@ -210,6 +219,7 @@ def commit_group(writer: Writer, group: Sequence[Work]) -> None:
     acts = any(not work.body for work in group)
     try:
         with writer.transaction(acts=acts) as session:
+            latecomers(group, jobs=acts)
             _run_all(session, group)
     except CommitFailedError:
         raise

@@ -71,6 +71,68 @@ async def test_jobs_and_appends_keep_their_order(journal):
     assert [r.index for r in results] == [0, 2, 3]
 
 
+class Queueing:
+    """A store whose writer, once it has its turn, lets a test put more into the queue."""
+
+    def __init__(self, store):
+        self.store = store
+        self.turns = []
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def connect(self):
+        return self.store.connect()
+
+    def writer(self):
+        self.inner = self.store.writer()
+        return self
+
+    @contextlib.contextmanager
+    def transaction(self, *, acts):
+        self.turns.append(acts)
+        with self.inner.transaction(acts=acts) as session:
+            self.reached.set()
+            assert self.go.wait(60)
+            yield session
+
+    def close(self):
+        self.inner.close()
+
+
+async def test_who_comes_while_a_group_waits_for_its_turn_shares_its_commit(place):
+    store = Queueing(place.store())
+    with contextlib.closing(Journal(store)) as journal:
+        tasks = [asyncio.create_task(journal.append(entry(0)))]
+        await asyncio.to_thread(store.reached.wait, 60)
+        tasks += [asyncio.create_task(journal.append(entry(n))) for n in (1, 2)]
+        await asyncio.sleep(0)  # all of them are in the queue
+        store.go.set()
+        results = await asyncio.gather(*tasks)
+    assert [result.index for result in results] == [0, 1, 2]
+    assert numbers(place) == [(n, canonical(entry(n))) for n in range(3)]
+    assert store.turns == [False]
+
+
+async def test_a_job_that_comes_late_has_a_turn_of_its_own_in_its_order(place):
+    """A transaction says at its start whether others must be told of what it changes."""
+    store = Queueing(place.store())
+    with contextlib.closing(Journal(store)) as journal:
+        tasks = [asyncio.create_task(journal.append(entry(0)))]
+        await asyncio.to_thread(store.reached.wait, 60)
+        tasks += [
+            asyncio.create_task(journal.append(entry(1))),
+            asyncio.create_task(journal.submit(lambda tx: tx.append(entry(2)))),
+            asyncio.create_task(journal.append(entry(3))),
+        ]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(asyncio.to_thread(journal.close))
+        store.go.set()
+        results = await asyncio.gather(*tasks)
+        await closing
+    assert [result.index for result in results] == [0, 1, 2, 3]
+    assert numbers(place) == [(n, canonical(entry(n))) for n in range(4)]
+    assert store.turns == [False, True]
+
+
 async def test_a_job_that_raises_takes_back_only_its_own_changes(journal, place):
     journal.run(lambda tx: tx.execute("CREATE TABLE t (x INTEGER UNIQUE)"))
 
