@@ -218,7 +218,7 @@ class _Session:
         self.count = count
 
     def execute(self, sql: str, params: Sequence[object] = (), /) -> Cursor:
-        connection = self._connection
+        connection, self._unused = self._connection, False
         if is_definition(sql):
             with _patience(connection):
                 return _run(connection, translate(sql), params)
@@ -226,7 +226,7 @@ class _Session:
 
     def insert_bodies(self, rows: Sequence[tuple[bytes, bytes]], /) -> int:
         leaves, bodies = [row[0] for row in rows], [row[1] for row in rows]
-        first = self.count
+        first, self._unused = self.count, False
         _run(self._connection, _INSERT, (leaves, bodies, first))
         self.count = first + len(rows)
         return first

@@ -7,7 +7,7 @@ never used twice, by any process.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import uniform
@@ -150,7 +150,6 @@ class SqliteWriter:
     def __init__(self, connection: SqliteConnection, timeout_s: float) -> None:
         self.connection = connection
         self._timeout_s = timeout_s
-        self._session = _Session(connection)
 
     @contextmanager
     def transaction(self, *, acts: bool) -> Iterator["_Session"]:  # noqa: ARG002 - see the port
@@ -158,7 +157,7 @@ class SqliteWriter:
         connection = self.connection
         self._begin()
         try:
-            yield self._session
+            yield _Session(connection, self._begin)
         except BaseException:
             self._roll_back()
             raise
@@ -201,21 +200,29 @@ class SqliteWriter:
 
 
 class _Session:
-    """A `Session` of SQLite."""
+    """A `Session` of SQLite, for one transaction.
 
-    def __init__(self, connection: SqliteConnection) -> None:
+    Each statement gives up the interpreter's lock, and winning it back from a busy event loop may
+    cost a switch interval (5 ms) each time. So the first savepoint, before which nothing was done,
+    is the transaction itself, and the last one is left to its end.
+    """
+
+    __slots__ = ("_begin", "_connection", "_set", "_untouched")
+
+    def __init__(self, connection: SqliteConnection, begin: Callable[[], None]) -> None:
         self._connection = connection
+        self._begin = begin
+        self._untouched = True  # nothing was done in this transaction yet
+        self._set = False  # a savepoint was set and not released
 
     def execute(self, sql: str, params: Sequence[object] = (), /) -> Cursor:
+        self._untouched = False
         cursor: Cursor = self._connection.execute(sql, params)
         return cursor
 
     def insert_bodies(self, rows: Sequence[tuple[bytes, bytes]], /) -> int:
-        """Insert entries with one statement.
-
-        Each statement gives up the interpreter's lock once, and winning it back from a busy
-        event loop may cost a switch interval (5 ms) each time.
-        """
+        """Insert entries with one statement."""
+        self._untouched = False
         values = ",".join(["(?,?)"] * len(rows))
         cursor = self._connection.execute(
             f"INSERT INTO audit_entry (leaf_hash, body) VALUES {values}",
@@ -228,15 +235,20 @@ class _Session:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        execute = self._connection.execute
-        execute("SAVEPOINT job")
+        execute, whole = self._connection.execute, self._untouched
+        if not whole:
+            if self._set:
+                execute("RELEASE job")
+            execute("SAVEPOINT job")
+            self._set = True
         try:
             yield
-            execute("RELEASE job")
         except BaseException as error:
             if self.intact() and not isinstance(error, StoreFailedError):
-                execute("ROLLBACK TO job")
-                execute("RELEASE job")
+                execute("ROLLBACK" if whole else "ROLLBACK TO job")
+                if whole:
+                    self._begin()
+                    self._untouched = True
             raise
 
     def intact(self) -> bool:

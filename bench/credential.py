@@ -2,7 +2,7 @@
 
 Made: one credential of ten fields, signed with ES256, ours beside the `sd-jwt` library in the same
 run. Issued: over mutual TLS, by a gateway of one worker process and of two, to one caller and to
-32 callers over eight connections, the client in a process of its own; measured in turns with two
+32 callers over a connection each, the client in a process of its own; measured in turns with two
 baselines of the same run: `Query` for the same fields, which is the same road without the
 credential, and the bare unary echo of one grpcio process. Of several turns the best and the median
 are told, since whatever else the machine does makes a turn slower and never faster. Published: a
@@ -36,7 +36,6 @@ from sd_jwt.verifier import SDJWTVerifier
 from bench.machine import machine
 from bench.query import (
     CALLERS,
-    CONNECTIONS,
     Call,
     Connections,
     measure,
@@ -331,7 +330,6 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
             "target": "issued < 5 ms each, 200/s; 1 M entries published < 1 s after a change",
             "baselines": "Query for the same fields; bare grpcio unary echo; same mutual TLS",
             "callers": CALLERS,
-            "connections": CONNECTIONS,
             "made": made(given.count),
         }
         echoes, echo = start_echoes(root, 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import resource
 import signal
@@ -472,6 +473,34 @@ async def test_full_store_fails_the_group_and_recovers_when_there_is_room(path):
     assert last.index == len(acknowledged)
     journal.close()
     assert [body for _, body in numbers(Place("sqlite", path))] == [*acknowledged, last.body]
+
+
+@pytest.mark.parametrize("blocks", list(itertools.product([True, False], repeat=4)))
+def test_each_block_of_a_transaction_stands_or_falls_alone(place, blocks):
+    writer = place.store().writer()
+    with writer.transaction(acts=False) as session:
+        for number, good in enumerate(blocks):
+            body = canonical(entry(number))
+            with contextlib.suppress(KeyError), session.savepoint():
+                session.insert_bodies([(leaf_hash(body), body)])
+                if not good:
+                    raise KeyError("mine")
+            assert session.intact()
+    writer.close()
+    kept = [canonical(entry(number)) for number, good in enumerate(blocks) if good]
+    assert numbers(place) == list(enumerate(kept))
+
+
+def test_what_was_done_before_a_block_outlives_its_failure(place):
+    writer = place.store().writer()
+    first, second = canonical(entry(1)), canonical(entry(2))
+    with writer.transaction(acts=False) as session:
+        session.insert_bodies([(leaf_hash(first), first)])
+        with contextlib.suppress(KeyError), session.savepoint():
+            session.insert_bodies([(leaf_hash(second), second)])
+            raise KeyError("mine")
+    writer.close()
+    assert numbers(place) == [(0, first)]
 
 
 async def test_another_process_holding_the_lock_too_long_is_an_error_not_a_hang(place):
