@@ -1,14 +1,14 @@
 """`Query` of one subject, 20 fields, against a bare grpcio echo under the same mutual TLS.
 
 The gateway serves with one worker process and with two, on one port; the echo with as many. One
-client process makes the calls with 32 callers at a time, each over a connection of its own, since a
-connection stays with the worker that accepted it. The gateway does everything that it always does: identity,
-decision, intent durable before anything is read, snapshot look-up, enforcement, outcome durable
-before the answer. What is printed as a ratio is calls a second of the gateway over calls a second
-of the unary echo of one process, measured in turns within the same run; `ratio_alike` is over an
-echo with as many processes as the gateway has, `ratio_to_stream` over one that streams its answer,
-as `Query` does. With all callers always waiting, a call takes what the others before it take; what
-fewer callers see is told by `by_callers`.
+client process makes the calls with 32 callers at a time, each over a connection of its own, since
+a connection stays with the worker that accepted it. The gateway does everything that it always
+does: identity, decision, intent durable before anything is read, snapshot look-up, enforcement,
+outcome durable before the answer. What is printed as a ratio is calls a second of the gateway over
+calls a second of the unary echo of one process, measured in turns within the same run;
+`ratio_alike` is over an echo with as many processes as the gateway has, `ratio_to_stream` over one
+that streams its answer, as `Query` does. With all callers always waiting, a call takes what the
+others before it take; what fewer callers see is told by `by_callers`.
 """
 
 import argparse
