@@ -6,7 +6,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.docs.markdown import blocks, missing_lines
-from tests.docs.test_first_hour import free_port, run_blocks
+from tests.docs.test_first_hour import run_blocks
+from tests.ports import free_port
 
 PAGE = ROOT / "docs" / "cross-border-credential.md"
 
@@ -14,7 +15,7 @@ PAGE = ROOT / "docs" / "cross-border-credential.md"
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_page_does_what_it_says(tmp_path: Path) -> None:
-    ports = {"8443": free_port(), "8490": free_port()}
+    ports = {"8443": str(free_port()), "8490": str(free_port())}
 
     def local(text: str) -> str:
         for written, free in ports.items():

@@ -59,7 +59,7 @@ def kill_round(stage: Stage, dice: random.Random, *, in_order: bool = False) -> 
         async def drive() -> list[Seen]:
             load = Load(stage, address, dice)
             end = load.stop if in_order else server.kill
-            await load_until(load, dice.uniform(0, _LONGEST_S), end)
+            await load_until(load, dice.uniform(0, _LONGEST_S), end, enough=in_order)
             return load.seen
 
         return asyncio.run(drive())
@@ -68,7 +68,7 @@ def kill_round(stage: Stage, dice: random.Random, *, in_order: bool = False) -> 
             server.terminate()
         else:
             server.kill()
-        server.wait(30)
+        server.wait(60)
         if server.stdout is not None:
             server.stdout.close()
 

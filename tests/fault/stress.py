@@ -26,7 +26,7 @@ import grpc
 
 from gateway.repair.decision import Origin, Verdict
 from gateway.snapshot.library import SnapshotLibrary
-from tests.fault.checker import IN_FLIGHT_S, Repair, check
+from tests.fault.checker import IN_FLIGHT_S, Repair, apart, check
 from tests.fault.nodes import (
     GRADE,
     LEASE_MS,
@@ -52,6 +52,7 @@ _STREAM = "/xinguan.v1.RepairService/PublishStream"
 _PAUSE_S = 0.2
 _STREAMED = 24  # decisions of one stream, at most
 _TOLD_EVERY_S = 5.0
+_BEAT_S = 0.05
 _AHEAD = 0.02  # of the repairs, before as large a share of the records is delivered
 
 
@@ -75,6 +76,7 @@ class Run:
     restarts: int = 0
     reloads: int = 0
     streams: int = 0
+    stalls: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
@@ -221,6 +223,17 @@ async def tell_always(run: Run, began: float) -> None:
         )
 
 
+async def note_stalls(run: Run) -> None:
+    """Note when this process itself stood still: what arrived meanwhile is read afterwards."""
+    before = time.monotonic()
+    while True:
+        await asyncio.sleep(_BEAT_S)
+        now = time.monotonic()
+        if now - before > 2 * _BEAT_S:
+            run.stalls.append((before, now))
+        before = now
+
+
 async def ask_always(run: Run, node: Node) -> None:
     """Query for records that were repaired a moment ago, and for others."""
     channel = node.channel(run.site.agency.identity)
@@ -292,6 +305,7 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
         began = time.monotonic()
         disturbing = asyncio.create_task(disturb(run)) if arguments.disturb else None
         telling = asyncio.create_task(tell_always(run, began))
+        noting = asyncio.create_task(note_stalls(run))
         work = [
             *(publish_all(run, *origin) for origin in _ORIGINS[:2]),
             *(stream_decisions(run, *origin) for origin in _ORIGINS[2:]),
@@ -301,6 +315,7 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
         with suppress(TimeoutError):  # what was done until then is checked all the same
             await asyncio.wait_for(asyncio.gather(*work), arguments.longest_s)
         telling.cancel()
+        noting.cancel()
         if disturbing is not None:
             disturbing.cancel()
             (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
@@ -314,7 +329,7 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
             with suppress(ProcessLookupError):
                 node.wake_it()
             await node.kill()
-    pauses = {node.name: node.pauses for node in nodes}
+    pauses = {node.name: apart([*node.pauses, *run.stalls]) for node in nodes}
     violations = check(run.repairs, run.deliveries, pauses)
     waits = sorted(repair.acked_at - repair.sent_at for repair in run.repairs)
     return {

@@ -242,7 +242,7 @@ def test_a_process_stopped_at_a_step_and_woken_late_is_fenced(tmp_path, step):
         assert other.integrate_once().size == 317
         published = (home.directory / "checkpoint").read_bytes()
         sleeper.send_signal(signal.SIGCONT)
-        told = sleeper.communicate("on\non\n", timeout=30)[0].split()
+        told = sleeper.communicate("on\non\n", timeout=60)[0].split()
     finally:
         sleeper.kill()
         sleeper.wait()

@@ -40,7 +40,7 @@ class Running:
 
     def stop(self) -> int:
         self._process.send_signal(signal.SIGTERM)
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
         return self._process.returncode
 
 
@@ -50,7 +50,7 @@ def url_of(running: Running, name: str = "listening") -> str:
 
 def get(url: str) -> tuple[int, bytes]:
     try:
-        with urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+        with urlopen(url, timeout=60) as answer:  # noqa: S310 - our own server
             return answer.status, answer.read()
     except HTTPError as error:
         with error:

@@ -40,7 +40,7 @@ FIELDS = (
 SECRETS = ("payment_performance",)
 USER = "示例银行国际业务部-who-must-not-be-logged"
 AS_BANK = {"purpose": "ENTERPRISE_CREDIT", "scenario": "CREDIT_LOAN", "subjects": [f"lei:{LEI}"]}
-NOTICE_S = 15.0
+NOTICE_S = 90.0
 
 
 @dataclass

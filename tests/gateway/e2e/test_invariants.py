@@ -20,6 +20,7 @@ from gateway.domain.vocabulary import FieldAction, Role
 from gateway.release import world as world_module
 from gateway.release.enforce import compile_enforcer
 from tests.gateway.e2e.conftest import serve_site
+from tests.gateway.e2e.feeding import with_settings
 from tests.gateway.e2e.serving import (
     CASE,
     OPERATOR,
@@ -151,7 +152,7 @@ def written(site: Site) -> list[tuple[Path, bytes]]:
 async def wait_for_checkpoint(site: Site) -> None:
     """Wait until the log as it is now is published."""
     size = len(site.entries())
-    for _ in range(100):
+    for _ in range(1_200):
         report = verify_log(site.deployment.log_directory, site.deployment.log_vkey)
         if report.checkpoint is not None and report.checkpoint.size >= size:
             report.check()
@@ -342,6 +343,7 @@ async def moody(stage, tmp_path_factory) -> AsyncIterator[tuple[Site, Moody]]:
         return engines[-1]
 
     copied = copy_stage(stage, tmp_path_factory.mktemp("moody") / "home")
+    copied = with_settings(copied, {}, policy_deadline_ms=300)  # one of them hangs
     async with serve_site(copied, engine=wrap) as site:
         yield site, engines[0]
 

@@ -164,7 +164,7 @@ async def test_a_check_reads_a_register_and_the_log_still_agrees(abroad, tmp_pat
     found = await partner.check(answer.report_no, answer.sha256)
     deployment = abroad.deployment
     reader = LogReader(deployment.log_directory, deployment.log_vkey)
-    for _ in range(100):
+    for _ in range(1_200):
         if reader.checkpoint().size > found.basis.outcome.index:
             break
         await asyncio.sleep(0.1)

@@ -44,7 +44,7 @@ def everything(site: Site) -> dict[str, list[tuple]]:
 async def settled(site: Site) -> dict[str, list[tuple]]:
     """Return the state once what follows a decision by itself, its recall, has been done."""
     await site.gateway.delays.close()
-    for _ in range(400):
+    for _ in range(1_200):
         if site.desk.state.run(lambda tx: tx.execute(PENDING).fetchone()) == (0,):
             return everything(site)
         await asyncio.sleep(0.05)

@@ -22,9 +22,11 @@ from tests.gateway.e2e.abroad import (
     whitelist,
 )
 from tests.gateway.e2e.conftest import Clock, serve_site
+from tests.gateway.e2e.feeding import until
 from tests.gateway.e2e.serving import PENALTY, Site
 from tests.gateway.e2e.test_decisions import plain_record, publish, shared_records
 from tests.gateway.e2e.test_gate_stream import Turnstile, _Hold, rest, rows_of, take
+from tests.gateway.e2e.test_policy_diff import published
 from tests.gateway.e2e.test_recall import notices
 from tests.gateway.e2e.wire import refused
 from xinguan.client import Answer
@@ -145,6 +147,22 @@ async def test_a_copy_that_nobody_confirms_serves_no_longer_than_its_limit(open_
     assert Answer(await site.send(AGENCY, query)).rows()
 
 
+async def looked_after(site: Site, times: int) -> None:
+    """Wait until the keeper of the store apart has looked whether anything is to be copied."""
+    keeper, looks = site.gateway.border, []
+    look = keeper.look
+
+    def counted() -> None:
+        try:
+            look()
+        finally:
+            looks.append(1)
+
+    keeper.look = counted
+    await until(lambda: len(looks) >= times)
+    keeper.look = look
+
+
 async def test_a_destroyed_store_answers_nothing_until_a_person_opens_it(open_site):
     site = await open_site()
     assert (await ask(site)).rows()
@@ -153,7 +171,7 @@ async def test_a_destroyed_store_answers_nothing_until_a_person_opens_it(open_si
     await asyncio.to_thread(copier.destroy, site.desk.act)
     assert not site.deployment.border_key_path.exists()
     await refused(site, ask(site), "PRODUCT_UNAVAILABLE", "UNAVAILABLE")
-    await asyncio.sleep(1.2)  # the keeper looked meanwhile, and left it closed
+    await looked_after(site, 2)  # the keeper looked meanwhile, and left it closed
     await refused(site, ask(site), "PRODUCT_UNAVAILABLE", "UNAVAILABLE")
     kinds = [entry["kind"] for entry in site.entries()]
     assert kinds.count("border_destroyed") == 1
@@ -257,7 +275,7 @@ async def test_the_log_leads_from_an_answer_abroad_to_whoever_admitted_and_allow
     site = await open_site()
     answer = await ask(site)
     home = ["--home", str(site.deployment.root), "--json"]
-    await asyncio.sleep(1)  # a checkpoint covers it
+    await published(site, answer.decision.intent.index)
 
     def run(*words: str) -> dict:
         done = CliRunner().invoke(audit_app, [*words, *home])
