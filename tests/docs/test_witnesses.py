@@ -12,7 +12,7 @@ from tests.ports import free_port
 PAGE = ROOT / "docs" / "witnesses.md"
 
 
-DEADLINE_S = 240  # some fifteen commands, each of which loads the program anew
+DEADLINE_S = 900  # some fifteen commands, each of which loads the program anew
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ def test_a_process_killed_before_each_call_of_a_pass_loses_and_corrupts_nothing(
     """`kill -9` of real processes, at every call of the file system; see `step_kills`."""
     command = [sys.executable, "-m", "tests.fault.step_kills"]
     done = subprocess.run(
-        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=100
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     told = json.loads(done.stdout)
     assert told["problems"] == []

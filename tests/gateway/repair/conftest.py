@@ -61,7 +61,7 @@ def postgres():
             ("-w", "-D", str(home), "-m", "fast", "stop"),
             bin_path=server.bin_path,
             user=server.system_user,
-            timeout=60,
+            timeout=250,
         )
     finally:
         shutil.rmtree(home, ignore_errors=True)

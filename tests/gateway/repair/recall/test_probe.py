@@ -4,7 +4,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -33,11 +32,13 @@ def serving(answer: Answer) -> Iterator[str]:
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.over = threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/check"
     finally:
+        server.over.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -64,11 +65,10 @@ def raw(body: bytes, status: int = 200, **headers: str) -> Answer:
 
 
 def drip(handler: BaseHTTPRequestHandler, drop: bytes) -> None:
-    """Go on until the asker is gone."""
-    while True:
+    """Go on until the test is over."""
+    while not handler.server.over.wait(0.05):
         handler.wfile.write(drop)
         handler.wfile.flush()
-        time.sleep(0.05)
 
 
 def dripping(handler: BaseHTTPRequestHandler, _: dict) -> None:
