@@ -52,6 +52,8 @@ class TestWitness:
         self.signer = CosignatureSigner(f"witness.example/w{number}", key)
         self.path = folder / f"witness-{number}.sqlite3"
         self.core = Witness(self.path, self.signer, now)
+        # Several of them share a database, on a disk that does other work too.
+        self.core._connection.execute("PRAGMA busy_timeout=60000")
         for vkey in logs:
             self.core.add_log(vkey)
         self.app = witness_app(self.core)

@@ -30,6 +30,7 @@ from audit.verify import verify_log
 from gateway.demo.stage import Stage, set_stage
 from tests.fault.gateway_check import LogOfGateway, Verdict, check_calls
 from tests.fault.gateway_load import Load, Seen, load_until
+from tests.fault.nodes import PATIENT
 
 _LONGEST_S = 1.5
 _SHOWN = 20
@@ -119,6 +120,8 @@ def run(root: Path, rounds: int, seed: int) -> tuple[Verdict, list[Seen], Stage]
     """Run all rounds on one deployment; return what they left, as checked and as seen."""
     dice = random.Random(seed)  # noqa: S311 - moments, no secrets
     stage = set_stage(root, int(time.time()))
+    with (stage.deployment.directory / "xinguan.toml").open("a") as settings:
+        settings.write(f"\n[limits]{PATIENT}")
     calls: list[Seen] = []
     checkpoints: list[Checkpoint] = []
     for _ in range(rounds):

@@ -46,6 +46,10 @@ gate_wait_ms = 300
 calls_per_second = 1000000
 rows_per_day = 1000000000
 """
+PATIENT = """
+busy_timeout_ms = 60000
+policy_deadline_ms = 20000
+"""
 _PROGRAM = (
     "from tests.fault.mutants import {name} as prepare; prepare();"
     " from gateway.cli.main import main; main()"
@@ -82,7 +86,7 @@ def make_site(home: Path, *, companies: int, batch_rows: int, lease_ms: int = LE
     now = int(time.time())
     stage = set_stage(home, now, companies=companies)
     with (stage.deployment.directory / "xinguan.toml").open("a") as settings:
-        settings.write(SETTINGS.format(lease_ms=lease_ms))
+        settings.write(SETTINGS.format(lease_ms=lease_ms) + PATIENT)
     desk = Desk(stage.deployment, lambda: int(time.time()))
     library, catalogue = SnapshotLibrary(stage.deployment.snapshots_directory), Catalogue.load()
     penalties = home / "public-penalties.parquet"

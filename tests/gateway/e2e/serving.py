@@ -405,6 +405,20 @@ def copy_stage(stage: Stage, root: Path) -> Stage:
     return replace(stage, deployment=copied)
 
 
+def written(site: Site) -> list[tuple[Path, bytes]]:
+    """Return every file of the gateway but the records themselves."""
+    deployment = site.deployment
+    while True:
+        try:
+            return [
+                (path, path.read_bytes())
+                for path in sorted(deployment.directory.rglob("*"))
+                if path.is_file() and deployment.snapshots_directory not in path.parents
+            ]
+        except FileNotFoundError:
+            continue  # the gateway serves on, and gave a file its name meanwhile
+
+
 def read_only(path: Path) -> sqlite3.Connection:
     """Return a connection that can't write."""
     return sqlite3.connect(f"file:{path}?mode=ro", uri=True)

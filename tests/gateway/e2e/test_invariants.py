@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 import pyarrow as pa
@@ -27,6 +26,7 @@ from tests.gateway.e2e.serving import (
     PENALTY,
     Site,
     copy_stage,
+    written,
 )
 from tests.gateway.e2e.wire import read_details, refused
 from xinguan.client import Answer
@@ -56,7 +56,9 @@ async def test_nothing_that_names_a_subject_is_written_anywhere(open_site, capfd
         for secret in secrets:
             assert secret not in text, f"a secret stands in {place}"
     assert len(said) > 10
-    for file, content in written(site):
+    files = written(site)
+    assert {"state.sqlite3", "checkpoint"} <= {file.name for file, _ in files}
+    for file, content in files:
         for secret in secrets:
             assert secret.encode() not in content, f"a secret stands in {file.name}"
 
@@ -135,18 +137,6 @@ def every_subject(site: Site) -> list[str]:
             found.update(keys[product.subject_key].to_pylist())
     assert len(found) > 300
     return sorted(found)
-
-
-def written(site: Site) -> list[tuple[Path, bytes]]:
-    """Return every file of the gateway but the records themselves."""
-    found = [
-        (path, path.read_bytes())
-        for path in site.deployment.directory.rglob("*")
-        if path.is_file() and site.deployment.snapshots_directory not in path.parents
-    ]
-    names = {path.name for path, _ in found}
-    assert {"state.sqlite3", "checkpoint"} <= names
-    return found
 
 
 async def wait_for_checkpoint(site: Site) -> None:
