@@ -175,7 +175,7 @@ async def test_a_commit_whose_fate_cannot_be_learnt_is_refused(address, monkeypa
 
 async def test_a_session_that_hangs_is_given_up_within_the_deadline(postgres):
     address = postgres.database(deadline_ms=3_000)
-    journal = Journal(PostgresStore(address, lock_wait_ms=60_000))
+    journal = Journal(PostgresStore(address, lock_wait_ms=3_000))  # which comes on top
     assert (await appended(journal, entry(0))).index == 0
     with contextlib.closing(PostgresReader(address)) as reader:
         with reader.moment():
