@@ -268,10 +268,14 @@ async def stream_always(run: Run, node: Node) -> None:
         await channel.close()
 
 
-async def disturb(run: Run) -> None:
-    """Stop, kill and restart nodes, and switch snapshots, one thing after another."""
+async def disturb(run: Run, times: int) -> None:
+    """Stop, kill and restart nodes, and switch snapshots, one thing after another.
+
+    On a machine that needs long for a start, nothing would ever come to its end between them: a
+    short run has a bounded number.
+    """
     library = SnapshotLibrary(run.site.stage.deployment.snapshots_directory)
-    while True:
+    for _ in range(times):
         await asyncio.sleep(run.dice.uniform(0.5, 3.0))
         node = run.dice.choice(run.nodes)
         kind = run.dice.choices(("stop", "kill", "restart", "reload"), (5, 2, 1, 4))[0]
@@ -303,7 +307,8 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         await asyncio.gather(*(node.start() for node in nodes))
         began = time.monotonic()
-        disturbing = asyncio.create_task(disturb(run)) if arguments.disturb else None
+        times = arguments.disturbances if arguments.disturb else 0
+        disturbing = asyncio.create_task(disturb(run, times))
         telling = asyncio.create_task(tell_always(run, began))
         noting = asyncio.create_task(note_stalls(run))
         work = [
@@ -316,13 +321,12 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
             await asyncio.wait_for(asyncio.gather(*work), arguments.longest_s)
         telling.cancel()
         noting.cancel()
-        if disturbing is not None:
-            disturbing.cancel()
-            (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
-            if isinstance(trouble, Exception):
-                # A node that doesn't start again: the run is not complete, what it did is checked.
-                run.failed(trouble)
-                run.wanted_repairs = sys.maxsize
+        disturbing.cancel()
+        (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
+        if isinstance(trouble, Exception):
+            # A node that doesn't start again: the run is not complete, what it did is checked.
+            run.failed(trouble)
+            run.wanted_repairs = sys.maxsize
     finally:
         took = time.monotonic() - began
         for node in nodes:
@@ -366,6 +370,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--longest-s", type=float, default=3_600)
     parser.add_argument("--mutant", default="", help="a safeguard to take out, see tests.fault")
     parser.add_argument("--no-disturb", dest="disturb", action="store_false")
+    parser.add_argument("--disturbances", type=int, default=sys.maxsize, help="at most so many")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(words)
 

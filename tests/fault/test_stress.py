@@ -55,7 +55,8 @@ def run(tmp_path, *words: str):
 
 
 def test_nothing_leaves_after_its_repair_was_acknowledged(tmp_path):
-    seen = run(tmp_path, "--repairs", "120", "--deliveries", "5000", "--seed", "3")
+    words = ("--repairs", "120", "--deliveries", "5000", "--seed", "3", "--disturbances", "12")
+    seen = run(tmp_path, *words)
     assert seen["violations"] == 0, seen
     assert seen["repairs"] >= 120
     assert seen["deliveries"] >= 5_000
