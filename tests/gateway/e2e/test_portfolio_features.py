@@ -38,8 +38,17 @@ from xinguan.v1 import exchange_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-TODAY = dt.date(1970, 1, 1) + dt.timedelta(today_of(int(time.time())))
-DATES = [TODAY - dt.timedelta(days) for days in (0, 40, 200, 400)]
+DATES: list[dt.date] = []  # of a test's own day, see `_dates`
+
+
+def today() -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(today_of(int(time.time())))
+
+
+@pytest.fixture(autouse=True)
+def _dates() -> None:
+    """The dates of each test are those of its own day: the module may have been read before it."""
+    DATES[:] = [today() - dt.timedelta(days) for days in (0, 40, 200, 400)]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -214,7 +223,7 @@ async def test_an_observation_is_made_once_and_not_in_the_future(built):
     twice = pa.concat_tables([observations(codes[:2]), observations(codes[1:2], DATES[1:2])])
     told_of = await refused_in_words(site, upload(site, bank.identity, twice), "BAD_PORTFOLIO")
     assert "row 9 repeats the observation of row 6" in told_of
-    late = observations(codes[:1], [TODAY, TODAY + dt.timedelta(1)])
+    late = observations(codes[:1], [today(), today() + dt.timedelta(1)])
     told_of = await refused_in_words(site, upload(site, bank.identity, late), "BAD_PORTFOLIO")
     assert "row 2 has a date" in told_of
 
