@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import time
+from collections.abc import Callable
 
 import pytest
 import pytest_asyncio
@@ -147,6 +148,16 @@ async def test_a_copy_that_nobody_confirms_serves_no_longer_than_its_limit(open_
     assert Answer(await site.send(AGENCY, query)).rows()
 
 
+async def in_turn(site: Site, act: Callable[[], object]) -> None:
+    """Do something with the store apart while its keeper doesn't: only one of them may."""
+
+    def work() -> None:
+        with site.gateway.border._turn:
+            act()
+
+    await asyncio.to_thread(work)
+
+
 async def looked_after(site: Site, times: int) -> None:
     """Wait until the keeper of the store apart has looked whether anything is to be copied."""
     keeper, looks = site.gateway.border, []
@@ -167,15 +178,14 @@ async def test_a_destroyed_store_answers_nothing_until_a_person_opens_it(open_si
     site = await open_site()
     assert (await ask(site)).rows()
     copier = site.gateway.border._copier  # the command line's own is another process's
-    await asyncio.sleep(0)
-    await asyncio.to_thread(copier.destroy, site.desk.act)
+    await in_turn(site, lambda: copier.destroy(site.desk.act))
     assert not site.deployment.border_key_path.exists()
     await refused(site, ask(site), "PRODUCT_UNAVAILABLE", "UNAVAILABLE")
     await looked_after(site, 2)  # the keeper looked meanwhile, and left it closed
     await refused(site, ask(site), "PRODUCT_UNAVAILABLE", "UNAVAILABLE")
     kinds = [entry["kind"] for entry in site.entries()]
     assert kinds.count("border_destroyed") == 1
-    await asyncio.to_thread(lambda: copier.round(site.desk.act, anew=True))
+    await in_turn(site, lambda: copier.round(site.desk.act, anew=True))
     assert (await ask(site)).rows()
 
 
@@ -262,7 +272,8 @@ async def test_a_dispute_is_labelled_abroad_and_a_new_copy_is_sealed_before_it_s
     count = len(await ask_penalties(site, member, [gone_subject]))
     first = site.world.abroad.current("admin_penalty").snapshot_id
     shutil.rmtree(site.deployment.border_directory / "admin_penalty")
-    await asyncio.to_thread(site.gateway.border._copier.round, site.desk.act, "admin_penalty")
+    copier = site.gateway.border._copier
+    await in_turn(site, lambda: copier.round(site.desk.act, "admin_penalty"))
     assert site.world.abroad.current("admin_penalty").snapshot_id != first
     assert len(await ask_penalties(site, member, [gone_subject])) == count
     assert (
