@@ -76,7 +76,7 @@ class PostgresServer:
     def start(self):
         self._control("-o", f'-h "" -k {self.socket}', "-l", str(self.home / "log"), "start")
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         """Wait until it accepts connections again."""
         deadline = time.monotonic() + seconds
         while True:
@@ -91,7 +91,7 @@ class PostgresServer:
 
     def close(self):
         try:
-            self.stop("fast")
+            self.stop()  # without writing out what goes away a moment later
         finally:
             shutil.rmtree(self.home, ignore_errors=True)
 
@@ -100,10 +100,10 @@ class PostgresServer:
 
         pgexec(
             "pg_ctl",
-            ("-w", "-D", str(self.home), *words),
+            ("-w", "-t", "100", "-D", str(self.home), *words),
             bin_path=self.server.bin_path,
             user=self.server.system_user,
-            timeout=30,
+            timeout=110,
         )
 
 

@@ -10,6 +10,8 @@ from audit.postgres_store import PostgresStore
 from audit.sqlite_store import SqliteStore
 from gateway.store.state import State
 
+PATIENT_MS = 60_000  # that another writer is waited for, on a disk that does other work too
+
 
 @dataclass(frozen=True)
 class Place:
@@ -19,7 +21,7 @@ class Place:
     path: Path
     address: Address | None = None
 
-    def store(self, busy_timeout_ms=5_000):
+    def store(self, busy_timeout_ms=PATIENT_MS):
         if self.address is None:
             return SqliteStore(self.path, busy_timeout_ms=busy_timeout_ms)
         return PostgresStore(self.address, lock_wait_ms=busy_timeout_ms)
@@ -29,8 +31,8 @@ class Place:
 
     def state(self):
         if self.address is None:
-            return State.open(self.path)
-        return State.open_postgres(self.address)
+            return State.open(self.path, busy_timeout_ms=PATIENT_MS)
+        return State.open_postgres(self.address, busy_timeout_ms=PATIENT_MS)
 
     @property
     def words(self):

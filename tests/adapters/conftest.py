@@ -1,7 +1,6 @@
 """Records in every kind of place that a source reads: files, S3, databases, Flight SQL."""
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from adapters.files import FileSource
 from adapters.locations import S3Options
 from adapters.source import GuardedSource
 from tests.adapters.live import DuckDbPlace, FlightSqlPlace, PostgresPlace
+from tests.ports import free_port
 
 ROW_GROUP = 100
 ROWS = 1000
@@ -96,9 +96,7 @@ def s3_server() -> Iterator[S3Options]:
     """An S3 server on this machine; credentials stand in the environment only."""
     from moto.server import ThreadedMotoServer
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     saved = dict(os.environ)

@@ -2,11 +2,10 @@
 
 It implements what a client of tables needs: statements and prepared statements with bound
 parameters, their schemas, and streams. `break_after` lets a stream end with an error half way;
-`slow_s` makes each batch wait. What it was asked is kept in `asked`.
+`let` is asked before each batch, and may keep it waiting. What it was asked is kept in `asked`.
 """
 
 import itertools
-import time
 
 import duckdb
 from pyarrow import flight
@@ -72,7 +71,7 @@ class FlightSqlServer(flight.FlightServerBase):
         self.asked = []
         self.streams = 0
         self.break_after = None
-        self.slow_s = 0.0
+        self.let = lambda number: None
         self.batch_rows = 100
 
     @property
@@ -147,8 +146,7 @@ class FlightSqlServer(flight.FlightServerBase):
             for number, batch in enumerate(reader):
                 if number == self.break_after:
                     raise flight.FlightServerError("secret detail: 示例 records.db 127.0.0.1")
-                if self.slow_s:
-                    time.sleep(self.slow_s)
+                self.let(number)
                 if context.is_cancelled():
                     return
                 yield batch

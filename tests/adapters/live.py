@@ -85,6 +85,14 @@ class PostgresPlace(LivePlace):
         )
         return self.open("broken")
 
+    def waits(self):
+        """Return what the sessions of our sources wait for in the server."""
+        with self.server.admin() as admin:
+            found = admin.execute(
+                "SELECT wait_event FROM pg_stat_activity WHERE usename = %s", (self.user,)
+            )
+            return [event for (event,) in found.fetchall()]
+
     def sessions(self):
         """Return how many sessions of our sources the server has."""
         with self.server.admin() as admin:
@@ -135,7 +143,7 @@ class FlightSqlPlace(LivePlace):
         self.server = FlightSqlServer()
 
     def source(self, table):
-        return FlightSqlSource(self.server.address, table, expected=self.schema, deadline_s=20)
+        return FlightSqlSource(self.server.address, table, expected=self.schema, deadline_s=60)
 
     def put(self, table):
         self.server.put(table)

@@ -101,7 +101,10 @@ def source(request, tmp_path):
 
 # Six seconds on a quiet machine; each of the sixty connects to its database anew.
 @pytest.mark.timeout(300)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(predicate=PREDICATES)
 def test_every_source_finds_what_memory_finds(source, predicate):
     expected = MEMORY.to_table(filter=to_arrow(predicate, SCHEMA))

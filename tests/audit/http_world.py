@@ -32,12 +32,12 @@ def served(app, tls=None):
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield found[0]
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 
@@ -52,6 +52,8 @@ class TestWitness:
         self.signer = CosignatureSigner(f"witness.example/w{number}", key)
         self.path = folder / f"witness-{number}.sqlite3"
         self.core = Witness(self.path, self.signer, now)
+        # Several of them share a database, on a disk that does other work too.
+        self.core._connection.execute("PRAGMA busy_timeout=60000")
         for vkey in logs:
             self.core.add_log(vkey)
         self.app = witness_app(self.core)
@@ -82,7 +84,7 @@ def policy_of(*lines, quorum, group=""):
     return parse_policy(f"log {VKEY}\n{''.join(lines)}{group}quorum {quorum}\n".encode())
 
 
-def witnessing(home, policy, timeout_s=2.0, **more):
+def witnessing(home, policy, timeout_s=60.0, **more):
     client = WitnessClient(policy.witnesses.values(), lambda: home.now, timeout_s)
     return Witnessing(
         policy, client, Verifier.parse(VKEY), home.directory, lambda: home.now, **more

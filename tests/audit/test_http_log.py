@@ -22,7 +22,7 @@ SIZE = 70_000
 def call(url, path, method="GET", **headers):
     """Ask for exactly this path, without any tidying up that a client library would do."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     try:
         connection.putrequest(method, path, skip_accept_encoding=True)
         for name, value in headers.items():

@@ -383,7 +383,7 @@ def test_a_job_cannot_end_the_transaction(journal, sql):
 
 async def test_a_cancelled_caller_leaves_its_entry_and_disturbs_nobody(journal):
     release = threading.Event()
-    blocker = asyncio.create_task(journal.submit(lambda tx: release.wait(5)))
+    blocker = asyncio.create_task(journal.submit(lambda tx: release.wait(60)))
     await asyncio.sleep(0)
     gone = asyncio.create_task(journal.append(entry(0)))
     stays = asyncio.create_task(journal.append(entry(1)))
@@ -407,7 +407,7 @@ def test_close_finishes_what_is_queued_and_refuses_the_rest(place):
     results = []
 
     def queue_up():
-        results.append(journal.run(lambda tx: (release.wait(5), tx.append(entry(0)))[1]))
+        results.append(journal.run(lambda tx: (release.wait(60), tx.append(entry(0)))[1]))
 
     first = threading.Thread(target=queue_up)
     first.start()
@@ -558,7 +558,7 @@ def start_writer(place, name, count):
 def test_two_processes_never_share_an_index_and_lose_nothing(place):
     place.journal().close()
     writers = [start_writer(place, name, 800) for name in ("a", "b")]
-    told = [line.split() for w in writers for line in w.communicate(timeout=60)[0].splitlines()]
+    told = [line.split() for w in writers for line in w.communicate(timeout=250)[0].splitlines()]
     assert [w.returncode for w in writers] == [0, 0]
     rows = stored(place)
     assert [index for index, _, _ in rows] == list(range(1600))

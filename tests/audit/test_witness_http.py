@@ -15,7 +15,7 @@ def call(url, data=None, method=None):
     """Ask with the standard library, which knows nothing of ours."""
     asked = Request(url, data=data, method=method)  # noqa: S310 - our own server
     try:
-        with urlopen(asked, timeout=10) as answer:  # noqa: S310 - our own server
+        with urlopen(asked, timeout=60) as answer:  # noqa: S310 - our own server
             return answer.status, answer.headers, answer.read()
     except HTTPError as error:
         with error:

@@ -86,7 +86,7 @@ def test_a_quiet_log_is_shown_again_before_its_witnessing_grows_old(home, one):
 
 
 def test_a_log_publishes_on_without_its_witness_and_says_so(home, one, tmp_path):
-    integrator = home.integrator(witnesses=witnessing(home, one.policy, timeout_s=0.3))
+    integrator = home.integrator(witnesses=witnessing(home, one.policy))
     assert grown(home, integrator, 3, 0).size == 3
     one.core._connection.execute("ALTER TABLE witness_seen RENAME TO gone")
     home.now += 10
@@ -127,7 +127,7 @@ def test_nothing_is_signed_before_the_quorum_has_confirmed_the_last_head(home, o
     grown(home, integrator, 3, 0)
     integrator.close()
     one.core._connection.execute("ALTER TABLE witness_seen RENAME TO gone")
-    restarted = home.integrator(witnesses=witnessing(home, one.policy, timeout_s=0.3))
+    restarted = home.integrator(witnesses=witnessing(home, one.policy))
     home.append(2, 3)
     with pytest.raises(AuditUnavailableError):
         restarted.meet_witnesses()
@@ -326,7 +326,7 @@ def fork_of(home, size, start=1000):
 
 def test_a_split_view_gets_no_second_cosignature(home, one):
     grown(home, home.integrator(witnesses=witnessing(home, one.policy)), 7, 0)
-    client = WitnessClient(one.policy.witnesses.values(), lambda: home.now, 2)
+    client = WitnessClient(one.policy.witnesses.values(), lambda: home.now, 60)
     with pytest.raises(ForkClaimedError):
         client.cosign(fork_of(home, 7), lambda *_: [])
     # Without the cosignature no reader with the policy takes the other head.
@@ -342,7 +342,7 @@ def test_a_split_view_gets_no_second_cosignature(home, one):
 
 def test_a_re_signed_fork_that_goes_on_is_caught_at_its_next_step(home, one):
     grown(home, home.integrator(witnesses=witnessing(home, one.policy)), 7, 0)
-    client = WitnessClient(one.policy.witnesses.values(), lambda: home.now, 2)
+    client = WitnessClient(one.policy.witnesses.values(), lambda: home.now, 60)
     leaves = [leaf_hash(body(1000 + number)) for number in range(12)]
 
     def proof_within_the_fork(old, size):
@@ -372,7 +372,7 @@ def test_a_rolled_back_or_withheld_log_shows_by_its_age_and_size(home, one):
     ]
     assert one.policy.accept(old)[1] == home.now - 3600
     # Asked again, the witness doesn't vouch for the old head any more.
-    client = WitnessClient(one.policy.witnesses.values(), lambda: home.now, 2)
+    client = WitnessClient(one.policy.witnesses.values(), lambda: home.now, 60)
     with pytest.raises(ForkClaimedError):
         client.cosign(open_checkpoint(old, KEY), lambda *_: [])
 
@@ -388,7 +388,7 @@ def test_a_withheld_tail_does_not_verify(home, one):
 # --- witnesses that lie, against an honest log ----------------------------------------------
 
 
-def with_script(home, answers, timeout_s=1.0):
+def with_script(home, answers, timeout_s=60.0):
     """Give a context with a client of one scripted witness w1."""
     app, seen = scripted(answers)
     key = TestWitness(home.root)
@@ -468,7 +468,8 @@ def test_a_cosignature_of_another_tree_is_not_taken(home):
     ids=lambda answer: f"{answer[0]}-{len(answer[1])}",
 )
 def test_whatever_else_comes_costs_that_cosignature_only(home, answer):
-    assert lines_from(home, [answer], timeout_s=0.5)[0] == []
+    silent = answer[0] == 0
+    assert lines_from(home, [answer], timeout_s=0.5 if silent else 60.0)[0] == []
 
 
 def test_409_with_a_smaller_size_is_answered_with_a_proof_from_there(home):

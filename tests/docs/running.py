@@ -15,7 +15,7 @@ from gateway.demo.stage import Stage
 from gateway.founding import CA_CERTIFICATE
 from tests.conftest import ROOT
 
-DEADLINE_S = 60
+DEADLINE_S = 240
 
 
 @dataclass(frozen=True, slots=True)

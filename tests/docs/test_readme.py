@@ -137,7 +137,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Offices:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,18 +6,19 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.docs.markdown import blocks, missing_lines
-from tests.docs.test_first_hour import free_port, run_blocks
+from tests.docs.test_first_hour import run_blocks
+from tests.ports import free_port
 
 PAGE = ROOT / "docs" / "witnesses.md"
 
 
-DEADLINE_S = 240  # some fifteen commands, each of which loads the program anew
+DEADLINE_S = 900  # some fifteen commands, each of which loads the program anew
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(DEADLINE_S + 30)
 def test_a_second_organisation_runs_a_witness(tmp_path: Path) -> None:
-    ports = {"8481": free_port(), "8480": free_port()}
+    ports = {"8481": str(free_port()), "8480": str(free_port())}
 
     def moved(text: str) -> str:
         for shown, free in ports.items():

@@ -8,9 +8,9 @@ order     A publish that was sent after an acknowledgement has a log index X. A 
           index is above X was recorded after the acknowledgement, so it can't have been handed over
           before. No clock and no network is in this rule.
 arrival   A batch that was recorded after the repair's own entry and arrived more than IN_FLIGHT_S
-          after the acknowledgement, not counting the time for which its sender was stopped: what
-          was handed to the transport before the acknowledgement may still arrive, bytes in the
-          transport of a stopped process when it goes on.
+          after the acknowledgement, not counting the time for which its sender was stopped or its
+          receiver stood still: what was handed to the transport before the acknowledgement may
+          still arrive, bytes in the transport of a stopped process when it goes on.
 """
 
 from bisect import bisect_left
@@ -60,7 +60,8 @@ def check(
     Args:
         repairs: Acknowledged repairs.
         deliveries: What clients received.
-        pauses: Node to the intervals for which it was stopped.
+        pauses: Node to the intervals for which it was stopped, or whoever receives stood still;
+            none of them overlap.
     """
     bounds = _order_bounds(repairs)
     by_key: dict[tuple[bool, str], list[Repair]] = {}
@@ -76,6 +77,18 @@ def check(
                 if rule:
                     late_s = delivery.received_at - repair.acked_at
                     found.append(Violation(rule, delivery.product, key, late_s, delivery.node))
+    return found
+
+
+def apart(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return intervals that cover the same time and don't overlap."""
+    found: list[tuple[float, float]] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            first, last = found.pop()
+            found.append((first, max(last, end)))
+        else:
+            found.append((begin, end))
     return found
 
 

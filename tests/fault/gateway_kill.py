@@ -30,6 +30,7 @@ from audit.verify import verify_log
 from gateway.demo.stage import Stage, set_stage
 from tests.fault.gateway_check import LogOfGateway, Verdict, check_calls
 from tests.fault.gateway_load import Load, Seen, load_until
+from tests.fault.nodes import PATIENT
 
 _LONGEST_S = 1.5
 _SHOWN = 20
@@ -59,7 +60,7 @@ def kill_round(stage: Stage, dice: random.Random, *, in_order: bool = False) -> 
         async def drive() -> list[Seen]:
             load = Load(stage, address, dice)
             end = load.stop if in_order else server.kill
-            await load_until(load, dice.uniform(0, _LONGEST_S), end)
+            await load_until(load, dice.uniform(0, _LONGEST_S), end, enough=in_order)
             return load.seen
 
         return asyncio.run(drive())
@@ -68,7 +69,7 @@ def kill_round(stage: Stage, dice: random.Random, *, in_order: bool = False) -> 
             server.terminate()
         else:
             server.kill()
-        server.wait(30)
+        server.wait(60)
         if server.stdout is not None:
             server.stdout.close()
 
@@ -119,6 +120,8 @@ def run(root: Path, rounds: int, seed: int) -> tuple[Verdict, list[Seen], Stage]
     """Run all rounds on one deployment; return what they left, as checked and as seen."""
     dice = random.Random(seed)  # noqa: S311 - moments, no secrets
     stage = set_stage(root, int(time.time()))
+    with (stage.deployment.directory / "xinguan.toml").open("a") as settings:
+        settings.write(f"\n[limits]{PATIENT}")
     calls: list[Seen] = []
     checkpoints: list[Checkpoint] = []
     for _ in range(rounds):

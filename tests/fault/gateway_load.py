@@ -12,7 +12,9 @@ from xinguan.client import Client, RefusedError, TransportError
 from xinguan.v1 import exchange_pb2
 
 CALLERS = 12
+_LONGEST_S = 200.0
 SUBJECTS = 120
+_BATCHES, _LONG = 100, 8  # of all answers, and of one of them
 QUERY = {
     "purpose": "CREDIT_REPORT",
     "scenario": "ENTERPRISE_REPORT",
@@ -45,6 +47,7 @@ class Load:
         self._stop = asyncio.Event()
         self.seen: list[Seen] = []
         self.first_answer = asyncio.Event()
+        self.enough = asyncio.Event()  # of each kind of call, whatever the machine does besides
 
     async def run(self) -> None:
         """Ask with all callers; returns when each has met the end."""
@@ -66,6 +69,7 @@ class Load:
                     seen.messages.append(message)
                 seen.ending = "answered"
                 self.first_answer.set()
+                self._note()
             except TransportError:
                 return
             except RefusedError as error:
@@ -73,6 +77,15 @@ class Load:
                 seen.ending = "refused"
                 if error.status == "UNAVAILABLE":
                     return
+                self._note()
+
+    def _note(self) -> None:
+        """Take note when long answers and refusals have both been seen."""
+        batches = sum(len(seen.messages) for seen in self.seen if seen.ending == "answered")
+        refused = any(seen.ending == "refused" for seen in self.seen)
+        long = any(len(seen.messages) > _LONG for seen in self.seen if seen.ending == "answered")
+        if batches > _BATCHES and refused and long:
+            self.enough.set()
 
     def _query(self) -> exchange_pb2.QueryRequest:
         kind = self._dice.random()
@@ -87,11 +100,16 @@ class Load:
         )
 
 
-async def load_until(load: Load, seconds: float, then: object) -> None:
-    """Run a load; some seconds after its first answer do what ends it, and wait for the end."""
+async def load_until(load: Load, seconds: float, then: object, *, enough: bool = False) -> None:
+    """Run a load; some seconds after its first answer do what ends it, and wait for the end.
+
+    With `enough` it is not ended before calls of each kind have been seen.
+    """
     running = asyncio.create_task(load.run())
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(load.first_answer.wait(), 30)
+        await asyncio.wait_for(load.first_answer.wait(), _LONGEST_S)
     await asyncio.sleep(seconds)
+    if enough:
+        await asyncio.wait_for(load.enough.wait(), _LONGEST_S)
     then()  # type: ignore[operator]  # a plain callable
-    await asyncio.wait_for(running, 60)
+    await asyncio.wait_for(running, _LONGEST_S)

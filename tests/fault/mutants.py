@@ -16,7 +16,7 @@ def no_wait() -> None:
 
     async def run(self: Rounds) -> None:
         while True:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(3)
             self._look()
 
     Rounds.clear = clear  # type: ignore[method-assign]  # what a mutant is

@@ -25,6 +25,7 @@ from gateway.registry.licences import GrantClaims
 from gateway.snapshot.library import SnapshotLibrary
 from tests.conftest import ROOT
 from tests.gateway.e2e.serving import PENALTY_FIELDS, Desk, Member
+from tests.ports import free_port
 from xinguan.client import Identity
 from xinguan.v1 import exchange_pb2
 
@@ -44,6 +45,10 @@ gate_wait_ms = 300
 [limits]
 calls_per_second = 1000000
 rows_per_day = 1000000000
+"""
+PATIENT = """
+busy_timeout_ms = 60000
+policy_deadline_ms = 20000
 """
 _PROGRAM = (
     "from tests.fault.mutants import {name} as prepare; prepare();"
@@ -81,7 +86,7 @@ def make_site(home: Path, *, companies: int, batch_rows: int, lease_ms: int = LE
     now = int(time.time())
     stage = set_stage(home, now, companies=companies)
     with (stage.deployment.directory / "xinguan.toml").open("a") as settings:
-        settings.write(SETTINGS.format(lease_ms=lease_ms))
+        settings.write(SETTINGS.format(lease_ms=lease_ms) + PATIENT)
     desk = Desk(stage.deployment, lambda: int(time.time()))
     library, catalogue = SnapshotLibrary(stage.deployment.snapshots_directory), Catalogue.load()
     penalties = home / "public-penalties.parquet"
@@ -137,7 +142,8 @@ class Node:
     ) -> None:
         self.home = home
         self.name = name
-        self.address = ""
+        # Not one that the system hands out: it comes back here after its end.
+        self.address = f"127.0.0.1:{free_port()}"
         self.pauses: list[tuple[float, float]] = []
         self._mutant = mutant
         self._words = words
@@ -146,7 +152,7 @@ class Node:
     async def start(self) -> None:
         """Start and wait until it serves."""
         words = ["serve", "--home", str(self.home), "--node", self.name, "--json", *self._words]
-        words += ["--listen", self.address or "127.0.0.1:0"]
+        words += ["--listen", self.address]
         program = [str(Path(sys.executable).parent / "xinguan")]
         if self._mutant:
             program = [sys.executable, "-c", _PROGRAM.format(name=self._mutant)]
@@ -218,7 +224,7 @@ class Node:
         if self._process.returncode is None:
             self._process.terminate()
             try:
-                await asyncio.wait_for(self._process.wait(), 40)
+                await asyncio.wait_for(self._process.wait(), 60)
             except TimeoutError:
                 await self.kill()
         return self._process.returncode or 0
@@ -276,7 +282,7 @@ async def ask(
 ) -> list[Delivery]:
     """Query over a channel and return what was received, as far as it came."""
     call = channel.unary_stream("/xinguan.v1.ExchangeService/Query")(
-        build(site, product, subjects).SerializeToString(), timeout=20
+        build(site, product, subjects).SerializeToString(), timeout=60
     )
     found: list[Delivery] = []
     pending: list[tuple[float, exchange_pb2.QueryResponse]] = []
@@ -306,7 +312,7 @@ async def stream(
     )
     info = flight_pb2.FlightInfo.FromString(
         await channel.unary_unary(service + "GetFlightInfo")(
-            descriptor.SerializeToString(), timeout=20
+            descriptor.SerializeToString(), timeout=60
         )
     )
     schema = pa.ipc.read_schema(pa.py_buffer(info.schema))

@@ -26,7 +26,7 @@ import grpc
 
 from gateway.repair.decision import Origin, Verdict
 from gateway.snapshot.library import SnapshotLibrary
-from tests.fault.checker import IN_FLIGHT_S, Repair, check
+from tests.fault.checker import IN_FLIGHT_S, Repair, apart, check
 from tests.fault.nodes import (
     GRADE,
     LEASE_MS,
@@ -52,6 +52,7 @@ _STREAM = "/xinguan.v1.RepairService/PublishStream"
 _PAUSE_S = 0.2
 _STREAMED = 24  # decisions of one stream, at most
 _TOLD_EVERY_S = 5.0
+_BEAT_S = 0.05
 _AHEAD = 0.02  # of the repairs, before as large a share of the records is delivered
 
 
@@ -75,6 +76,7 @@ class Run:
     restarts: int = 0
     reloads: int = 0
     streams: int = 0
+    stalls: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
@@ -221,6 +223,17 @@ async def tell_always(run: Run, began: float) -> None:
         )
 
 
+async def note_stalls(run: Run) -> None:
+    """Note when this process itself stood still: what arrived meanwhile is read afterwards."""
+    before = time.monotonic()
+    while True:
+        await asyncio.sleep(_BEAT_S)
+        now = time.monotonic()
+        if now - before > 2 * _BEAT_S:
+            run.stalls.append((before, now))
+        before = now
+
+
 async def ask_always(run: Run, node: Node) -> None:
     """Query for records that were repaired a moment ago, and for others."""
     channel = node.channel(run.site.agency.identity)
@@ -255,10 +268,14 @@ async def stream_always(run: Run, node: Node) -> None:
         await channel.close()
 
 
-async def disturb(run: Run) -> None:
-    """Stop, kill and restart nodes, and switch snapshots, one thing after another."""
+async def disturb(run: Run, times: int) -> None:
+    """Stop, kill and restart nodes, and switch snapshots, one thing after another.
+
+    On a machine that needs long for a start, nothing would ever come to its end between them: a
+    short run has a bounded number.
+    """
     library = SnapshotLibrary(run.site.stage.deployment.snapshots_directory)
-    while True:
+    for _ in range(times):
         await asyncio.sleep(run.dice.uniform(0.5, 3.0))
         node = run.dice.choice(run.nodes)
         kind = run.dice.choices(("stop", "kill", "restart", "reload"), (5, 2, 1, 4))[0]
@@ -290,8 +307,10 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         await asyncio.gather(*(node.start() for node in nodes))
         began = time.monotonic()
-        disturbing = asyncio.create_task(disturb(run)) if arguments.disturb else None
+        times = arguments.disturbances if arguments.disturb else 0
+        disturbing = asyncio.create_task(disturb(run, times))
         telling = asyncio.create_task(tell_always(run, began))
+        noting = asyncio.create_task(note_stalls(run))
         work = [
             *(publish_all(run, *origin) for origin in _ORIGINS[:2]),
             *(stream_decisions(run, *origin) for origin in _ORIGINS[2:]),
@@ -301,20 +320,20 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
         with suppress(TimeoutError):  # what was done until then is checked all the same
             await asyncio.wait_for(asyncio.gather(*work), arguments.longest_s)
         telling.cancel()
-        if disturbing is not None:
-            disturbing.cancel()
-            (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
-            if isinstance(trouble, Exception):
-                # A node that doesn't start again: the run is not complete, what it did is checked.
-                run.failed(trouble)
-                run.wanted_repairs = sys.maxsize
+        noting.cancel()
+        disturbing.cancel()
+        (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
+        if isinstance(trouble, Exception):
+            # A node that doesn't start again: the run is not complete, what it did is checked.
+            run.failed(trouble)
+            run.wanted_repairs = sys.maxsize
     finally:
         took = time.monotonic() - began
         for node in nodes:
             with suppress(ProcessLookupError):
                 node.wake_it()
             await node.kill()
-    pauses = {node.name: node.pauses for node in nodes}
+    pauses = {node.name: apart([*node.pauses, *run.stalls]) for node in nodes}
     violations = check(run.repairs, run.deliveries, pauses)
     waits = sorted(repair.acked_at - repair.sent_at for repair in run.repairs)
     return {
@@ -351,6 +370,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--longest-s", type=float, default=3_600)
     parser.add_argument("--mutant", default="", help="a safeguard to take out, see tests.fault")
     parser.add_argument("--no-disturb", dest="disturb", action="store_false")
+    parser.add_argument("--disturbances", type=int, default=sys.maxsize, help="at most so many")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(words)
 

@@ -14,13 +14,13 @@ import pytest_asyncio
 from gateway.border.counters_law import CountClass
 from gateway.demo.stage import set_stage
 from gateway.snapshot.library import SnapshotLibrary
-from tests.fault.nodes import SETTINGS, Node
+from tests.fault.nodes import PATIENT, SETTINGS, Node
 from tests.gateway.e2e.bureau import Bureau, open_bureau
 from tests.gateway.e2e.serving import Desk, Site
 from tests.gateway.e2e.wire import read_details
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.timeout(900),
 ]  # fmt: skip
 PLACES, PERSONS, CALLERS, KILL_AFTER = 16, 40, 12, 5
 THRESHOLD = 10_000
@@ -33,7 +33,7 @@ class Scene:
         self.stage = set_stage(home, int(time.time()), companies=80, state_url=state_url)
         deployment = self.stage.deployment
         with (deployment.directory / "xinguan.toml").open("a") as settings:
-            settings.write(SETTINGS.format(lease_ms=3_000))
+            settings.write(SETTINGS.format(lease_ms=10_000) + PATIENT)
         self.desk = Desk(deployment, lambda: int(time.time()))
         tokens = pq.read_table(self.stage.population.files["golden_coconut_score"].path)
         self.persons = list(dict.fromkeys(tokens["person_token"].to_pylist()))[:PERSONS]

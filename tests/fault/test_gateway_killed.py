@@ -9,7 +9,7 @@ from tests.fault.gateway_check import LogOfGateway, Verdict, check_calls
 from tests.fault.gateway_kill import run
 from tests.fault.gateway_load import Seen
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def in_child(act: str, path: Path, error: str = "EIO", calls: tuple[str, ...] = 
     """Let a child do an act of `children` and die; return its records."""
     book = path.with_name("ledger")
     command = [sys.executable, "-m", "tests.fault.children", book, act, path, error, *calls]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=280)
     ledger = Ledger(book)
     records = ledger.read()
     ledger.close()

@@ -91,7 +91,7 @@ def test_a_process_killed_before_each_call_of_a_pass_loses_and_corrupts_nothing(
     """`kill -9` of real processes, at every call of the file system; see `step_kills`."""
     command = [sys.executable, "-m", "tests.fault.step_kills"]
     done = subprocess.run(
-        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=100
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     told = json.loads(done.stdout)
     assert told["problems"] == []
@@ -242,7 +242,7 @@ def test_a_process_stopped_at_a_step_and_woken_late_is_fenced(tmp_path, step):
         assert other.integrate_once().size == 317
         published = (home.directory / "checkpoint").read_bytes()
         sleeper.send_signal(signal.SIGCONT)
-        told = sleeper.communicate("on\non\n", timeout=30)[0].split()
+        told = sleeper.communicate("on\non\n", timeout=60)[0].split()
     finally:
         sleeper.kill()
         sleeper.wait()

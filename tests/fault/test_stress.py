@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from tests.fault.checker import IN_FLIGHT_S, Repair, check
+from tests.fault.checker import IN_FLIGHT_S, Repair, apart, check
 from tests.fault.nodes import GRADE, PENALTY, Delivery, Record, make_site
 from tests.fault.stress import parse, stress
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ONE = Record("n1", "r1", "s1")
 REPAIR = Repair(ONE, sent_at=10.0, index=100, acked_at=11.0)
 LATER = Repair(Record("n2", "r2", "s2"), sent_at=12.0, index=200, acked_at=12.5)
@@ -40,16 +40,23 @@ def test_bytes_of_a_stopped_process_are_in_flight_for_as_long_as_it_is_stopped()
     assert told(delivery, [(1.0, 2.5)]) == ["arrival"]
 
 
+def test_time_that_two_pauses_cover_counts_once():
+    assert apart([(5.0, 6.0), (1.0, 3.0), (2.0, 4.0), (2.5, 3.0)]) == [(1.0, 4.0), (5.0, 6.0)]
+    delivery = Delivery("a", 11.0 + IN_FLIGHT_S + 1, 150, PENALTY, ("n1",))
+    assert told(delivery, apart([(11.0, 11.6), (11.1, 11.7)])) == ["arrival"]
+
+
 def run(tmp_path, *words: str):
     site = make_site(tmp_path / "home", companies=200, batch_rows=16)
     try:
-        return asyncio.run(stress(site, parse(["--longest-s", "120", *words])))
+        return asyncio.run(stress(site, parse(["--longest-s", "600", *words])))
     finally:
         site.desk.close()
 
 
 def test_nothing_leaves_after_its_repair_was_acknowledged(tmp_path):
-    seen = run(tmp_path, "--repairs", "120", "--deliveries", "5000", "--seed", "3")
+    words = ("--repairs", "120", "--deliveries", "5000", "--seed", "3", "--disturbances", "12")
+    seen = run(tmp_path, *words)
     assert seen["violations"] == 0, seen
     assert seen["repairs"] >= 120
     assert seen["deliveries"] >= 5_000

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.fault.ledger import Ledger
 
-HANG_S = 30.0
+HANG_S = 90.0
 CALLS = (
     "openat", "linkat", "link", "mkdirat", "mkdir", "renameat", "rename", "unlinkat", "unlink",
     "fsync", "fdatasync", "write", "pwrite64", "read", "pread64", "ftruncate", "fallocate", "close",

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,11 @@ from gateway.decision.bundle import DEFAULT_POLICIES, Bundle
 from gateway.decision.decider import Decider
 from gateway.decision.engine import Engine
 from gateway.decision.law import LawTable
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 LAW = LawTable.load(DEFAULT_POLICIES)
-_READY_S = 15.0
+_READY_S = 60.0
 _POLL_S = 0.02
 
 
@@ -27,14 +27,7 @@ def opa_binary() -> Path:
 
 def decider_of(engine: Engine, bundle: Bundle, **more) -> Decider:
     """A decider with a generous deadline: these tests are about answers, not about time."""
-    return Decider(engine, bundle, LAW, **{"deadline_ms": 5000, **more})
-
-
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return Decider(engine, bundle, LAW, **{"deadline_ms": 60_000, **more})
 
 
 @contextlib.contextmanager
@@ -51,7 +44,7 @@ def opa_server(archive: Path, port: int | None = None) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 async def _listening(port: int, process: subprocess.Popen) -> None:

@@ -175,7 +175,7 @@ def _verdict(case: Document, side: str, language: str) -> str:
 async def write() -> None:
     """Rewrite the golden files and the pages."""
     bundle = load()
-    decider = decider_of(WasmEngine(bundle), bundle)
+    decider = decider_of(WasmEngine(bundle, deadline_ms=60_000), bundle)
     for subject in SUBJECTS:
         # One line per case: short files, and a difference that shows which case changed.
         lines = [

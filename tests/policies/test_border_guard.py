@@ -36,7 +36,7 @@ def skips_nothing(said):
 
 
 @pytest.mark.opa
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @settings(
     max_examples=40,
     deadline=None,

@@ -20,7 +20,7 @@ SCC = (w.mechanism("SCC"),)
 @pytest.fixture(scope="module")
 def decider():
     bundle = load()
-    return decider_of(WasmEngine(bundle), bundle)
+    return decider_of(WasmEngine(bundle, deadline_ms=60_000), bundle)
 
 
 async def needed(decider, persons, sensitive, make=ordinary_abroad):

@@ -15,7 +15,7 @@ from tests.policies.golden_cases import SUBJECTS, cases
 @pytest.fixture(scope="module")
 def decider():
     bundle = load()
-    return decider_of(WasmEngine(bundle), bundle)
+    return decider_of(WasmEngine(bundle, deadline_ms=60_000), bundle)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -25,7 +25,7 @@ def bundle() -> Bundle:
 def both(bundle):
     """A function that decides a batch of facts in both engines."""
     with opa_server(bundle.archive) as url, asyncio.Runner() as runner:
-        embedded = decider_of(WasmEngine(bundle), bundle, deadline_ms=60_000)
+        embedded = decider_of(WasmEngine(bundle, deadline_ms=60_000), bundle, deadline_ms=60_000)
         server = decider_of(OpaServerEngine(url, deadline_ms=60_000), bundle, deadline_ms=60_000)
 
         async def ask(batch):
@@ -39,7 +39,7 @@ def both(bundle):
 
 
 @pytest.mark.opa
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 # A failing batch is long; the warning about that would hide what failed.
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @settings(

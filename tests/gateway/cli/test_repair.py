@@ -80,7 +80,7 @@ def test_a_description_is_signed_too(xinguan, tmp_path):
     record = undecided(xinguan)[0]
     (tmp_path / "mask.yaml").write_text(
         f"product: admin_penalty\nrecord_id: {record}\nverdict: TEMP_MASK\norigin: COURT\n"
-        f"ruling: SYN-1\nends_at: {int(time.time()) + 90}\ndeciding_unit: {UNIT}\n"
+        f"ruling: SYN-1\nends_at: {int(time.time()) + 3_600}\ndeciding_unit: {UNIT}\n"
     )
     xinguan.do("repair", "sign", "mask.yaml", "--out", "m.jws")
     done = xinguan.do("repair", "publish", "m.jws")

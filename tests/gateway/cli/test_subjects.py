@@ -20,6 +20,10 @@ YEAR_S = 365 * 86_400
 BASIS = ("--basis", "request of the subject under PIPL 47")
 
 
+def days_ago(days):
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() - days * 86_400))
+
+
 class Deed:
     """Writes denials about subjects into the log, at any time, with the deployment's own keys."""
 
@@ -107,7 +111,7 @@ def test_who_asked_with_a_proof_that_a_stranger_checks(xinguan, deed, tmp_path):
 def test_a_window_of_time(xinguan, deed):
     old, new = deed.ask(SUBJECT, 3), deed.ask(SUBJECT, 1)
     publish(xinguan)
-    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * YEAR_S))
+    day = days_ago(2 * 365)
     for words, wanted in ((("--from", day), [new]), (("--to", day), [old]), ((), [old, new])):
         told = who(xinguan, "--verify", *words)
         assert [each["index"] for each in told["accesses"]] == wanted
@@ -177,7 +181,7 @@ def test_what_is_over_is_destroyed_and_who_says_so(xinguan, deed, tmp_path):
     other = deed.ask(OTHER, 6)
     publish(xinguan)
     who(xinguan, "--proof", tmp_path / "before.json")
-    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 5.5 * YEAR_S))
+    day = days_ago(2_007)
     done = xinguan.do(*destroy("--until", day))
     assert done["write-ahead log emptied"]
     assert done["sealed again"]
@@ -230,7 +234,7 @@ def keys(xinguan, tmp_path):
 def test_two_roles_approve_a_destruction(xinguan, deed, keys, tmp_path):
     deed.ask(SUBJECT, 6)
     publish(xinguan)
-    until = ("--until", "2021-06-01")
+    until, other = ("--until", days_ago(2_000)), ("--until", days_ago(2_030))
 
     def approval(role, name, *words):
         out = tmp_path / f"{name}.jws"
@@ -246,7 +250,7 @@ def test_two_roles_approve_a_destruction(xinguan, deed, keys, tmp_path):
     assert xinguan.refuse(*destroy(*until, *system, *system)) == "APPROVALS_MISSING"
     bank = approval("BANK", "bank")
     assert xinguan.refuse(*destroy(*until, *system, *bank)) == "ROLE_FORBIDDEN"
-    assert xinguan.refuse(*destroy("--until", "2021-05-01", *system, *audit)) == "CONFLICT"
+    assert xinguan.refuse(*destroy(*other, *system, *audit)) == "CONFLICT"
     tampered = tmp_path / "tampered.jws"
     tampered.write_text((tmp_path / "audit.jws").read_text()[:-9] + "AAAAAAAA\n")
     wrong = ("--approval", tampered)

@@ -14,7 +14,7 @@ from tests.policies.engines import LAW, decider_of
 @pytest.fixture(scope="module")
 def decider():
     bundle = load()
-    return decider_of(WasmEngine(bundle), bundle)
+    return decider_of(WasmEngine(bundle, deadline_ms=60_000), bundle)
 
 
 def request_text(facts):

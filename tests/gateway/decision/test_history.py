@@ -32,7 +32,7 @@ def decided():
     """An allow and a denial on almost the same facts."""
 
     async def both():
-        decider = decider_of(WasmEngine(BUNDLE, deadline_ms=5000), BUNDLE)
+        decider = decider_of(WasmEngine(BUNDLE, deadline_ms=60_000), BUNDLE)
         try:
             return await decider.decide(FACTS), await decider.decide(replace(FACTS, licence=None))
         finally:

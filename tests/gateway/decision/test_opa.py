@@ -11,9 +11,10 @@ from gateway.decision.bundle import load
 from gateway.decision.opa import OpaServerEngine
 from gateway.domain.errors import InvalidRequestError, UnavailableError
 from tests.policies import facts_world as w
-from tests.policies.engines import decider_of, free_port, opa_server
+from tests.policies.engines import decider_of, opa_server
+from tests.ports import free_port
 
-DEADLINE_MS = 200
+DEADLINE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +74,8 @@ async def real_opa(archive, port=None):
         await asyncio.to_thread(server.__exit__, None, None, None)
 
 
-async def code_of(url, **more):
-    engine = OpaServerEngine(url, deadline_ms=DEADLINE_MS, **more)
+async def code_of(url, deadline_ms=DEADLINE_MS):
+    engine = OpaServerEngine(url, deadline_ms=deadline_ms)
     try:
         await engine.evaluate(b"{}")
     except UnavailableError as error:
@@ -91,9 +92,8 @@ async def test_a_stopped_server():
 async def test_a_slow_server_within_the_deadline():
     async with FakeOpa() as fake:
         fake.stall = asyncio.Event()
-        started = asyncio.get_running_loop().time()
-        assert await code_of(fake.url) == "POLICY_TIMEOUT"
-        assert asyncio.get_running_loop().time() - started < 2
+        # It never answers, so this ends by the deadline or not at all.
+        assert await code_of(fake.url, deadline_ms=200) == "POLICY_TIMEOUT"
         fake.stall.set()
 
 
@@ -145,7 +145,7 @@ def test_an_address_of_another_shape_is_refused(url):
 async def test_the_real_server_answers_and_recovers_without_restart(bundle):
     port = free_port()
     decider = decider_of(
-        OpaServerEngine(f"http://127.0.0.1:{port}", deadline_ms=2000), bundle, memo_size=1
+        OpaServerEngine(f"http://127.0.0.1:{port}", deadline_ms=DEADLINE_MS), bundle, memo_size=1
     )
     facts = [w.facts(request=w.request(name)) for name in ("uscc", "name", "reg_status")]
 
@@ -166,7 +166,7 @@ async def test_the_real_server_answers_and_recovers_without_restart(bundle):
 async def test_a_server_with_another_bundle_is_a_mismatch(bundle):
     other = replace(bundle, revision="f" * 64)
     async with real_opa(bundle.archive) as url:
-        decider = decider_of(OpaServerEngine(url, deadline_ms=2000), other)
+        decider = decider_of(OpaServerEngine(url, deadline_ms=DEADLINE_MS), other)
         with pytest.raises(UnavailableError) as caught:
             await decider.decide(w.facts())
         assert caught.value.code == "POLICY_MISMATCH"

@@ -22,7 +22,7 @@ def bundle():
 
 @pytest.fixture(scope="module")
 def engine(bundle):
-    return WasmEngine(bundle)
+    return WasmEngine(bundle, deadline_ms=60_000)
 
 
 def document(*fields):
@@ -139,7 +139,7 @@ def test_a_policy_that_needs_the_host_is_refused(tmp_path, bundle):
 
 
 async def test_a_closed_engine_answers_nothing(bundle):
-    engine = WasmEngine(bundle)
+    engine = WasmEngine(bundle, deadline_ms=60_000)
     await engine.close()
     await engine.close()
     with pytest.raises(UnavailableError):

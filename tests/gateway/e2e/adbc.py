@@ -58,4 +58,4 @@ def call_options(**words):
         (f"xinguan-{name.replace('_', '-')}".encode(), value.encode())
         for name, value in stated.items()
     ]
-    return flight.FlightCallOptions(headers=headers, timeout=20)
+    return flight.FlightCallOptions(headers=headers, timeout=60)

@@ -98,9 +98,9 @@ async def issue(
     stub = credential_pb2_grpc.CredentialServiceStub(site.channel(who))
     query = site.build(who, product, fields, subjects=[subject], **(WORDS | words.pop("query", {})))
     if "credential_id" in words:
-        call = stub.Refresh(credential_pb2.RefreshRequest(query=query, **words), timeout=20)
+        call = stub.Refresh(credential_pb2.RefreshRequest(query=query, **words), timeout=60)
     else:
-        call = stub.Issue(credential_pb2.IssueRequest(query=query, **words), timeout=20)
+        call = stub.Issue(credential_pb2.IssueRequest(query=query, **words), timeout=60)
     (answer,) = [message async for message in call]
     return answer.credential
 
@@ -124,7 +124,7 @@ def check(site: Site, credential: credential_pb2.IssuedCredential, **words: Any)
     return verify(credential.sd_jwt, trust(site), checks)
 
 
-async def until(condition: Any, *, within_s: float = 10.0) -> None:
+async def until(condition: Any, *, within_s: float = 60.0) -> None:
     """Wait until a condition holds; how long it takes is measured in bench/credential.py."""
     began = time.monotonic()
     while not condition():

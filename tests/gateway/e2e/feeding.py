@@ -44,7 +44,7 @@ def assurance(desk: Desk, **claims: Any) -> str:
     return sign(AssuranceClaims(**values), desk.signing_key, ASSURANCE_TYPE)
 
 
-async def until(check: Callable[[], Any], seconds: float = 15) -> Any:
+async def until(check: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait until a check gives something, and return it."""
     for _ in range(int(seconds / 0.02)):
         found = check()

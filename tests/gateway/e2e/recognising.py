@@ -81,7 +81,7 @@ class Partner:
             algorithm="DIGEST_ALGORITHM_SM3" if sm3 else "DIGEST_ALGORITHM_SHA256",
             digest=digest,
         )
-        return self.stub.CheckReport(request, timeout=20)
+        return self.stub.CheckReport(request, timeout=60)
 
     def status(self, subject: str, *statuses: str, kind: str = "LEGAL_ENTITY", **words: str):
         request = recognition_pb2.CheckStatusRequest(
@@ -90,7 +90,7 @@ class Partner:
             statuses=statuses,
             subject_kind=f"SUBJECT_KIND_{kind}",
         )
-        return self.stub.CheckStatus(request, timeout=20)
+        return self.stub.CheckStatus(request, timeout=60)
 
     def grade(
         self,
@@ -108,7 +108,7 @@ class Partner:
             subject_kind=f"SUBJECT_KIND_{kind}",
             consent_id=consent,
         )
-        return self.stub.MapGrade(request, timeout=20)
+        return self.stub.MapGrade(request, timeout=60)
 
     def report(self, subject: str, *, kind: str = "LEGAL_ENTITY", sections=None, **words: str):
         wanted = sections or {"legal_entity_base": FIRM, "admin_penalty": PENALTY}
@@ -121,10 +121,10 @@ class Partner:
                 for name, fields in wanted.items()
             ],
         )
-        return self.stub.GetReport(request, timeout=20)
+        return self.stub.GetReport(request, timeout=60)
 
     def tables(self):
-        return self.stub.ListTables(recognition_pb2.ListTablesRequest(), timeout=20)
+        return self.stub.ListTables(recognition_pb2.ListTablesRequest(), timeout=60)
 
 
 def enact(desk: Desk, claims: AnyClaims) -> register.Statement:

@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.x509 import load_pem_x509_certificate
 
 from audit.sequence import read_bodies
+from gateway.config import Limits
 from gateway.demo.cast import AUTHORITY as AUTHORITY_PLAYER
 from gateway.demo.cast import COMPANY_FIELDS, PENALTY_FIELDS, Player
 from gateway.demo.stage import Stage, load_identity
@@ -329,7 +330,7 @@ class Site:
         self, who: Member | Player | Identity, query: exchange_pb2.QueryRequest
     ) -> list[exchange_pb2.QueryResponse]:
         """Send a built query and return the messages of the answer."""
-        return [message async for message in self.exchange(who).Query(query, timeout=20)]
+        return [message async for message in self.exchange(who).Query(query, timeout=60)]
 
     def copy_abroad(self) -> None:
         """Have copied what may cross since a whitelist changed, as the gateway does by itself."""
@@ -373,13 +374,22 @@ def fingerprint(identity: Identity) -> str:
 
 
 def patient(stage: Stage) -> Stage:
-    """Return a stage whose lease outlasts what a test does in the gateway's own loop.
+    """Return a stage whose limits outlast what a busy machine or a slow disk does to a test.
 
-    `Site.copy_abroad` copies there, which takes seconds on a machine that does other work.
+    A lease also outlasts what a test does in the gateway's own loop: `Site.copy_abroad` copies
+    there. Limits that the stage was given on purpose stay.
     """
     deployment, settings = stage.deployment, stage.deployment.settings
-    replicas = settings.replicas.model_copy(update={"lease_ms": 20_000})
-    settings = settings.model_copy(update={"replicas": replicas})
+    given, longer = settings.limits, {"policy_deadline_ms": 20_000, "busy_timeout_ms": 60_000}
+    usual = {name: Limits.model_fields[name].default for name in longer}
+    limits = {name: most for name, most in longer.items() if getattr(given, name) == usual[name]}
+    settings = settings.model_copy(
+        update={
+            "replicas": settings.replicas.model_copy(update={"lease_ms": 20_000}),
+            "state": settings.state.model_copy(update={"deadline_ms": 30_000}),
+            "limits": given.model_copy(update=limits),
+        }
+    )
     return replace(stage, deployment=replace(deployment, settings=settings))
 
 
@@ -393,6 +403,20 @@ def copy_stage(stage: Stage, root: Path) -> Stage:
     with closing(sqlite3.connect(copied.state_path)) as state, state:
         state.execute("UPDATE feeds SET as_of = ? WHERE as_of > 0", (int(time.time()),))
     return replace(stage, deployment=copied)
+
+
+def written(site: Site) -> list[tuple[Path, bytes]]:
+    """Return every file of the gateway but the records themselves."""
+    deployment = site.deployment
+    while True:
+        try:
+            return [
+                (path, path.read_bytes())
+                for path in sorted(deployment.directory.rglob("*"))
+                if path.is_file() and deployment.snapshots_directory not in path.parents
+            ]
+        except FileNotFoundError:
+            continue  # the gateway serves on, and gave a file its name meanwhile
 
 
 def read_only(path: Path) -> sqlite3.Connection:

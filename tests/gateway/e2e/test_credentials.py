@@ -80,7 +80,7 @@ def status_of(site, credential) -> str:
 async def ask_status(site, who, credential_id):
     stub = credential_pb2_grpc.CredentialServiceStub(site.channel(who))
     request = credential_pb2.GetCredentialStatusRequest(credential_id=credential_id)
-    return await stub.GetCredentialStatus(request, timeout=10)
+    return await stub.GetCredentialStatus(request, timeout=60)
 
 
 async def test_a_partner_gets_the_whitelisted_fields_each_by_itself(issuing, partner):
@@ -340,7 +340,8 @@ async def test_on_postgresql_a_repair_refreshes_as_well(postgres, tmp_path_facto
     stage = set_stage(root, int(time.time()), companies=60, state_url=url)
     async with serve_site(with_issuer(stage)) as site:
         member = enrol_partner(site)
-        await asyncio.sleep(0.2)  # another handle registered it: a notification is on its way
+        # Another handle registered it: a notification is on its way.
+        await until(lambda: site.world.registry.view().licence(member.licence_id) is not None)
         one = [code for code, _ in shared_records(site)]
         subject, record = next(pair for pair in shared_records(site) if one.count(pair[0]) == 1)
         words = ("admin_penalty", ("uscc", "decision_no"))

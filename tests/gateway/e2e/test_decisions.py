@@ -283,7 +283,7 @@ async def test_a_subject_takes_back_what_it_declared_itself_and_nothing_else(sit
         return sign(claims, key, REPAIR_TYPE)
 
     def call(text: str):
-        return site.repairs(identity).Publish(repair_pb2.PublishRequest(decision=text), timeout=20)
+        return site.repairs(identity).Publish(repair_pb2.PublishRequest(decision=text), timeout=60)
 
     for text in (document(other), document(plain_record(site)[1], "admin_penalty")):
         await refused(site, call(text), "ILLEGAL_DELETION", DENIED, rule="R29")

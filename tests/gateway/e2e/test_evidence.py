@@ -50,11 +50,11 @@ async def published(site: Site) -> None:
     """Wait until the running gateway has published all that is there now."""
     size = len(site.bodies())
     reader = LogReader(site.deployment.log_directory, site.deployment.log_vkey)
-    for _ in range(400):
+    for _ in range(1_200):
         if reader.checkpoint().size >= size:
             return
         await asyncio.sleep(0.05)
-    pytest.fail("the gateway published nothing for twenty seconds")
+    pytest.fail("the gateway published nothing for a minute")
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")

@@ -109,7 +109,7 @@ async def midnight(stage, tmp_path):
 async def rest(call) -> bytes:
     """Return the bytes of all batches that are left."""
     got = b""
-    while (message := await asyncio.wait_for(call.read(), 20)) is not grpc.aio.EOF:
+    while (message := await asyncio.wait_for(call.read(), 60)) is not grpc.aio.EOF:
         got += message.data_body
     return got
 
@@ -140,8 +140,8 @@ async def test_it_is_gone_from_a_stream_that_began_before_midnight(midnight):
     async with scene.before.closed():
         call = scene.stream(agency, ticket)
         scene.before.let(1)
-        await asyncio.wait_for(call.read(), 10)  # the schema
-        first = await asyncio.wait_for(call.read(), 10)
+        await asyncio.wait_for(call.read(), 60)  # the schema
+        first = await asyncio.wait_for(call.read(), 60)
         assert scene.record.encode() not in first.data_body
         await scene.before.someone_waits()
         scene.hands.now_s = scene.ends
@@ -165,7 +165,7 @@ async def test_a_batch_that_was_filtered_before_midnight_does_not_leave_after_it
         scene.inside.let(number)  # its own batch stands inside the gate now
         got = b""
         for _ in range(number + 1):
-            got += (await asyncio.wait_for(call.read(), 10)).data_body
+            got += (await asyncio.wait_for(call.read(), 60)).data_body
         await scene.inside.someone_waits()
         scene.hands.now_s = scene.ends
         scene.refresh()

@@ -223,7 +223,7 @@ async def test_entries_that_are_nowhere_are_named(tmp_path):
 async def published(site: Site, index: int) -> int:
     """Wait until an entry is published; return the size of the log then."""
     reader = LogReader(site.deployment.log_directory, site.deployment.log_vkey)
-    for _ in range(200):
+    for _ in range(1_200):
         if (size := reader.checkpoint().size) > index:
             return size
         await asyncio.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import threading
 import time
 
 import numpy as np
@@ -37,8 +38,17 @@ from xinguan.v1 import exchange_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-TODAY = dt.date(1970, 1, 1) + dt.timedelta(today_of(int(time.time())))
-DATES = [TODAY - dt.timedelta(days) for days in (0, 40, 200, 400)]
+DATES: list[dt.date] = []  # of a test's own day, see `_dates`
+
+
+def today() -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(today_of(int(time.time())))
+
+
+@pytest.fixture(autouse=True)
+def _dates() -> None:
+    """The dates of each test are those of its own day: the module may have been read before it."""
+    DATES[:] = [today() - dt.timedelta(days) for days in (0, 40, 200, 400)]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -213,7 +223,7 @@ async def test_an_observation_is_made_once_and_not_in_the_future(built):
     twice = pa.concat_tables([observations(codes[:2]), observations(codes[1:2], DATES[1:2])])
     told_of = await refused_in_words(site, upload(site, bank.identity, twice), "BAD_PORTFOLIO")
     assert "row 9 repeats the observation of row 6" in told_of
-    late = observations(codes[:1], [TODAY, TODAY + dt.timedelta(1)])
+    late = observations(codes[:1], [today(), today() + dt.timedelta(1)])
     told_of = await refused_in_words(site, upload(site, bank.identity, late), "BAD_PORTFOLIO")
     assert "row 2 has a date" in told_of
 
@@ -248,18 +258,25 @@ async def test_what_was_computed_is_never_what_others_get_and_goes_in_the_end(bu
 
 async def test_a_caller_that_goes_away_ends_its_computation(built, monkeypatch):
     site, codes = built
-    bank = enrol(site)
-    pieces, begun = [], asyncio.Event()
-    loop, real = asyncio.get_running_loop(), aside.compute
+    bank, desk = enrol(site), site.world.features
+    pieces, begun, gone, go_on = [], asyncio.Event(), asyncio.Event(), threading.Event()
+    loop, real, computing = asyncio.get_running_loop(), aside.compute, desk._compute
 
     def slow(*words):
         pieces.append(1)
         loop.call_soon_threadsafe(begun.set)
-        time.sleep(0.3)
+        assert go_on.wait(60)
         return real(*words)
+
+    async def watched(*words):
+        try:
+            return await computing(*words)
+        finally:
+            gone.set()
 
     monkeypatch.setattr(aside, "compute", slow)
     monkeypatch.setattr(aside, "PIECE", 2)
+    monkeypatch.setattr(desk, "_compute", watched)
     receipt = await upload(site, bank.identity, observations(codes[:100]))
     wanted = descriptor(site, bank.identity, FEATURES, PLAIN, portfolio=receipt.portfolio)
     call = site.channel(bank).unary_unary(
@@ -268,10 +285,10 @@ async def test_a_caller_that_goes_away_ends_its_computation(built, monkeypatch):
         flight_pb2.FlightInfo.FromString,
     )(flight_pb2.FlightDescriptor(type=flight_pb2.FlightDescriptor.CMD, cmd=wanted.command))
     reading = asyncio.ensure_future(call)
-    await begun.wait()
+    await asyncio.wait_for(begun.wait(), 60)
     reading.cancel()
-    await asyncio.sleep(1)
-    done = len(pieces)
-    await asyncio.sleep(0.7)
-    assert len(pieces) == done < 10
+    await asyncio.wait_for(gone.wait(), 60)  # the news has come
+    go_on.set()
+    await loop.run_in_executor(desk._thread, int)  # its one thread has nothing to do any more
+    assert len(pieces) == 1  # of fifty
     assert len(site.world.library.kept(FEATURES)) == 1

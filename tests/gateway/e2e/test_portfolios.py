@@ -23,6 +23,7 @@ from gateway.registry.catalogue import Catalogue
 from gateway.release import portfolio
 from gateway.release.portfolio import Portfolios
 from gateway.snapshot.library import SnapshotLibrary
+from tests.gateway.e2e.feeding import until
 from tests.gateway.e2e.serving import Member, Site, uscc
 from tests.gateway.e2e.test_flight import (
     connect,
@@ -432,16 +433,21 @@ async def test_a_reader_that_stops_holds_one_batch_until_it_cancels(open_site, t
         flight_pb2.Ticket(ticket=info.endpoints[0].ticket.ticket)
     )
     await call.read()
-    await asyncio.sleep(0.5)
-    before = len(site.entries())
-    await asyncio.sleep(0.5)
-    assert len(site.entries()) == before  # it has stopped, not ended
-    assert site.world.gate.held(PRODUCT) == 1
+    before, looks = 0, 0
+    while looks < 10:  # until it stands still: it has stopped, not ended
+        await asyncio.sleep(0.1)
+        still = len(site.entries()) == before and site.world.gate.held(PRODUCT) == 1
+        before, looks = len(site.entries()), looks + 1 if still else 0
+    assert "outcome" not in [entry["kind"] for entry in site.entries()[-5:]]
     call.cancel()
-    await asyncio.sleep(1)
-    assert site.world.gate.held(PRODUCT) == 0
-    outcome = [entry for entry in site.entries()[before:] if entry["kind"] == "outcome"]
-    assert [entry["status"] for entry in outcome] == ["cancelled"]
+
+    def outcomes() -> list[str]:
+        entries = site.entries()[before:]
+        return [entry["status"] for entry in entries if entry["kind"] == "outcome"]
+
+    await until(outcomes)
+    await until(lambda: site.world.gate.held(PRODUCT) == 0)
+    assert outcomes() == ["cancelled"]
     await channel.close()
     await check_pieces(site, bank)
 

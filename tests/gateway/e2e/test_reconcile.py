@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 import pytest
 import pytest_asyncio
 
+from gateway.cli.descriptions import SHANGHAI
 from gateway.config import Feed
 from gateway.identity.keyfiles import new_document_key
 from gateway.repair import reconcile, reconciliation
@@ -216,9 +217,12 @@ async def test_a_local_list_entry_without_a_receipt_is_an_alarm(window):
     site = window.site
     snapshot = site.world.library.current("serious_dishonesty_list")
     rows = [row for n in range(snapshot.batch_count) for row in snapshot.batch(n).rows.to_pylist()]
-    week = dt.date.fromtimestamp(site.desk.act.now) - dt.timedelta(8)
+    now = site.desk.act.now
+    week = dt.datetime.fromtimestamp(now, SHANGHAI).date() - dt.timedelta(7)
     due = [
-        r for r in rows if r["local_list"] and not r["push_receipt_id"] and r["listed_on"] < week
+        r
+        for r, over in zip(rows, snapshot.expired(now).tolist(), strict=True)
+        if r["local_list"] and not r["push_receipt_id"] and r["listed_on"] < week and not over
     ]
     await window.show(publicity_of(site, "serious_dishonesty_list"), "serious_dishonesty_list")
     found = query(site, "SELECT records FROM alarms WHERE code = 'NO_PUSH_RECEIPT'")

@@ -110,7 +110,7 @@ async def test_without_a_certificate_nothing_answers(site):
     async with grpc.aio.secure_channel(site.gateway.address, credentials) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=5
+                health_pb2.HealthCheckRequest(), timeout=60
             )
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 

@@ -44,7 +44,7 @@ def everything(site: Site) -> dict[str, list[tuple]]:
 async def settled(site: Site) -> dict[str, list[tuple]]:
     """Return the state once what follows a decision by itself, its recall, has been done."""
     await site.gateway.delays.close()
-    for _ in range(400):
+    for _ in range(1_200):
         if site.desk.state.run(lambda tx: tx.execute(PENDING).fetchone()) == (0,):
             return everything(site)
         await asyncio.sleep(0.05)
@@ -126,7 +126,7 @@ async def test_malformed_and_wrongly_signed_decisions(quiet, name):
         ({"sequence": 1}, "R25", "STALE_SEQUENCE", CONFLICT),
         ({"verdict": "DISPUTE_CLOSED"}, "R25", "CONTRADICTION", CONFLICT),
         ({"verdict": "UNMASK", "plan": "COMPLETED"}, "R25", "CONTRADICTION", CONFLICT),
-        ({"decided_at": int(time.time()) + 7_200}, "R25", "DECIDED_IN_FUTURE", INVALID),
+        ({"decided_at": int(time.time()) + 86_400}, "R25", "DECIDED_IN_FUTURE", INVALID),
         ({"materials": ("FULFILMENT_PROOF", "BUSINESS_PLAN")}, "R2A", "EXCESS_MATERIALS", INVALID),
         ({"origin": "ENTERPRISE_PUBLICITY", "verdict": "HOLD"}, "R11", "OUTRANKED", CONFLICT),
         ({"origin": "COURT"}, "R29", "ILLEGAL_DELETION", DENIED),

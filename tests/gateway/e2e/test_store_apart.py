@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import time
+from collections.abc import Callable
 
 import pytest
 import pytest_asyncio
@@ -22,9 +23,11 @@ from tests.gateway.e2e.abroad import (
     whitelist,
 )
 from tests.gateway.e2e.conftest import Clock, serve_site
+from tests.gateway.e2e.feeding import until
 from tests.gateway.e2e.serving import PENALTY, Site
 from tests.gateway.e2e.test_decisions import plain_record, publish, shared_records
 from tests.gateway.e2e.test_gate_stream import Turnstile, _Hold, rest, rows_of, take
+from tests.gateway.e2e.test_policy_diff import published
 from tests.gateway.e2e.test_recall import notices
 from tests.gateway.e2e.wire import refused
 from xinguan.client import Answer
@@ -145,19 +148,44 @@ async def test_a_copy_that_nobody_confirms_serves_no_longer_than_its_limit(open_
     assert Answer(await site.send(AGENCY, query)).rows()
 
 
+async def in_turn(site: Site, act: Callable[[], object]) -> None:
+    """Do something with the store apart while its keeper doesn't: only one of them may."""
+
+    def work() -> None:
+        with site.gateway.border._turn:
+            act()
+
+    await asyncio.to_thread(work)
+
+
+async def looked_after(site: Site, times: int) -> None:
+    """Wait until the keeper of the store apart has looked whether anything is to be copied."""
+    keeper, looks = site.gateway.border, []
+    look = keeper.look
+
+    def counted() -> None:
+        try:
+            look()
+        finally:
+            looks.append(1)
+
+    keeper.look = counted
+    await until(lambda: len(looks) >= times)
+    keeper.look = look
+
+
 async def test_a_destroyed_store_answers_nothing_until_a_person_opens_it(open_site):
     site = await open_site()
     assert (await ask(site)).rows()
     copier = site.gateway.border._copier  # the command line's own is another process's
-    await asyncio.sleep(0)
-    await asyncio.to_thread(copier.destroy, site.desk.act)
+    await in_turn(site, lambda: copier.destroy(site.desk.act))
     assert not site.deployment.border_key_path.exists()
     await refused(site, ask(site), "PRODUCT_UNAVAILABLE", "UNAVAILABLE")
-    await asyncio.sleep(1.2)  # the keeper looked meanwhile, and left it closed
+    await looked_after(site, 2)  # the keeper looked meanwhile, and left it closed
     await refused(site, ask(site), "PRODUCT_UNAVAILABLE", "UNAVAILABLE")
     kinds = [entry["kind"] for entry in site.entries()]
     assert kinds.count("border_destroyed") == 1
-    await asyncio.to_thread(lambda: copier.round(site.desk.act, anew=True))
+    await in_turn(site, lambda: copier.round(site.desk.act, anew=True))
     assert (await ask(site)).rows()
 
 
@@ -243,8 +271,12 @@ async def test_a_dispute_is_labelled_abroad_and_a_new_copy_is_sealed_before_it_s
     await publish(site, gone)
     count = len(await ask_penalties(site, member, [gone_subject]))
     first = site.world.abroad.current("admin_penalty").snapshot_id
-    shutil.rmtree(site.deployment.border_directory / "admin_penalty")
-    await asyncio.to_thread(site.gateway.border._copier.round, site.desk.act, "admin_penalty")
+
+    def again() -> None:
+        shutil.rmtree(site.deployment.border_directory / "admin_penalty")
+        site.gateway.border._copier.round(site.desk.act, "admin_penalty")
+
+    await in_turn(site, again)
     assert site.world.abroad.current("admin_penalty").snapshot_id != first
     assert len(await ask_penalties(site, member, [gone_subject])) == count
     assert (
@@ -257,7 +289,7 @@ async def test_the_log_leads_from_an_answer_abroad_to_whoever_admitted_and_allow
     site = await open_site()
     answer = await ask(site)
     home = ["--home", str(site.deployment.root), "--json"]
-    await asyncio.sleep(1)  # a checkpoint covers it
+    await published(site, answer.decision.intent.index)
 
     def run(*words: str) -> dict:
         done = CliRunner().invoke(audit_app, [*words, *home])

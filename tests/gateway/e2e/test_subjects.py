@@ -44,7 +44,7 @@ async def seal(site):
 
     roots = await asyncio.to_thread(work)
     stub = site.audit(AUDITOR)
-    for _ in range(200):
+    for _ in range(1_200):
         status = await stub.GetStatus(audit_pb2.GetStatusRequest())
         if not roots or status.published > roots[-1]:
             return roots
@@ -259,7 +259,7 @@ async def test_the_gateway_seals_by_itself(stage, open_site):
     site = await open_site(prepare)
     agency, mine = site.desk.enrol(), site.population.sample[5]
     await site.query(agency, subjects=[mine])
-    for _ in range(200):
+    for _ in range(1_200):
         seen = await proved(site, AUDITOR, mine, reason="r")
         if seen.complete_below:
             break
@@ -271,7 +271,7 @@ async def test_the_gateway_seals_by_itself(stage, open_site):
 async def test_status_and_health_tell_whether_things_agree(quiet):
     stub = health_pb2_grpc.HealthStub(quiet.channel(AUDITOR))
     wanted = health_pb2.HealthCheckRequest(service="xinguan.reconciliation")
-    for _ in range(200):
+    for _ in range(1_200):
         answer = await stub.Check(wanted)
         if answer.status == health_pb2.HealthCheckResponse.SERVING:
             break
@@ -295,7 +295,7 @@ async def test_what_a_batch_of_subjects_commits_to_is_opened_one_by_one(quiet):
     agency = quiet.desk.enrol()
     subjects = [*quiet.population.sample[:3], quiet.population.sample[0]]
     answer = await drain(
-        quiet.exchange(agency).Query(quiet.build(agency, subjects=subjects), timeout=20)
+        quiet.exchange(agency).Query(quiet.build(agency, subjects=subjects), timeout=60)
     )
     assert isinstance(answer[0], exchange_pb2.QueryResponse)
     intents = [i for i, each in enumerate(quiet.entries()) if each["kind"] == "intent"]

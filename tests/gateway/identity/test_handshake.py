@@ -59,7 +59,7 @@ def client(authority):
         pem = issuer.issue_party(PARTY.party_id, key.public_key(), now, 2)
         mine = grpc.ssl_channel_credentials(authority.pem, private_pem(key), pem)
         with grpc.secure_channel(f"127.0.0.1:{port}", mine) as channel:
-            return channel.unary_unary(METHOD)(b"", timeout=20).decode()
+            return channel.unary_unary(METHOD)(b"", timeout=60).decode()
 
     yield call
     server.stop(0).wait()

@@ -80,7 +80,10 @@ def test_the_digest_is_the_document_and_not_its_presentation():
     assert opened(whole).digest != opened(ES.credential(claims)).digest
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=250,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data())
 @pytest.mark.parametrize("form", ["credential", "report"])
 def test_every_altered_byte_is_refused(form, data):

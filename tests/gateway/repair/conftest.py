@@ -58,10 +58,10 @@ def postgres():
     try:
         pgexec(
             "pg_ctl",
-            ("-w", "-D", str(home), "-m", "fast", "stop"),
+            ("-w", "-D", str(home), "-m", "immediate", "stop"),
             bin_path=server.bin_path,
             user=server.system_user,
-            timeout=30,
+            timeout=110,
         )
     finally:
         shutil.rmtree(home, ignore_errors=True)

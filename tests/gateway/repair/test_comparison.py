@@ -145,7 +145,10 @@ ROW = st.fixed_dictionaries(
 KEYS = st.sampled_from([f"k{number}" for number in range(12)])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 @given(st.dictionaries(KEYS, ROW), st.dictionaries(KEYS, ROW))
 def test_only_what_is_the_same_here_and_there_goes_on_being_shared(snapshot, ours, theirs):
     opened = snapshot([here(key) | row for key, row in ours.items()])

@@ -1,28 +1,44 @@
-"""A state that several processes of a test share, each with a gate of its own."""
+"""A state that several processes of a test share, each with a gate of its own.
+
+Time stands still unless a test moves it: no lease runs out because the machine does other work.
+"""
 
 import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.release.gate import Gate
+from gateway.replicas import lease_watch, rounds
 from gateway.replicas.changes import Change, Noted, note_changes
 from gateway.replicas.membership import Membership
 from gateway.replicas.node_name import NodeName, take_name
 from gateway.replicas.rounds import Rounds
 from gateway.store.state import State
 
-TERM_MS = 400
+TERM_MS = 30_000
 
 
 class Clock:
-    """Seconds as the holder of a lease counts them; a test moves them."""
+    """Seconds as holders of leases and those who wait for them count; a test moves them."""
 
     def __init__(self) -> None:
-        self.now = 1_000.0
+        self.now = time.monotonic()
+        self.looks = 0
 
     def __call__(self) -> float:
+        self.looks += 1
         return self.now
+
+
+async def eventually(true: Callable[[], object], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        await asyncio.sleep(0.005)
 
 
 class Effect:
@@ -32,12 +48,14 @@ class Effect:
         self.flipped: list[int] = []
         self.started_over = 0
         self.failing = False
+        self.failed = 0
 
     def products(self, changes: list[Change]) -> set[str]:
         return {change.product for change in changes}
 
     def flip(self, changes: list[Change]) -> None:
         if self.failing:
+            self.failed += 1
             raise OSError
         self.flipped += [change.number for change in changes]
 
@@ -48,13 +66,14 @@ class Effect:
 class Process:
     """One serving process, as far as leases and rounds go."""
 
-    def __init__(self, home: Path, name: str, *, clock=None) -> None:
+    clock: Clock
+
+    def __init__(self, home: Path, name: str) -> None:
         self.home = home
         self.name: NodeName = take_name(home, name)
         self.state = State.open(home / "state.sqlite3")
         self.effect = Effect()
-        words = {} if clock is None else {"clock": clock}
-        self.membership = Membership(self.state, self.name, term_ms=TERM_MS, **words)
+        self.membership = Membership(self.state, self.name, term_ms=TERM_MS, clock=self.clock)
         self.gate = Gate(unwind_s=0.2, sure=self.membership.check)
         self.tasks: list[asyncio.Task] = []
 
@@ -90,6 +109,7 @@ class Process:
         self.tasks = []
 
     def thaw(self) -> None:
+        self.membership.confirm_soon()  # its pause between two renewals was over meanwhile
         self.tasks = [
             asyncio.create_task(self.rounds.run()), asyncio.create_task(self.membership.keep())
         ]  # fmt: skip
@@ -104,3 +124,13 @@ class Process:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch) -> Clock:
+    """The clock of every process of a test, and of whoever waits for one's lease to run out."""
+    made = Clock()
+    for module in (lease_watch, rounds):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made))
+    monkeypatch.setattr(Process, "clock", made, raising=False)
+    return made

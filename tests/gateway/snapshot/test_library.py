@@ -119,19 +119,19 @@ def test_no_snapshot_opens_between_a_durable_seal_and_its_flip(tmp_path):
     def sealed_keys(_: str) -> list[list[str]]:
         found = list(durable)  # read before the repair is durable
         reading.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return [found]
 
     library = SnapshotLibrary(tmp_path, sealed_keys)
     opener = threading.Thread(target=library.current, args=("penalty",))
     opener.start()
-    assert reading.wait(10)
+    assert reading.wait(60)
     durable.append("r09")
     sealer = threading.Thread(target=library.seal, args=("penalty", ["r09"]))
     sealer.start()
     go_on.set()
-    opener.join(10)
-    sealer.join(10)
+    opener.join(60)
+    sealer.join(60)
     assert withheld(library.current("penalty")) == ["r09"]
 
 

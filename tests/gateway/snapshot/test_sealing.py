@@ -15,6 +15,7 @@ def test_every_page_is_sealed_once(count):
 
 def test_pages_are_read_by_one_at_a_time_and_not_ahead_of_what_is_sealed():
     lock, reading, held, most = threading.Lock(), [0], [0], [0, 0]
+    both = threading.Barrier(2)  # each page is sealed while another one is
 
     def pages():
         for number in range(20):
@@ -29,6 +30,7 @@ def test_pages_are_read_by_one_at_a_time_and_not_ahead_of_what_is_sealed():
             yield [f"r{number}"]
 
     def seal(_):
+        both.wait(60)
         time.sleep(0.003)
         with lock:
             held[0] -= 1

@@ -36,7 +36,9 @@ def test_unknown_subjects_simply_have_no_rows(opened):
     assert opened.locate(["S00", "nobody", "S19"]).tolist() == [*range(10), *range(190, 200)]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(
     rows=st.sets(st.integers(0, 199)).map(sorted),
     columns=st.permutations(SCHEMA.names).flatmap(
@@ -116,7 +118,9 @@ def test_a_hash_collision_never_seals_the_wrong_record(opened, monkeypatch):
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=12,
+    deadline=None,
 )
 @given(data=st.data())
 def test_slices_and_single_rows_agree_on_what_may_leave(snapshot_of, data):

@@ -20,7 +20,7 @@ async def test_a_raise_wakes_who_watches(tmp_path):
     loop = asyncio.get_running_loop()
     loop.add_reader(watch.descriptor, lambda: (watch.drain(), woken.set()))
     one.raise_it()
-    await asyncio.wait_for(woken.wait(), 5)
+    await asyncio.wait_for(woken.wait(), 60)
     woken.clear()
     await asyncio.sleep(0.01)
     assert not woken.is_set()

@@ -191,7 +191,10 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=STEPS, ceiling=st.integers(1, 8))
 def test_the_books_agree_with_plain_sets(tmp_path_factory, steps, ceiling) -> None:
     path = tmp_path_factory.mktemp("model") / "state.sqlite3"

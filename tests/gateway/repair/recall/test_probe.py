@@ -4,7 +4,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -14,7 +13,8 @@ from gateway.domain.errors import InvalidRequestError
 from gateway.repair.recall.endpoints import check_url
 from gateway.repair.recall.probe import ProbeLimits, Result, probe
 
-LIMITS = ProbeLimits(timeout_ms=700, max_bytes=2_000, loopback=True)
+LIMITS = ProbeLimits(timeout_ms=60_000, max_bytes=2_000, loopback=True)
+SHORT = ProbeLimits(timeout_ms=700, max_bytes=2_000, loopback=True)
 Answer = Callable[[BaseHTTPRequestHandler, dict], None]
 
 
@@ -32,11 +32,13 @@ def serving(answer: Answer) -> Iterator[str]:
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.over = threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/check"
     finally:
+        server.over.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -62,20 +64,21 @@ def raw(body: bytes, status: int = 200, **headers: str) -> Answer:
     return lambda handler, _: reply(handler, body, status, **headers)
 
 
+def drip(handler: BaseHTTPRequestHandler, drop: bytes) -> None:
+    """Go on until the test is over."""
+    while not handler.server.over.wait(0.05):
+        handler.wfile.write(drop)
+        handler.wfile.flush()
+
+
 def dripping(handler: BaseHTTPRequestHandler, _: dict) -> None:
     handler.send_response(200)
     handler.end_headers()
-    for _ in range(200):
-        handler.wfile.write(b" ")
-        handler.wfile.flush()
-        time.sleep(0.05)
+    drip(handler, b" ")
 
 
 def slow_header(handler: BaseHTTPRequestHandler, _: dict) -> None:
-    for _ in range(60):
-        handler.wfile.write(b"H")
-        handler.wfile.flush()
-        time.sleep(0.05)
+    drip(handler, b"H")
 
 
 @pytest.mark.parametrize(
@@ -96,15 +99,17 @@ def slow_header(handler: BaseHTTPRequestHandler, _: dict) -> None:
         (raw(b"{}", 500), Result.MALFORMED),
         (raw(b"", 302, Location="http://127.0.0.1:1/"), Result.MALFORMED),
         (raw(b"", 204), Result.MALFORMED),
-        (dripping, Result.UNREACHABLE),
-        (slow_header, Result.UNREACHABLE),
     ],
 )
-def test_one_of_five_words_comes_in_time(answer, result):
+def test_one_of_five_words_comes(answer, result):
     with serving(answer) as url:
-        began = time.monotonic()
         assert probe(url, "document", LIMITS) is result
-        assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("answer", [dripping, slow_header])
+def test_who_never_comes_to_an_end_is_followed_for_its_time_only(answer):
+    with serving(answer) as url:
+        assert probe(url, "document", SHORT) is Result.UNREACHABLE
 
 
 def test_the_question_carries_the_signed_notice():
@@ -135,16 +140,16 @@ def test_who_cannot_be_asked_is_told_apart_from_who_has_nothing_declared():
 
 def test_this_machine_is_asked_in_development_only():
     with serving(says(shown=False)) as url:
-        strict = ProbeLimits(timeout_ms=700, max_bytes=2_000)
+        strict = ProbeLimits(timeout_ms=60_000, max_bytes=2_000)
         assert probe(url, "d", strict) is Result.UNREACHABLE
         assert probe(url.replace("http:", "https:"), "d", strict) is Result.UNREACHABLE
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::]", "224.0.0.1"])
-def test_addresses_that_are_no_organisations_are_not_asked(host):
-    began = time.monotonic()
+def test_addresses_that_are_no_organisations_are_not_asked(host, monkeypatch):
+    connect = lambda *_, **__: pytest.fail("it was asked")  # noqa: E731 - of one line
+    monkeypatch.setattr(socket, "create_connection", connect)
     assert probe(f"https://{host}/", "d", LIMITS) is Result.UNREACHABLE
-    assert time.monotonic() - began < 0.5
 
 
 def test_a_service_without_tls_behind_an_https_address_is_unreachable():

@@ -267,7 +267,7 @@ async def test_the_service_works_off_what_is_pending_and_stops(overdue):
     service.start()
     began = time.monotonic()
     while len(overdue.sim.notices()) < 2:
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         await asyncio.sleep(0.02)
     await service.stop()
     await service.stop()
