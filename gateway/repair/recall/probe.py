@@ -9,6 +9,7 @@ size limit, and one deadline for everything, name resolution and dripping bytes 
     answered 200, JSON:  {"v": 1, "nonce": the same, "shown": true or false}
 """
 
+import contextlib
 import http.client
 import ipaddress
 import json
@@ -92,6 +93,9 @@ def probe(
     if found:
         return found[0]
     for connection in held:
+        # Closing alone wouldn't wake whoever reads from it.
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
         connection.close()
     return Result.UNREACHABLE
 

@@ -109,7 +109,38 @@ def test_one_of_five_words_comes(answer, result):
 @pytest.mark.parametrize("answer", [dripping, slow_header])
 def test_who_never_comes_to_an_end_is_followed_for_its_time_only(answer):
     with serving(answer) as url:
+        before = set(threading.enumerate())
         assert probe(url, "document", SHORT) is Result.UNREACHABLE
+        for worker in set(threading.enumerate()) - before:
+            if worker.name == "recall-probe":
+                worker.join(60)  # while the endpoint goes on
+                assert not worker.is_alive()
+
+
+def test_a_handshake_that_drips_is_followed_for_its_time_only():
+    """The head of a TLS record, and then its bytes one by one."""
+    over = threading.Event()
+
+    def drip_record() -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")
+            while not over.wait(0.05):
+                connection.sendall(b"\0")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=drip_record)
+        server.start()
+        try:
+            before = set(threading.enumerate())
+            url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
+            assert probe(url, "document", SHORT) is Result.UNREACHABLE
+            for worker in set(threading.enumerate()) - before:
+                worker.join(60)
+                assert not worker.is_alive()
+        finally:
+            over.set()
+            server.join()
 
 
 def test_the_question_carries_the_signed_notice():
