@@ -9,8 +9,8 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -59,7 +59,7 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
 
 
 @contextmanager
-def private_file(path: Path) -> Iterator[BinaryIO]:
+def private_file(path: Path) -> Iterator[BufferedWriter]:
     """Open a file for writing that its owner alone can read, from before anything stands in it.
 
     What stood there is replaced. An OSError is the caller's to tell.
