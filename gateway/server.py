@@ -33,6 +33,7 @@ from gateway.doors.credential_desk import CredentialDesk
 from gateway.doors.recall import RecallDesk
 from gateway.doors.recognition_assembly import open_recognition
 from gateway.log_keeper import LogKeeper
+from gateway.registry import idempotency
 from gateway.registry.call_rate import CallRate
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.quotas import LicenceQuotas
@@ -238,6 +239,8 @@ class Gateway:
         self._closing.append(self._recall.stop)
         self._recall.start()
         self._run(self.renewals.run())
+        window_s = settings.limits.idempotency_window_s
+        self._run(idempotency.sweep_always(self._state, window_s, self._clock_s))
         self._run(self.health.update_always(settings.limits.health_interval_ms))
         self.feeds = feeds.runner()
         self._run(self.feeds.run())

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from audit.errors import AuditUnavailableError
 from audit.journal import Transaction
@@ -128,7 +129,7 @@ def show(value: JsonObject | Sequence[JsonObject], as_json: bool, *, title: str)
     for name in value[0]:
         table.add_column(name, overflow="fold")
     for row in value:
-        table.add_row(*(_text(entry) for entry in row.values()))
+        table.add_row(*(Text(_text(entry)) for entry in row.values()))
     console.print(table)
 
 
@@ -138,7 +139,7 @@ def _below(value: JsonObject, title: str) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, entry in value.items():
-        table.add_row(name, _text(entry))
+        table.add_row(name, Text(_text(entry)))  # a value is never markup, whoever wrote it
     return table
 
 

@@ -12,6 +12,7 @@ from gateway.cli.party_name import canonical_id
 from gateway.cli.recall_suspend import app as suspend_app
 from gateway.config import Profile
 from gateway.domain.errors import NotFoundError
+from gateway.identity.keyfiles import private_file
 from gateway.repair.recall.board import purge_list
 from gateway.repair.recall.endpoints import check_url, declare, endpoint_of
 from gateway.repair.recall.probe import ProbeLimits, probe, record_probe
@@ -156,9 +157,8 @@ def write_purge_list(
         finally:
             connection.close()
     try:
-        with pa.OSFile(str(out), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        with private_file(out) as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
-        out.chmod(0o600)
     except OSError as error:
         raise typer.BadParameter(f"{out.name}: {error.strerror}") from None
     show({"party": party_id, "rows": table.num_rows, "file": out.name}, as_json, title="Purge list")

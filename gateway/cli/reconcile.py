@@ -12,6 +12,7 @@ import typer
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_text, session, show
 from gateway.config import FeedKind
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
+from gateway.identity.keyfiles import private_file
 from gateway.repair import reconciliation
 from gateway.repair.publicity import SUFFIXES
 from gateway.repair.publicity_feed import STATEMENT, digest_of, rows_of, statements_after
@@ -144,14 +145,14 @@ def _write(found: Found, out: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    table = found.comparison.table()
-    if out.suffix == ".parquet":
-        pyarrow.parquet.write_table(table, out)
-    elif out.suffix == ".csv":
-        pyarrow.csv.write_csv(table, out)
-    else:
+    if out.suffix not in (".parquet", ".csv"):
         raise typer.BadParameter("--out is a .csv or a .parquet")
-    out.chmod(0o600)
+    table = found.comparison.table()
+    with private_file(out) as sink:
+        if out.suffix == ".parquet":
+            pyarrow.parquet.write_table(table, sink)
+        else:
+            pyarrow.csv.write_csv(table, sink)
 
 
 def _preview(found: Found) -> dict[str, Any]:

@@ -158,7 +158,7 @@ class SqlDesk:
             parts.append((message.data_header, message.data_body))
         if kept is None:
             raise InvalidRequestError("BAD_REQUEST", "the upload is empty")
-        statement = parse(kept.text, self._max_sql_bytes)
+        statement = await self._parse(kept.text)
         values = read_parameters(parts)
         if len(values) != statement.parameters:
             raise InvalidRequestError(

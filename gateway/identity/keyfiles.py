@@ -7,6 +7,9 @@ can replace a key that something already depends on.
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedWriter
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -53,6 +56,20 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BufferedWriter]:
+    """Open a file for writing that its owner alone can read, from before anything stands in it.
+
+    What stood there is replaced. An OSError is the caller's to tell.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, PRIVATE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, PRIVATE_MODE)  # of a file that stood there too
+        os.ftruncate(descriptor, 0)
+        yield file
 
 
 def read_private(path: Path) -> bytes:

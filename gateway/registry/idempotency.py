@@ -5,19 +5,31 @@ acts. An exchange answers a replay with a refusal that names the first request: 
 are not kept to be repeated. An administrative act is answered from its first outcome.
 """
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
+from audit.errors import AuditError
 from audit.journal import Row, Transaction
 from gateway.domain.errors import ConflictError
+from gateway.store.state import State
 
+_log = structlog.get_logger(__name__)
 _DOMAIN = b"xinguan/idempotency/v1\0"
 _INTO = "INSERT INTO idempotency (key_hash, request_digest, request_id, claimed_at) VALUES"
 _PRUNED_EVERY = 64  # claims
 _PRUNED_AT_ONCE = 128  # more than come in between, so that the table shrinks
+SWEEP_S = 60
+_SWEPT_AT_ONCE = 4_096  # others write between
+_FORGET = (
+    "DELETE FROM idempotency WHERE key_hash IN (SELECT key_hash FROM idempotency"
+    " WHERE claimed_at <= ? ORDER BY claimed_at LIMIT ?)"
+)
 
 JsonObject = Mapping[str, Any]  # Any: values of a JSON object
 
@@ -147,11 +159,38 @@ def _prune(tx: Transaction, wanted: Claim) -> None:
     """Forget keys past their window, one claim in 64 for the 64 claims before it."""
     if wanted.key_hash[0] % _PRUNED_EVERY:
         return
-    tx.execute(
-        "DELETE FROM idempotency WHERE key_hash IN (SELECT key_hash FROM idempotency"
-        " WHERE claimed_at <= ? ORDER BY claimed_at LIMIT ?)",
-        (wanted.now - wanted.window_s, _PRUNED_AT_ONCE),
-    )
+    tx.execute(_FORGET, (wanted.now - wanted.window_s, _PRUNED_AT_ONCE))
+
+
+async def sweep_always(state: State, window_s: int, clock_s: Callable[[], int]) -> None:
+    """Sweep every minute until cancelled."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        try:
+            await sweep(state, clock_s() - window_s)
+        except AuditError as error:
+            _log.error("sweep_failed", type=type(error).__name__)
+
+
+async def sweep(state: State, before: int) -> None:
+    """Forget keys past their window: those of exchanges are claimed in rows, which forget none.
+
+    Args:
+        state: Keeps them.
+        before: Unix seconds; keys claimed later are remembered.
+    """
+    while await asyncio.to_thread(_due, state, before):
+        await state.journal.submit(lambda tx: tx.execute(_FORGET, (before, _SWEPT_AT_ONCE)))
+
+
+def _due(state: State, before: int) -> bool:
+    """Return whether there is anything to forget: most of the time there is nothing to write."""
+    connection = state.connect()
+    try:
+        query = "SELECT 1 FROM idempotency WHERE claimed_at <= ? LIMIT 1"
+        return connection.execute(query, (before,)).fetchone() is not None
+    finally:
+        connection.close()
 
 
 def _other_request() -> ConflictError:

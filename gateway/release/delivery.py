@@ -139,7 +139,7 @@ class Delivery:
         request, snapshot = self.facts.request, self.snapshot
         count = count_portions(self.facts, self.prepared, snapshot, self.world)
         if request.subjects and not request.portfolio:
-            self._located = snapshot.locate(request.subjects)
+            self._located = self._shown(snapshot.locate(request.subjects))
             count, batches = max(1, -(-len(self._located) // self.world.batch_rows)), None
         elif not request.subjects:
             columns = self.prepared.plan.columns
@@ -148,6 +148,19 @@ class Delivery:
         if batches is None:
             return range(count)
         return range(batches.start, min(batches.stop, count))
+
+    def _shown(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows without those that are withheld, where the answer may be of several portions.
+
+        Cut through them, the number of portions and the size of each would tell how many they are.
+        """
+        if len(rows) <= self.world.batch_rows:
+            return rows
+        snapshot, plan = self.snapshot, self.prepared.plan
+        rows = rows[np.flatnonzero(snapshot.shareable(rows, self.world.clock_ms() // 1000))]
+        return self.world.row_masks.select(
+            snapshot, rows, plan.policy_rows, self.prepared.policy_rows
+        )
 
     def portion(self, number: int) -> Portion:
         """Return the rows of one portion; nothing is read of them yet."""

@@ -94,6 +94,11 @@ class Comparison:
         rows = np.flatnonzero(self.words == word)
         return [str(key) for key in self.keys.take(pa.array(rows)).to_pylist()]
 
+    def agreeing(self) -> set[str]:
+        """Return the record keys that agree in every row; one may stand in several."""
+        agree = set(self.keys_of(Difference.AGREES))
+        return agree.difference(*(self.keys_of(word) for word in WITHHELD)) if agree else agree
+
     def table(self) -> pa.Table:
         """Return one row for each difference: record id and its word."""
         rows = np.flatnonzero(self.words > Difference.AGREES)

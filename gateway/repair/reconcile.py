@@ -209,7 +209,7 @@ class Reconciler:
             and known.origin == claims.authority
             and known.repair_id.startswith(HELD_BY)
         }
-        agree = held.intersection(found.comparison.keys_of(Difference.AGREES)) if held else set()
+        agree = held.intersection(found.comparison.agreeing()) if held else set()
         return holds, [_derived(found.statement, key, Verdict.RELEASE) for key in sorted(agree)]
 
     async def _publish(self, decisions: Sequence[Verified[RepairClaims]], act: Act) -> int:

@@ -48,7 +48,19 @@ def _row(parts: list[tuple[bytes, bytes]]) -> list[object]:
     batch.validate(full=True)
     if batch.num_rows != 1 or not 1 <= batch.num_columns <= MAX_PARAMETERS:
         raise NotSupportedError("NOT_SUPPORTED", "more than one set of parameters is not supported")
+    if not all(_is_plain(field.type) for field in batch.schema):
+        raise ValueError("a value inside a value")
     return [column[0].as_py() for column in batch.columns]
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Return whether a value takes no more memory than its bytes came in.
+
+    A list of nulls has no bytes at all, however many it claims: made into objects of Python, one
+    of three hundred bytes would take all the memory there is.
+    """
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return text or pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
 
 
 def _compressed(head: bytes) -> bool:

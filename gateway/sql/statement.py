@@ -22,6 +22,8 @@ from gateway.sql.literals import Kind, Literal, Parameter, Value, number
 
 MAX_DEPTH = 16  # parentheses inside each other
 MAX_CONDITIONS = 32
+_MAX_CALLS = 2  # inside each other; a cast is one, and no other is offered
+_BEFORE_A_GROUP = frozenset({TokenType.WHERE, TokenType.AND, TokenType.IN, TokenType.L_PAREN})
 _MAX_LIMIT = 2**63 - 1
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # sqlglot warns with the text of the statement, which may hold a subject.
@@ -112,12 +114,29 @@ def _tokens(text: str) -> list[Token]:
     # Of a comment that a server reads as code nothing has to be known when there are none.
     if any(token.comments for token in tokens):
         raise _unsupported("a comment")
-    depth = 0
-    for token in tokens:
-        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
-        if depth > MAX_DEPTH:
-            raise InvalidRequestError("BAD_REQUEST", "the statement is nested too deeply")
+    _check_nesting(tokens)
     return tokens
+
+
+def _check_nesting(tokens: list[Token]) -> None:
+    """Refuse what takes the parser twice the time for each thing inside another.
+
+    It reads a call, and brackets, first as a type and then again as a value: forty of them inside
+    each other, in two hundred bytes, would keep it busy for years.
+    """
+    calls: list[bool] = []  # of the parentheses that are open: whether they are of a call
+    before = tokens[0].token_type
+    for token in tokens:
+        kind = token.token_type
+        if kind is TokenType.L_BRACKET:
+            raise _unsupported("anything in brackets")
+        if kind is TokenType.L_PAREN:
+            calls.append(before not in _BEFORE_A_GROUP)
+            if len(calls) > MAX_DEPTH or sum(calls) > _MAX_CALLS:
+                raise InvalidRequestError("BAD_REQUEST", "the statement is nested too deeply")
+        elif kind is TokenType.R_PAREN and calls:
+            calls.pop()
+        before = kind
 
 
 def _unreadable() -> InvalidRequestError:

@@ -473,3 +473,10 @@ def test_terms_of_a_statement_are_what_was_signed(signed, terms, holds):
     else:
         with pytest.raises(verifier.Refused):
             verifier.check_statement(3, entry, signed)
+
+
+def test_a_range_that_claims_more_than_any_memory_holds_is_refused_at_once():
+    manifest = {"selection": {"by": "range", "start": 0, "end": 2**53 - 1}, "chosen": [0]}
+    with pytest.raises(verifier.Refused) as refusal:
+        verifier.check_selection(manifest, {0: (b"{}", {})}, verifier.Report())
+    assert refusal.value.code == "RANGE"

@@ -196,7 +196,9 @@ def _address(host: str, port: int, limits: ProbeLimits) -> str:
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [ipaddress.ip_address(each[4][0]) for each in found]
-    for address in addresses:
+    for stated in addresses:
+        # An address of version 4 written as one of version 6 leads to the same place.
+        address = getattr(stated, "ipv4_mapped", None) or stated
         forbidden = address.is_link_local or address.is_multicast or address.is_unspecified
         if forbidden or (address.is_loopback and not limits.loopback):
             raise _UnreachableError

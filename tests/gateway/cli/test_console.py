@@ -18,3 +18,10 @@ def test_a_table_that_does_not_fit_is_told_line_by_line(
     for row in ROWS:
         for value in row.values():
             assert value in told  # nothing is folded or cut
+
+
+def test_a_value_is_shown_as_it_is_whatever_it_looks_like(capsys) -> None:
+    told = {"content": "[/red] [bold]ends[/bold]"}
+    show(told, as_json=False, title="One")
+    show([told, told], as_json=False, title="Several")
+    assert capsys.readouterr().out.count("[/red] [bold]ends[/bold]") == 3

@@ -160,8 +160,10 @@ async def test_a_batch_that_was_filtered_before_midnight_does_not_leave_after_it
     async with scene.inside.closed():
         call = scene.stream(agency, ticket)
         snapshot = scene.site.world.library.current("admin_penalty")
-        rows = snapshot.locate(scene.subjects).tolist()
-        number = rows.index(scene.row) // BATCH_ROWS
+        rows = snapshot.locate(scene.subjects)
+        kinds = snapshot.take(rows, ["subject_type"]).column(0).to_numpy(zero_copy_only=False)
+        shown = snapshot.shareable(rows, scene.hands.now_s) & (kinds == "LEGAL_ENTITY")
+        number = rows[shown].tolist().index(scene.row) // BATCH_ROWS
         scene.inside.let(number)  # its own batch stands inside the gate now
         got = b""
         for _ in range(number + 1):

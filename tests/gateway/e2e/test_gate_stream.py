@@ -126,8 +126,10 @@ class Streams:
     def portion_of(self, subject: str) -> int:
         """Return the number of the batch in which a subject's penalty comes."""
         snapshot = self.site.world.library.current("admin_penalty")
-        rows = snapshot.locate(self.subjects("admin_penalty")).tolist()
-        number = rows.index(int(snapshot.locate([subject])[0])) // BATCH_ROWS
+        rows = snapshot.locate(self.subjects("admin_penalty"))
+        kinds = snapshot.take(rows, ["subject_type"]).column(0).to_numpy(zero_copy_only=False)
+        shown = snapshot.shareable(rows, self.clock() // 1000) & (kinds == "LEGAL_ENTITY")
+        number = rows[shown].tolist().index(int(snapshot.locate([subject])[0])) // BATCH_ROWS
         assert number > 0
         return number
 

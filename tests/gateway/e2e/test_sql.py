@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import threading
 import time
 from decimal import Decimal
 
@@ -16,12 +17,14 @@ from adbc_driver_manager import NotSupportedError, ProgrammingError
 from adapters.files import FileSource
 from gateway.demo.cast import BANK, GRADE_FIELDS
 from gateway.domain.vocabulary import LicenceKind, Role
+from gateway.doors import flight_sql
 from gateway.ingest.synth import synthesise
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.registry.catalogue import Catalogue
 from gateway.registry.licences import GrantClaims
 from gateway.release.enforce import ACTION
 from gateway.snapshot.library import SnapshotLibrary
+from gateway.sql.statement import parse
 from tests.gateway.e2e.adbc import CREDIT, HEADER, connect, cursor, fetch
 from tests.gateway.e2e.serving import COMPANY, Site
 from xinguan.signing import sign_request
@@ -115,6 +118,21 @@ async def test_parameters_are_values_of_their_type(site, agency):
     statement = "SELECT name FROM legal_entity_base WHERE region_code = ?"
     table = await asyncio.to_thread(fetch, site, agency.identity, statement, injected)
     assert table.num_rows == 0
+
+
+async def test_no_statement_is_parsed_where_others_are_served(site, agency, monkeypatch):
+    parsers = set()
+
+    def noted(text, most):
+        parsers.add(threading.current_thread())
+        return parse(text, most)
+
+    monkeypatch.setattr(flight_sql, "parse", noted)
+    statement = "SELECT name FROM legal_entity_base WHERE region_code = ? LIMIT ?"
+    table = await asyncio.to_thread(fetch, site, agency.identity, statement, ("460100", 3))
+    assert table.num_rows == 3
+    assert parsers
+    assert threading.current_thread() not in parsers  # the one of the event loop
 
 
 async def test_a_filter_on_a_column_that_is_not_selected(site, agency):

@@ -10,6 +10,7 @@ from gateway.identity.keyfiles import (
     new_secret,
     new_tls_key,
     parse_document_public_key,
+    private_file,
     public_pem,
     read_document_key,
     read_private,
@@ -108,3 +109,18 @@ def test_only_ed25519_keys_are_document_keys() -> None:
         with pytest.raises(KeyFileError) as caught:
             parse_document_public_key(pem)
         assert code(caught) == "BAD_KEY"
+
+
+def test_a_private_file_is_its_owner_s_alone_before_anything_stands_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(b"something longer that stood there")
+    path.chmod(0o644)
+    with private_file(path) as sink:
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.read_bytes() == b""
+        sink.write(b"rows")
+    assert path.read_bytes() == b"rows"
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with pytest.raises(OSError, match="link"), private_file(link):
+        pass

@@ -1,6 +1,7 @@
 """Fetching status lists from a real HTTPS server on this machine, one that behaves and one not."""
 
 import http.server
+import socket
 import ssl
 import threading
 import time
@@ -119,3 +120,13 @@ def test_addresses_that_are_never_asked(uri):
 def test_this_machine_is_asked_in_development_only(server, authority):
     tls = ssl.create_default_context(cadata=authority.pem.decode())
     assert HttpsLists(tls=tls)(f"{server}/status/1") is None
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_this_machine_is_not_asked_by_its_address_inside_another_one():
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        port = service.getsockname()[1]
+        assert HttpsLists(timeout_ms=700)(f"https://[::ffff:127.0.0.1]:{port}/status/1") is None
+        service.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            service.accept()

@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -81,3 +82,22 @@ def test_a_replayed_administrative_act_is_answered_from_its_first_outcome(world)
     other = replace(CLAIM, request_digest="bb" * 32)
     with pytest.raises(ConflictError):
         world.run(lambda tx: idempotency.once(tx, other, suspend))
+
+
+def test_a_sweep_forgets_what_is_past_its_window_and_nothing_else(world) -> None:
+    def claim_as_exchanges_do(tx, number: int, now: int) -> None:
+        wanted = replace(CLAIM, key=f"{now}-{number}", now=now)
+        for statement, values in idempotency.claim_row(wanted).statements():
+            tx.execute(statement, values)
+
+    def job(tx) -> None:
+        for number in range(5_000):  # more than are forgotten at once
+            claim_as_exchanges_do(tx, number, NOW)
+        claim_as_exchanges_do(tx, 0, NOW + 1)
+
+    world.run(job)
+    asyncio.run(idempotency.sweep(world.state, NOW))
+    connection = world.state.connect()
+    kept = connection.execute("SELECT claimed_at FROM idempotency").fetchall()
+    connection.close()
+    assert kept == [(NOW + 1,)]

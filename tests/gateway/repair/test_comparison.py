@@ -159,3 +159,11 @@ def test_only_what_is_the_same_here_and_there_goes_on_being_shared(snapshot, our
             continue
         assert (found[key] == "AGREES") == (theirs.get(key) == row)
         assert (found[key] == "AGREES") or Difference[found[key]] in WITHHELD
+
+
+def test_a_record_agrees_only_when_each_of_its_rows_does(snapshot):
+    rows = [here("r1"), here("r1", content_hash="other"), here("r2"), here("r2"), here("r3")]
+    shown = pa.Table.from_pylist([there("r1"), there("r2"), there("r3")], schema=PUBLICITY)
+    found = compare(snapshot(rows), shown, RULES, "CREDIT_CHINA", NOW)
+    assert "r1" in found.keys_of(Difference.AGREES)  # by one of its rows
+    assert found.agreeing() == {"r2", "r3"}

@@ -1,5 +1,6 @@
 import datetime as dt
 import struct
+import tracemalloc
 from contextlib import suppress
 from decimal import Decimal
 
@@ -69,6 +70,26 @@ def test_what_may_unpack_to_anything_is_refused(codec):
     with pytest.raises(NotSupportedError) as refusal:
         read_parameters(packed)
     assert "compressed" in refusal.value.message
+
+
+@pytest.mark.parametrize("kind", ["fixed", "offsets"])
+def test_a_list_that_claims_more_than_was_sent_is_refused_before_it_is_made(kind):
+    claimed = 1 << 21  # it could say 2**31, in as many bytes
+    nulls = pa.nulls(claimed)
+    column = (
+        pa.FixedSizeListArray.from_arrays(nulls, claimed)
+        if kind == "fixed"
+        else pa.ListArray.from_arrays(pa.array([0, claimed], pa.int32()), nulls)
+    )
+    sent = messages(pa.record_batch({"0": column}))
+    assert sum(len(head) + len(body) for head, body in sent) < 1_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequestError):
+            read_parameters(sent)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_too_much_is_refused():

@@ -175,6 +175,28 @@ def test_what_is_no_sql_or_too_much_of_it_is_refused(statement):
         parse(statement, MAX_BYTES)
 
 
+@pytest.mark.parametrize("word", ["DATE", "DECIMAL", "STRUCT", "f"])
+@pytest.mark.parametrize(("begin", "end"), [("(", ")"), ("(a, ", ")"), (" (", ")"), ("[", "]")])
+def test_what_the_parser_reads_twice_at_every_level_never_reaches_it(word, begin, end, monkeypatch):
+    def reached(*_):
+        pytest.fail("forty levels would take it years")
+
+    monkeypatch.setattr("gateway.sql.statement.Dialect.parser", reached)
+    for inside in ("WHERE a = {}", "WHERE a IN ({})", "WHERE ({} = a)", "LIMIT {}"):
+        nested = inside.format(f"{word}{begin}" * 40 + "1" + end * 40)
+        with pytest.raises((InvalidRequestError, NotSupportedError)):
+            parse(f"SELECT a FROM t {nested}", MAX_BYTES)
+
+
+def test_groups_in_groups_and_a_cast_in_a_list_are_read():
+    statement = parse(
+        "SELECT a FROM t"
+        " WHERE ((a IN (CAST('2020-01-01' AS DATE), DATE '2020-01-02')) AND (b = 1))",
+        MAX_BYTES,
+    )
+    assert [each.op for each in statement.comparisons] == ["in", "eq"]
+
+
 @pytest.mark.parametrize("name", ["other.public.t", "public2.t", '"x".t'])
 def test_other_catalogs_do_not_exist(name):
     with pytest.raises(InvalidRequestError) as refusal:

@@ -183,6 +183,17 @@ def test_addresses_that_are_no_organisations_are_not_asked(host, monkeypatch):
     assert probe(f"https://{host}/", "d", LIMITS) is Result.UNREACHABLE
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_this_machine_is_not_asked_by_its_address_inside_another_one():
+    strict = ProbeLimits(timeout_ms=700, loopback=False)
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        port = service.getsockname()[1]
+        assert probe(f"https://[::ffff:127.0.0.1]:{port}/", "d", strict) is Result.UNREACHABLE
+        service.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            service.accept()
+
+
 def test_a_service_without_tls_behind_an_https_address_is_unreachable():
     with serving(says(shown=False)) as url:
         assert probe(url.replace("http:", "https:"), "d", LIMITS) is Result.UNREACHABLE
