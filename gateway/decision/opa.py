@@ -56,11 +56,13 @@ class OpaServerEngine:
         certificate: tuple[str, str] | None = None,
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        host = parts.hostname or ""
+        known = parts.scheme in ("http", "https") and host.isascii()
+        if not known or not host or parts.path.strip("/"):
             raise InvalidRequestError("BAD_REQUEST", "the OPA address is written http://HOST:PORT")
         if not (token.isascii() and token.isprintable()):
             raise InvalidRequestError("BAD_REQUEST", "the OPA token holds what no header can")
-        host, port = parts.hostname, parts.port or _DEFAULT_PORT
+        port = parts.port or _DEFAULT_PORT
         self._deadline_s = deadline_ms / 1000
         self._connections = Connections(
             host, port, _tls(certificate) if parts.scheme == "https" else None

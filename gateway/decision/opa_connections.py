@@ -101,7 +101,8 @@ class Connections:
         if self._closed:  # meanwhile
             connection.end()
             raise ConnectionAbortedError("these connections are closed")
-        self._open.add(connection)
+        if connection.usable:  # not ended as soon as it was made
+            self._open.add(connection)
         return connection
 
     def _lost(self, connection: "_Connection") -> None:
@@ -121,6 +122,8 @@ class _Connection(asyncio.Protocol):
         self._forget()
 
     async def ask(self, request: bytes) -> Answer:
+        if self.ended.done():
+            raise ConnectionResetError("the connection ended before it was used")
         self._forget()
         self._parser = httptools.HttpResponseParser(self)
         self._waiting = asyncio.get_running_loop().create_future()

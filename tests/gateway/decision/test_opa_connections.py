@@ -279,6 +279,15 @@ async def test_a_closed_pool_answers_nobody(fake, pool):
     held.set()
 
 
+async def test_a_connection_that_ends_as_soon_as_it_is_made(fake, pool):
+    connection = await pool._connect()
+    await until(lambda: fake.connections == 1)
+    fake.writers[0].close()
+    await connection.ended
+    with pytest.raises(ConnectionResetError):
+        await connection.ask(question())
+
+
 async def test_nobody_there():
     pool = Connections("127.0.0.1", free_port())
     with pytest.raises(OSError):
