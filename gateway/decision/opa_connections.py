@@ -121,6 +121,12 @@ class _Connection(asyncio.Protocol):
         self._waiting: asyncio.Future[Answer] | None = None
         self._forget()
 
+    def _forget(self) -> None:
+        self._received = self._messages = 0
+        self._kind = b""
+        self._body: list[bytes] = []
+        self._answer: Answer | None = None
+
     async def ask(self, request: bytes) -> Answer:
         if self.ended.done():
             raise ConnectionResetError("the connection ended before it was used")
@@ -188,12 +194,6 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         self.usable = self._parser.should_keep_alive()
         self._answer = Answer(self._parser.get_status_code(), self._kind, b"".join(self._body))
-
-    def _forget(self) -> None:
-        self._received = self._messages = 0
-        self._kind = b""
-        self._body: list[bytes] = []
-        self._answer: Answer | None = None
 
     def _fail(self, error: Exception, cause: BaseException | None = None) -> None:
         if self._waiting is not None and not self._waiting.done():
