@@ -16,7 +16,7 @@ from tests.policies.engines import decider_of
 @pytest.fixture(scope="module")
 def decide():
     bundle = load()
-    engine = WasmEngine(bundle)
+    engine = WasmEngine(bundle, deadline_ms=5000)  # about answers, not about time
     with asyncio.Runner() as runner:
 
         def ask(facts):

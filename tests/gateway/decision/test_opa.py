@@ -283,7 +283,7 @@ async def test_the_real_server_answers_and_recovers_without_restart(bundle):
 
 @pytest.mark.opa
 async def test_the_real_server_answers_as_the_embedded_engine(bundle):
-    embedded, now = WasmEngine(bundle), w.facts().now
+    embedded, now = WasmEngine(bundle, deadline_ms=5000), w.facts().now
     documents = [at_time(DOCUMENT, now + seconds) for seconds in range(8)]
     expected = [decision_digest(await embedded.evaluate(document)) for document in documents]
     async with real_opa(bundle.archive) as url:
