@@ -7,6 +7,7 @@ with the same facts stand in one group, because the law speaks about kinds of fi
 """
 
 import datetime as dt
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -138,14 +139,25 @@ def day_of(now: int) -> tuple[int, int]:
 def calendar_of(now: int, adverse_years: int) -> Document:
     """Return the turns of day and year around `now`, and the day that R66 counts from."""
     start, end = day_of(now)
+    new_year, next_year, year, adverse_since = _year_of(start, adverse_years)
+    return {
+        "turns": [new_year, start, end, next_year],
+        "year": year,
+        "adverse_since": adverse_since,
+    }
+
+
+@functools.lru_cache(maxsize=16)  # a gateway asks about today
+def _year_of(start: int, adverse_years: int) -> tuple[int, int, int, str]:
     today = dt.date(1970, 1, 1) + dt.timedelta(days=(start + SHANGHAI_OFFSET_S) // DAY_S)
     new_year = int(dt.datetime(today.year, 1, 1, tzinfo=dt.UTC).timestamp()) - SHANGHAI_OFFSET_S
     next_year = int(dt.datetime(today.year + 1, 1, 1, tzinfo=dt.UTC).timestamp())
-    return {
-        "turns": [new_year, start, end, next_year - SHANGHAI_OFFSET_S],
-        "year": today.year,
-        "adverse_since": _years_before(today, adverse_years).isoformat(),
-    }
+    return (
+        new_year,
+        next_year - SHANGHAI_OFFSET_S,
+        today.year,
+        _years_before(today, adverse_years).isoformat(),
+    )
 
 
 def _years_before(day: dt.date, years: int) -> dt.date:
@@ -250,15 +262,14 @@ def _groups(facts: Facts, minimal: frozenset[str]) -> list[Document]:
         field = product.fields.get(name)
         if field is None:
             raise InvalidRequestError("UNKNOWN_FIELD", "a field is not in the product's contract")
-        kind = _kind_of(field, product, granted, crossing, minimal)
-        key = (*kind, name in kept_out)
-        groups.setdefault(key, []).append(name)
+        kind = _kind_of(field, product, granted, crossing, minimal, kept_out)
+        groups.setdefault(kind, []).append(name)
     # A flag stands in a group only when it is true: an absent one is undefined in Rego, which
     # fails every positive condition, and parsing the input is half the cost of a decision.
     return [
-        {flag: value for flag, value in zip(GROUP_KEYS, key, strict=True) if value is not False}
+        {flag: value for flag, value in zip(GROUP_KEYS, kind, strict=True) if value is not False}
         | {"names": sorted(set(names))}
-        for key, names in sorted(groups.items())
+        for kind, names in sorted(groups.items())
     ]
 
 
@@ -274,6 +285,7 @@ def _kind_of(
     granted: frozenset[str],
     crossing: frozenset[str],
     minimal: frozenset[str],
+    kept_out: frozenset[str],
 ) -> tuple[object, ...]:
     name = field.name
     return (
@@ -286,6 +298,7 @@ def _kind_of(
         name in granted,
         name in crossing,
         name in minimal,
+        name in kept_out,
     )
 
 

@@ -8,12 +8,11 @@ It says no more than they do, since a decision follows from both; and no decisio
 
 import hashlib
 import json
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 _TAG: Final = b"xinguan/decision/v1\0"
-_encode = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-).encode
+_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def decision_digest(answer: Any) -> str:  # Any: the answer of an engine, parsed JSON
@@ -22,15 +21,18 @@ def decision_digest(answer: Any) -> str:  # Any: the answer of an engine, parsed
     Args:
         answer: The answer, already checked: objects, lists, strings, integers, booleans, nulls.
     """
-    return hashlib.sha256(_TAG + _encode(_ordered(answer)).encode()).hexdigest()
+    return hashlib.sha256(_TAG + _text(answer).encode()).hexdigest()
 
 
-def _ordered(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: item if type(item) is str else _ordered(item) for name, item in value.items()}
-    if isinstance(value, list):
-        if all(type(item) is str for item in value):
-            # Canonical JSON puts a character before its escape in an order of its own.
-            return sorted(value, key=_encode) if len(value) > 1 else value
-        return sorted(map(_ordered, value), key=_encode)
-    return value
+# Items are ordered by the very text that is written of them, so one pass makes both.
+def _text(value: Any) -> str:
+    if type(value) is str:
+        return encode_basestring(value)
+    if type(value) is dict:
+        members = [
+            f"{encode_basestring(name)}:{_text(item)}" for name, item in sorted(value.items())
+        ]
+        return "{" + ",".join(members) + "}"
+    if type(value) is list:
+        return "[" + ",".join(sorted(map(_text, value))) + "]"
+    return _encode(value)

@@ -3,9 +3,8 @@
 # description: What may be asked for financing enterprises, and on whose authorisation (R40 to R46).
 package xinguan.banks
 
+import data.law
 import data.xinguan.callers
-
-law := data.law
 
 financing if law.lists.financing_roles[input.caller.role]
 

@@ -7,9 +7,8 @@
 #   whose value, this request included, stands in the input.
 package xinguan.border
 
+import data.law
 import data.xinguan.banks
-
-law := data.law
 
 crossing if input.border != null
 

@@ -3,6 +3,8 @@
 # The terms and tables are signed elsewhere; the input tells what they cover of this request.
 package xinguan.border
 
+import data.law
+
 mode := input.recognition.mode
 
 partner if law.lists.partner_roles[input.caller.role]

@@ -3,6 +3,7 @@
 # exporter's count asks for.
 package xinguan.border
 
+import data.law
 import data.xinguan.banks
 
 # METADATA

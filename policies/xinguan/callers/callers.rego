@@ -3,7 +3,7 @@
 # description: Who may ask at all, and for what (R30 to R34, and the gateway's own checks).
 package xinguan.callers
 
-law := data.law
+import data.law
 
 # METADATA
 # title: A caller acting in its own public duty

@@ -7,7 +7,7 @@
 #   are withheld by a row predicate, so that a withdrawal holds for the next batch of any answer.
 package xinguan.inbound
 
-law := data.law
+import data.law
 
 # METADATA
 # title: The request is for what issuers abroad stated

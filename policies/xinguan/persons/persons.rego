@@ -3,10 +3,9 @@
 # description: Persons are separately gated (M11, R31, R42), and some products have one use (R70 to R75).
 package xinguan.persons
 
+import data.law
 import data.xinguan.banks
 import data.xinguan.callers
-
-law := data.law
 
 # METADATA
 # title: The subjects are persons, individual businesses included

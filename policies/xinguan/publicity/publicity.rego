@@ -3,9 +3,8 @@
 # description: What leaves is what the public sees, for as long as it sees it (R10 to R15).
 package xinguan.publicity
 
+import data.law
 import data.xinguan.callers
-
-law := data.law
 
 # METADATA
 # title: Adverse records leave for third parties only while they are publicised

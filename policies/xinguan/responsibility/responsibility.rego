@@ -3,7 +3,7 @@
 # description: Who manages answers for it, who uses answers for it (R80 to R87).
 package xinguan.responsibility
 
-law := data.law
+import data.law
 
 # METADATA
 # title: The chain of manager, transmitter and user is not complete
