@@ -672,6 +672,9 @@ async def test_the_coconut_score_between_regions_serves_incentives_only(site):
     assert answer.grade in {"甲", "乙", "丙"} or answer.no_equivalent
     assert answer.basis.mapping.name == "HN-GD-1"
     assert person.encode() not in b"\n".join(site.bodies())
+    for named in ("110101199003071233", "11010119900307123X", "a person", "x" * 65):
+        call = region.grade(named, "golden_coconut_score", purpose="DEPOSIT_FREE", **words)
+        await refused(site, call, "BAD_REQUEST", INVALID)  # a token and nothing else, as in Query
     call = region.grade(person, "golden_coconut_score", purpose="CREDIT_EVALUATION", **words)
     refusal = await refused(site, call, "XB_MAPPING", DENIED, rule="R52")
     assert ("R70", "INCENTIVE_ONLY") in {(each.rule, each.code) for each in refusal.reasons}
