@@ -41,6 +41,7 @@ from gateway.inbound.records import State as RecordState
 from gateway.inbound.records import Stored
 from gateway.inbound.refreshing import Found, ask_again
 from gateway.inbound.serving_rows import DocumentSource
+from gateway.inbound.status import Standing
 from gateway.inbound.vault import Vault
 from gateway.inbound.withdrawing import end
 from gateway.ingest.loading import Loaded, load_product
@@ -138,7 +139,7 @@ class Desk:
             # An admission that broke off leaves an older document beside its newer one.
             older = records.superseded(stored)
             found: dict[str, Found] = {}
-            fresh: list[tuple[Stored, Status]] = []
+            told: list[tuple[Stored, Status]] = []
             for one in stored:
                 if one.key in older:
                     await end(
@@ -148,13 +149,13 @@ class Desk:
                     continue
                 answer = self._read(partial(ask_again, checker=asked, stored=one, now=act.now))
                 found[one.key] = answer.found
-                if answer.found is Found.CONFIRMED and answer.status is not None:
-                    fresh.append((one, answer.status))
+                if answer.status is not None:
+                    told.append((one, answer.status))
                 if answer.verdict is not None:
                     await end(
                         self.publisher, self.product, one.key, answer.verdict, answer.ground, act
                     )
-            index = await self._durably(lambda tx: _note(tx, found, fresh, act))
+            index = await self._durably(lambda tx: _note(tx, found, told, act))
             return Refreshed(found, index, self._serve(act, 0))
 
     def _register(self, now: int) -> Register:
@@ -176,6 +177,11 @@ class Desk:
         """Check and keep one document; return its key and what it replaces."""
         checked = asked.document(one.presentation, act.now, binding=binding)
         status = asked.status(checked, act.now)
+        if status.standing is not Standing.VALID:
+            # Remembered before it is refused: an older list must not let it in afterwards.
+            await self._durably(
+                lambda tx: records.note_list(tx, status.source, checked.issuer.issuer)
+            )
         check_valid(status.standing)
         key = record_key(checked)
         opening = Opening("record", key.encode(), os.urandom(32))
@@ -308,7 +314,7 @@ def _stored(
 
 
 def _note(
-    tx: Transaction, found: dict[str, Found], fresh: Sequence[tuple[Stored, Status]], act: Act
+    tx: Transaction, found: dict[str, Found], told: Sequence[tuple[Stored, Status]], act: Act
 ) -> int:
     """Log what came of asking again, and keep it; return the log index."""
     count = {what: sum(1 for one in found.values() if one is what) for what in Found}
@@ -324,8 +330,11 @@ def _note(
             stale=count[Found.STALE],
         )
     )
-    for one, status in fresh:
+    for one, status in told:
+        # Whatever it said: after a list that suspends, an older one says nothing any more.
         records.note_list(tx, status.source, one.issuer)
+        if found[one.key] is not Found.CONFIRMED:
+            continue
         ends = int(str(one.content["valid_until"]))
         records.confirm(
             tx,

@@ -184,6 +184,28 @@ async def test_a_kind_that_is_taken_out_is_withdrawn(place):
     assert place.leaving() == []
 
 
+async def test_an_older_list_brings_back_nothing_that_a_newer_one_suspended(place):
+    older = place.bureau.status_list(issued=place.bureau.now - 60)
+    (key,) = keys_of(await place.admit(place.bureau.credential(), lists=(older,)))
+    place.bureau.set(7, 2)
+    newer = place.bureau.status_list(issued=place.bureau.now - 30)
+    assert (await place.refresh(newer)).found == {key: Found.HELD}
+    assert place.leaving() == []
+    assert (await place.refresh(older)).found == {key: Found.HELD}
+    assert place.leaving() == []
+
+
+async def test_what_a_list_said_when_it_refused_a_document_is_remembered(place):
+    older = place.bureau.status_list(issued=place.bureau.now - 60)
+    place.bureau.set(7, 1)
+    newer = place.bureau.status_list(issued=place.bureau.now - 30)
+    document = place.bureau.credential()
+    for given, code in ((newer, "FOREIGN_STATUS_ENDED"), (older, "FOREIGN_STATUS_STALE")):
+        (outcome,) = (await place.admit(document, lists=(given,))).outcomes
+        assert outcome.code == code
+    assert place.leaving() == []
+
+
 async def test_a_forged_list_ends_nothing(place):
     (key,) = keys_of(await place.admit(place.bureau.credential()))
     place.bureau.set(7, 1)
