@@ -197,7 +197,8 @@ class Desk:
             known = records.of_subject(
                 tx, self.vault, checked.issuer.issuer, checked.vct, checked.mapped.subject
             )
-            if known and known[0].issued_at >= checked.issued_at:
+            # By what else its holder shows of it, the same document can seem another firm's.
+            if (known and known[0].issued_at >= checked.issued_at) or records.is_kept(tx, key):
                 raise ForeignDocumentError(
                     "FOREIGN_OLDER", "a newer or equal document about the firm was admitted before"
                 )

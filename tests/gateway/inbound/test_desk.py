@@ -1,6 +1,8 @@
 """The desk when something goes wrong half way, and when two of them work at once."""
 
 import asyncio
+import base64
+import json
 import time
 from dataclasses import dataclass
 
@@ -106,6 +108,10 @@ async def place(tmp_path):
     state.close()
 
 
+def unb64(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def keys_of(admitted):
     return [one.key for one in admitted.outcomes]
 
@@ -204,6 +210,19 @@ async def test_what_a_list_said_when_it_refused_a_document_is_remembered(place):
         (outcome,) = (await place.admit(document, lists=(given,))).outcomes
         assert outcome.code == code
     assert place.leaving() == []
+
+
+async def test_a_document_shown_twice_by_other_identifiers_is_one_document(place):
+    """What a holder withholds doesn't make another document of it, and keeps no other one out."""
+    signed = place.bureau.claims()
+    shown = place.bureau.credential(signed)
+    jwt, *disclosures = shown.split("~")
+    by_name = {json.loads(unb64(one))[1]: one for one in disclosures if one}
+    without = "~".join([jwt, *(text for name, text in by_name.items() if name != "lei"), ""])
+    other = place.bureau.credential(place.bureau.claims(lei=OTHER_LEI, uen=None, index=8))
+    done = await place.admit(shown, without, other)
+    assert [one.code for one in done.outcomes] == ["", "FOREIGN_OLDER", ""]
+    assert len(place.leaving()) == 2
 
 
 async def test_a_forged_list_ends_nothing(place):
