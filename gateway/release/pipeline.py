@@ -329,10 +329,7 @@ class Exchange:
         # What was counted when the reading began stands for all of it.
         known, smallest = facts.known_subjects, facts.smallest_group
         fresh = replace(fresh, known_subjects=known, smallest_group=smallest)
-        again = await world.decider.decide(fresh)
-        refuse_denied(again)
-        if _terms(again) != _terms(decision):
-            raise DeniedError("LICENCE_CHANGED", "what the licence allows changed meanwhile")
+        refuse_changed(await world.decider.decide(fresh), decision)
         trail.view_version = view.version
 
     async def _refused(self, failure: Exception, trail: Trail) -> NoReturn:
@@ -362,6 +359,17 @@ def _ended(failure: BaseException, *, revoked: bool) -> BaseException:
 def _terms(decision: Decision) -> tuple[object, ...]:
     """Return what a stream under way has to keep to: fields, rows and duties."""
     return decision.actions, decision.row_predicates, decision.obligations
+
+
+def refuse_changed(again: Decision, before: Decision) -> None:
+    """Raise when a decision on the same request is a denial by now, or came out otherwise.
+
+    Raises:
+        UnavailableError, DeniedError: As `refuse_denied`; `LICENCE_CHANGED`.
+    """
+    refuse_denied(again)
+    if _terms(again) != _terms(before):
+        raise DeniedError("LICENCE_CHANGED", "what the licence allows changed meanwhile")
 
 
 def refuse_denied(decision: Decision) -> None:

@@ -484,6 +484,23 @@ async def test_terms_withdrawn_before_the_hand_over_stop_the_answer(abroad, monk
     await refused(abroad, partner.report(firm), "XB_TERMS", DENIED, rule="R52")
 
 
+async def test_a_field_taken_from_the_whitelist_before_the_hand_over_is_in_no_report(
+    abroad, monkeypatch
+):
+    partner, firm = r.enrol(abroad), abroad.population.sample[3]
+    wanted = {"legal_entity_base": r.FIRM}
+    narrower = tuple(name for name in r.FIRM if name != "reg_status")
+
+    async def narrow():
+        r.whitelist(abroad.desk, partner.party_id, "legal_entity_base", narrower)
+
+    meanwhile(monkeypatch, narrow)
+    await refused(abroad, partner.report(firm, sections=wanted), "LICENCE_CHANGED", DENIED)
+    abroad.copy_abroad()
+    (section,) = json.loads((await partner.report(firm, sections=wanted)).document)["sections"]
+    assert "reg_status" not in section["records"][0]
+
+
 # --- The client, and what both sides sign ---------------------------------------------------
 
 WORDS = {
