@@ -330,6 +330,9 @@ class Exchange:
         known, smallest = facts.known_subjects, facts.smallest_group
         fresh = replace(fresh, known_subjects=known, smallest_group=smallest)
         refuse_changed(await world.decider.decide(fresh), decision)
+        if fresh.recipient_key != facts.recipient_key:
+            # No matter of the decision, and yet nothing is encrypted to a key that was revoked.
+            raise DeniedError("LICENCE_CHANGED", "the key of sealed answers changed meanwhile")
         trail.view_version = view.version
 
     async def _refused(self, failure: Exception, trail: Trail) -> NoReturn:
