@@ -50,6 +50,7 @@ from gateway.registry.act import Act
 from gateway.repair.decision import Verdict
 from gateway.repair.publish import Publisher
 from gateway.snapshot.library import SnapshotLibrary
+from gateway.store.migration import Statements
 from gateway.store.state import State
 
 _T = TypeVar("_T")
@@ -193,15 +194,7 @@ class Desk:
                 raise ForeignDocumentError(
                     "FOREIGN_ISSUER", "its issuer's registration changed meanwhile"
                 )
-            records.check_newest_list(tx, status.source)
-            known = records.of_subject(
-                tx, self.vault, checked.issuer.issuer, checked.vct, checked.mapped.subject
-            )
-            # By what else its holder shows of it, the same document can seem another firm's.
-            if (known and known[0].issued_at >= checked.issued_at) or records.is_kept(tx, key):
-                raise ForeignDocumentError(
-                    "FOREIGN_OLDER", "a newer or equal document about the firm was admitted before"
-                )
+            known = older_ones(tx, self.vault, checked, status)
             appended = tx.append(
                 entries.foreign_admitted(
                     time=act.now,
@@ -275,6 +268,26 @@ class Desk:
 
 def _mark_withdrawn(tx: Transaction, key: str) -> None:
     records.mark(tx, key, RecordState.WITHDRAWN)
+
+
+def older_ones(
+    state: Statements, vault: Vault, checked: Checked, status: Status
+) -> Sequence[Stored]:
+    """Return what was admitted about the firm before, once nothing of it is newer.
+
+    Raises:
+        ForeignDocumentError: `FOREIGN_STATUS_STALE` or `FOREIGN_OLDER`.
+    """
+    records.check_newest_list(state, status.source)
+    issuer, subject = checked.issuer.issuer, checked.mapped.subject
+    known = records.of_subject(state, vault, issuer, checked.vct, subject)
+    # By what else its holder shows of it, the same document can seem another firm's.
+    kept = records.is_kept(state, record_key(checked))
+    if kept or (known and known[0].issued_at >= checked.issued_at):
+        raise ForeignDocumentError(
+            "FOREIGN_OLDER", "a newer or equal document about the firm was admitted before"
+        )
+    return known
 
 
 def record_key(checked: Checked) -> str:
