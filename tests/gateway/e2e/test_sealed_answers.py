@@ -170,9 +170,7 @@ async def test_the_newest_key_counts_and_a_bank_at_home_may_want_it_too(site):
     assert Answer(await site.query(agency, sealed=True), home).rows()
 
 
-async def test_a_key_revoked_while_an_answer_is_made_has_nothing_encrypted_to_it(
-    site, monkeypatch
-):
+async def test_a_key_revoked_while_an_answer_is_made_has_nothing_encrypted_to_it(site, monkeypatch):
     old, new = pair("P-256"), pair("X25519")
     member = await recipient(site, old)
     (lost,) = [
