@@ -19,7 +19,7 @@ from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.foreign import FOREIGN_PRODUCT
 from gateway.inbound import records
 from gateway.inbound.checking import Checker, Register, check_valid
-from gateway.inbound.desk import Desk
+from gateway.inbound.desk import Desk, older_ones
 from gateway.inbound.errors import ForeignDocumentError
 from gateway.inbound.fetching import HttpsLists
 from gateway.inbound.given_lists import GivenLists
@@ -64,7 +64,7 @@ def check(
     bound = _binding(audience, nonce)
     with session(home) as opened:
         checker = Checker(_register(opened), given)
-        told = [_checked(checker, one, opened.act.now, bound) for one in track_quietly(handed)]
+        told = [_checked(opened, checker, one, bound) for one in track_quietly(handed)]
     show(told, as_json, title="Checked")
     if refused := [one["code"] for one in told if one["code"]]:
         raise InvalidRequestError(
@@ -227,12 +227,16 @@ def _binding(audience: str, nonce: str) -> Binding | None:
     return Binding(audience, nonce) if audience else None
 
 
-def _checked(checker: Checker, one: Handed, now: int, binding: Binding | None) -> dict[str, Any]:
+def _checked(
+    opened: Session, checker: Checker, one: Handed, binding: Binding | None
+) -> dict[str, Any]:
+    now, vault = opened.act.now, Vault(opened.deployment.secrets().opening_key)
     told = {"document": one.name, "issuer": "", "kind": "", "holds_until": "", "code": ""}
     try:
         checked = checker.document(one.presentation, now, binding=binding)
         status = checker.status(checked, now)
         check_valid(status.standing)
+        opened.run(lambda tx: older_ones(tx, vault, checked, status))
     except ForeignDocumentError as refused:
         return told | {"code": refused.code, "message": refused.message}
     ends = min(checked.valid_until, status.source.fresh_until)

@@ -26,6 +26,7 @@ class ForeignIssuer:
 
     Args:
         issuer: Its `iss`, an https address.
+        version: Of its registration; the greatest that has begun speaks, whenever it was approved.
         kind: What it is.
         party: Party id under which it calls itself, or empty.
         jurisdiction: ISO 3166 code of where it is licensed.
@@ -41,6 +42,7 @@ class ForeignIssuer:
     """
 
     issuer: str
+    version: int
     kind: IssuerKind
     party: str
     jurisdiction: str

@@ -19,6 +19,7 @@ from xinguan.signing import SignatureMismatchError, verify_call
 from xinguan.v1 import exchange_pb2, types_pb2
 
 SERVICE = "xinguan.v1.RecognitionService"
+_PERSON = types_pb2.SUBJECT_KIND_NATURAL_PERSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,9 @@ class RecognitionAsk:
             fields=self.fields,
             subject_kind=self.call.kind,
             consent_id=self.call.consent_id,
+            # A person is named by the caller's own word, which is looked at as in any query; an
+            # enterprise or a report was resolved before.
+            subjects=[self.subject] if self.call.kind == _PERSON else [],
         )
         parsed = Ask(query, 1, subjects_needed=False, mode=self.mode).parse(request_id, product)
         if not self.subject:

@@ -41,6 +41,7 @@ from gateway.inbound.records import State as RecordState
 from gateway.inbound.records import Stored
 from gateway.inbound.refreshing import Found, ask_again
 from gateway.inbound.serving_rows import DocumentSource
+from gateway.inbound.status import Standing
 from gateway.inbound.vault import Vault
 from gateway.inbound.withdrawing import end
 from gateway.ingest.loading import Loaded, load_product
@@ -49,6 +50,7 @@ from gateway.registry.act import Act
 from gateway.repair.decision import Verdict
 from gateway.repair.publish import Publisher
 from gateway.snapshot.library import SnapshotLibrary
+from gateway.store.migration import Statements
 from gateway.store.state import State
 
 _T = TypeVar("_T")
@@ -138,7 +140,7 @@ class Desk:
             # An admission that broke off leaves an older document beside its newer one.
             older = records.superseded(stored)
             found: dict[str, Found] = {}
-            fresh: list[tuple[Stored, Status]] = []
+            told: list[tuple[Stored, Status]] = []
             for one in stored:
                 if one.key in older:
                     await end(
@@ -148,13 +150,13 @@ class Desk:
                     continue
                 answer = self._read(partial(ask_again, checker=asked, stored=one, now=act.now))
                 found[one.key] = answer.found
-                if answer.found is Found.CONFIRMED and answer.status is not None:
-                    fresh.append((one, answer.status))
+                if answer.status is not None:
+                    told.append((one, answer.status))
                 if answer.verdict is not None:
                     await end(
                         self.publisher, self.product, one.key, answer.verdict, answer.ground, act
                     )
-            index = await self._durably(lambda tx: _note(tx, found, fresh, act))
+            index = await self._durably(lambda tx: _note(tx, found, told, act))
             return Refreshed(found, index, self._serve(act, 0))
 
     def _register(self, now: int) -> Register:
@@ -176,6 +178,11 @@ class Desk:
         """Check and keep one document; return its key and what it replaces."""
         checked = asked.document(one.presentation, act.now, binding=binding)
         status = asked.status(checked, act.now)
+        if status.standing is not Standing.VALID:
+            # Remembered before it is refused: an older list must not let it in afterwards.
+            await self._durably(
+                lambda tx: records.note_list(tx, status.source, checked.issuer.issuer)
+            )
         check_valid(status.standing)
         key = record_key(checked)
         opening = Opening("record", key.encode(), os.urandom(32))
@@ -187,14 +194,7 @@ class Desk:
                 raise ForeignDocumentError(
                     "FOREIGN_ISSUER", "its issuer's registration changed meanwhile"
                 )
-            records.check_newest_list(tx, status.source)
-            known = records.of_subject(
-                tx, self.vault, checked.issuer.issuer, checked.vct, checked.mapped.subject
-            )
-            if known and known[0].issued_at >= checked.issued_at:
-                raise ForeignDocumentError(
-                    "FOREIGN_OLDER", "a newer or equal document about the firm was admitted before"
-                )
+            known = older_ones(tx, self.vault, checked, status)
             appended = tx.append(
                 entries.foreign_admitted(
                     time=act.now,
@@ -270,6 +270,26 @@ def _mark_withdrawn(tx: Transaction, key: str) -> None:
     records.mark(tx, key, RecordState.WITHDRAWN)
 
 
+def older_ones(
+    state: Statements, vault: Vault, checked: Checked, status: Status
+) -> Sequence[Stored]:
+    """Return what was admitted about the firm before, once nothing of it is newer.
+
+    Raises:
+        ForeignDocumentError: `FOREIGN_STATUS_STALE` or `FOREIGN_OLDER`.
+    """
+    records.check_newest_list(state, status.source)
+    issuer, subject = checked.issuer.issuer, checked.mapped.subject
+    known = records.of_subject(state, vault, issuer, checked.vct, subject)
+    # By what else its holder shows of it, the same document can seem another firm's.
+    kept = records.is_kept(state, record_key(checked))
+    if kept or (known and known[0].issued_at >= checked.issued_at):
+        raise ForeignDocumentError(
+            "FOREIGN_OLDER", "a newer or equal document about the firm was admitted before"
+        )
+    return known
+
+
 def record_key(checked: Checked) -> str:
     """Return the key of a document's record: the document's own, never again another's."""
     digest = hashlib.sha256(_KEY_TAG + checked.presented.digest)
@@ -308,7 +328,7 @@ def _stored(
 
 
 def _note(
-    tx: Transaction, found: dict[str, Found], fresh: Sequence[tuple[Stored, Status]], act: Act
+    tx: Transaction, found: dict[str, Found], told: Sequence[tuple[Stored, Status]], act: Act
 ) -> int:
     """Log what came of asking again, and keep it; return the log index."""
     count = {what: sum(1 for one in found.values() if one is what) for what in Found}
@@ -324,8 +344,11 @@ def _note(
             stale=count[Found.STALE],
         )
     )
-    for one, status in fresh:
+    for one, status in told:
+        # Whatever it said: after a list that suspends, an older one says nothing any more.
         records.note_list(tx, status.source, one.issuer)
+        if found[one.key] is not Found.CONFIRMED:
+            continue
         ends = int(str(one.content["valid_until"]))
         records.confirm(
             tx,

@@ -86,6 +86,12 @@ def of_subject(
     return [_of(row, vault) for row in rows]
 
 
+def is_kept(state: Statements, key: str) -> bool:
+    """Say whether a document was ever admitted, withdrawn or not."""
+    found = state.execute("SELECT 1 FROM foreign_records WHERE record_key = ?", (key,)).fetchone()
+    return found is not None
+
+
 def superseded(stored: Sequence[Stored]) -> frozenset[str]:
     """Return the keys of those that a newer document of issuer, kind and firm is there for."""
     newest: dict[tuple[str, str, str], Stored] = {}

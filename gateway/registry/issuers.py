@@ -57,6 +57,7 @@ class Registration:
         said, agreed = self.content, self.content.agreement
         return ForeignIssuer(
             issuer=said.issuer,
+            version=said.version,
             kind=said.kind,
             party=said.party,
             jurisdiction=said.jurisdiction,

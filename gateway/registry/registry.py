@@ -355,12 +355,11 @@ def _issuers(connection: Reader, old: View) -> Mapping[str, tuple[ForeignIssuer,
     for row in _changed(connection, select, "changed", old.version):
         issuer = issuers.from_row(row).issuer()
         if issuer is not None:
-            found.setdefault(issuer.issuer, {})[issuer.index] = issuer
+            found.setdefault(issuer.issuer, {})[issuer.version] = issuer
     renewed = {}
     for name, versions in found.items():
-        # A version is known by the entry that completed it, and these rise with versions.
-        present = {one.index: one for one in old.issuers.get(name, ())} | versions
-        renewed[name] = tuple(present[index] for index in sorted(present))
+        present = {one.version: one for one in old.issuers.get(name, ())} | versions
+        renewed[name] = tuple(present[number] for number in sorted(present))
     return _merged(old.issuers, renewed)
 
 

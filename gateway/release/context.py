@@ -203,6 +203,32 @@ def gather(
     )
 
 
+def speaks_as_before(view: RegistryView, facts: Facts, now: int) -> bool:
+    """Say whether the same versions of what was signed speak as when facts were gathered.
+
+    A version that was put in effect before begins without an act, and the one that it takes the
+    place of tells nobody of it; so no view is another then, and the decision on it still holds.
+
+    Args:
+        view: The state of the registry that the facts were gathered from.
+        facts: What was gathered.
+        now: Unix seconds.
+    """
+    return now == facts.now or _speaking(view, facts, facts.now) == _speaking(view, facts, now)
+
+
+def _speaking(view: RegistryView, facts: Facts, at: int) -> tuple[object, ...]:
+    party_id, product, signed = facts.caller.party.party_id, facts.product.name, view.recognitions
+    return (
+        view.licence_for(party_id, product, at),
+        view.whitelist(party_id, product, at),
+        signed.terms(party_id, at),
+        signed.mapping(party_id, product, Direction.OUT, at),
+        signed.table(facts.request.destination, at),
+        view.foreign_issuers(at) if product == FOREIGN_PRODUCT else (),
+    )
+
+
 def _recognition(
     view: RegistryView, caller: Caller, request: ExchangeRequest, product: Product, now: int
 ) -> Recognition | None:

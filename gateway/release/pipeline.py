@@ -29,6 +29,7 @@ from gateway.domain.errors import DeniedError, UnavailableError, XinguanError, d
 from gateway.domain.facts import Facts
 from gateway.identity.peer import identify
 from gateway.release.ahead import Ahead, Spare
+from gateway.release.context import speaks_as_before
 from gateway.release.delivery import Delivery, Part
 from gateway.release.evidence import Promised
 from gateway.release.form import Form
@@ -310,9 +311,9 @@ class Exchange:
     async def _still_allowed(self, trail: Trail, delivery: Delivery) -> None:
         """Authorise anew before a batch when anything signed has changed, or time has passed.
 
-        A suspension, a withdrawal, a stop (R87) or the end of a term holds for the next batch
-        of a running stream. The decision must come out the same, or the stream ends; and so it
-        does with the year, in which another count begins.
+        A suspension, a withdrawal, a stop (R87), the end of a term or the start of a newer version
+        holds for the next batch of a running stream. The decision must come out the same, or the
+        stream ends; and so it does with the year, in which another count begins.
         """
         world = self._world
         facts, decision = delivery.facts, delivery.decision
@@ -321,7 +322,8 @@ class Exchange:
         now = world.clock_ms() // 1000
         world.check_fresh(facts, delivery.snapshot, now)
         world.witnesses.check(now)
-        if view.version == trail.view_version and now < decision.valid_until:
+        same_view = view.version == trail.view_version
+        if same_view and now < decision.valid_until and speaks_as_before(view, facts, now):
             return
         caller = identify(trail.peer, view, now)
         same = facts.consent_covers if facts.request.portfolio else None
@@ -329,10 +331,10 @@ class Exchange:
         # What was counted when the reading began stands for all of it.
         known, smallest = facts.known_subjects, facts.smallest_group
         fresh = replace(fresh, known_subjects=known, smallest_group=smallest)
-        again = await world.decider.decide(fresh)
-        refuse_denied(again)
-        if _terms(again) != _terms(decision):
-            raise DeniedError("LICENCE_CHANGED", "what the licence allows changed meanwhile")
+        refuse_changed(await world.decider.decide(fresh), decision)
+        if fresh.recipient_key != facts.recipient_key:
+            # No matter of the decision, and yet nothing is encrypted to a key that was revoked.
+            raise DeniedError("LICENCE_CHANGED", "the key of sealed answers changed meanwhile")
         trail.view_version = view.version
 
     async def _refused(self, failure: Exception, trail: Trail) -> NoReturn:
@@ -362,6 +364,17 @@ def _ended(failure: BaseException, *, revoked: bool) -> BaseException:
 def _terms(decision: Decision) -> tuple[object, ...]:
     """Return what a stream under way has to keep to: fields, rows and duties."""
     return decision.actions, decision.row_predicates, decision.obligations
+
+
+def refuse_changed(again: Decision, before: Decision) -> None:
+    """Raise when a decision on the same request is a denial by now, or came out otherwise.
+
+    Raises:
+        UnavailableError, DeniedError: As `refuse_denied`; `LICENCE_CHANGED`.
+    """
+    refuse_denied(again)
+    if _terms(again) != _terms(before):
+        raise DeniedError("LICENCE_CHANGED", "what the licence allows changed meanwhile")
 
 
 def refuse_denied(decision: Decision) -> None:

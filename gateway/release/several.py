@@ -18,7 +18,7 @@ from gateway.domain.errors import DeniedError
 from gateway.domain.vocabulary import FieldAction
 from gateway.release.delivery import Delivery, Part
 from gateway.release.evidence import Promised
-from gateway.release.pipeline import Exchange, refuse_denied
+from gateway.release.pipeline import Exchange, refuse_changed, refuse_denied
 from gateway.release.world import Ask, World
 
 
@@ -88,8 +88,8 @@ async def confirm_all(
     """
     seen = min(released.delivery.trail.view_version for released in found)
     while (version := world.registry.view().version) != seen:
-        for ask in asks:
-            refuse_denied(await exchange.explain(peer, ask))
+        for ask, released in zip(asks, found, strict=True):
+            refuse_changed(await exchange.explain(peer, ask), released.delivery.decision)
         seen = version
     world.gate.sure()
     now = world.clock_ms() // 1000

@@ -18,6 +18,7 @@ from gateway.credential.keyring import Keyring
 from gateway.credential.places import Places
 from gateway.credential.publication import ListPublication, write_documents
 from gateway.deployment import Deployment, Secrets
+from gateway.domain.errors import XinguanError
 from gateway.doors.credential_desk import CredentialDesk
 from gateway.doors.credential_form import Workshop
 from gateway.doors.credential_ledger import IssueLedger
@@ -26,6 +27,7 @@ from gateway.doors.log_site import open_site
 from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from gateway.snapshot.library import SnapshotLibrary
+from gateway.snapshot.snapshot import Snapshot
 from gateway.store.state import State
 
 _log = structlog.get_logger(__name__)
@@ -175,7 +177,7 @@ class CredentialKeeper:
         """Compare credentials with the snapshots that serve now; forget what ended long ago."""
         now = self._clock_s()
         for product in self._library.products():
-            snapshot = self._library.current(product)
+            snapshot = self._readable(product)
             if snapshot is None:
                 continue
             older = book.of_other_snapshots(
@@ -198,6 +200,14 @@ class CredentialKeeper:
             self._forgot_at = now
             before = now - self._issuer.settings.keep_s
             await self._state.submit(lambda tx: book.forget(tx, before))
+
+    def _readable(self, product: str) -> Snapshot | None:
+        """Return the snapshot that serves; None of a damaged one, which keeps no other waiting."""
+        try:
+            return self._library.current(product)
+        except XinguanError as error:
+            _log.error("credentials_not_compared", product=product, reason=error.code)
+            return None
 
     async def close(self) -> None:
         """Close the listener and the connection; whatever runs still ends by itself."""

@@ -88,6 +88,7 @@ class DecryptionKey:
         plain.ClearField("jwe")
         plain.arrow_ipc = inside.arrow_ipc
         plain.arrow_schema = inside.arrow_schema
+        plain.digest = inside.digest
         plain.typed_rows.extend(inside.typed_rows)
         return plain
 

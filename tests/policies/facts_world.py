@@ -272,9 +272,9 @@ def banking(*fields, **changes) -> Facts:
 
 def issuer(**changes) -> ForeignIssuer:
     base = ForeignIssuer(
-        issuer="https://bureau.example.sg", kind=IssuerKind.BUREAU, party="", jurisdiction="SG",
-        not_before=START, withdrawn_at=None, agreement="MR-1", agreement_from=START,
-        agreement_until=END, onward_use="NO_ONWARD_USE", onward_zh="不得转供",
+        issuer="https://bureau.example.sg", version=1, kind=IssuerKind.BUREAU, party="",
+        jurisdiction="SG", not_before=START, withdrawn_at=None, agreement="MR-1",
+        agreement_from=START, agreement_until=END, onward_use="NO_ONWARD_USE", onward_zh="不得转供",
         onward_en="No onward use", index=50,
     )  # fmt: skip
     return replace(base, **changes)

@@ -659,7 +659,9 @@ class Batch(_message.Message):
     arrow_ipc: _builtins.bytes
     """One Arrow IPC record batch message, for ENCODING_ARROW_IPC."""
     digest: _builtins.bytes
-    """SHA-256 of the batch's Arrow IPC message, 32 bytes, whichever the encoding."""
+    """SHA-256 of the batch's Arrow IPC message, 32 bytes, whichever the encoding; empty where the
+    records are encrypted, since a few values are found by it: it stands inside.
+    """
     arrow_schema: _builtins.bytes
     """The Arrow IPC schema message, in the first batch of ENCODING_ARROW_IPC."""
     jwe: _builtins.str
@@ -703,6 +705,7 @@ class SealedBatch(_message.Message):
     ARROW_IPC_FIELD_NUMBER: _builtins.int
     TYPED_ROWS_FIELD_NUMBER: _builtins.int
     ARROW_SCHEMA_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request it answers."""
     sequence: _builtins.int
@@ -711,6 +714,8 @@ class SealedBatch(_message.Message):
     """As in Batch."""
     arrow_schema: _builtins.bytes
     """As in Batch."""
+    digest: _builtins.bytes
+    """SHA-256 as in Batch, of records that aren't encrypted."""
     @_builtins.property
     def typed_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Row]:
         """As in Batch."""
@@ -723,10 +728,11 @@ class SealedBatch(_message.Message):
         arrow_ipc: _builtins.bytes = ...,
         typed_rows: _abc.Iterable[Global___Row] | None = ...,
         arrow_schema: _builtins.bytes = ...,
+        digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_ipc", b"arrow_ipc", "arrow_schema", b"arrow_schema", "request_id", b"request_id", "sequence", b"sequence", "typed_rows", b"typed_rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_ipc", b"arrow_ipc", "arrow_schema", b"arrow_schema", "digest", b"digest", "request_id", b"request_id", "sequence", b"sequence", "typed_rows", b"typed_rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -88,6 +88,12 @@ def test_a_document_goes_in_with_its_status_list(xinguan, registered, bureau, tm
     assert (done["documents"], done["admitted"], done["quarantined"]) == (1, 1, 0)
     assert done["rows"] == 1
     assert states(xinguan) == ["ACTIVE"]
+    again = xinguan("inbound", "check", good, "--json")  # as admission would: it is there already
+    assert (again.code, again.reason) == (2, "FOREIGN_OLDER")
+    old = bureau.status_list(issued=bureau.now - 120)
+    other = bureau.credential(bureau.claims(lei=OTHER_LEI, uen=None, index=8))
+    hidden = bureau.file(tmp_path, "other.sdjwt", other, old)
+    assert xinguan("inbound", "check", hidden, "--json").reason == "FOREIGN_STATUS_STALE"
 
 
 def test_rows_in_are_rows_out_and_those_in_quarantine(xinguan, registered, bureau, tmp_path):

@@ -155,7 +155,9 @@ class Bureau:
         desk = self.site.desk
         return desk.state.run(lambda tx: change(tx, register, name, desk.act))
 
-    def whitelist(self, product: str, fields: Any, mechanism: str = "") -> int:
+    def whitelist(
+        self, product: str, fields: Any, mechanism: str = "", begins: int | None = None
+    ) -> int:
         """Have a whitelist approved by two roles; return its version."""
         desk = self.site.desk
         partner = self.member.party_id
@@ -168,7 +170,7 @@ class Bureau:
                 version=version,
                 fields=fields,
                 mechanism=mechanism,
-                not_before=desk.act.now,
+                not_before=desk.act.now if begins is None else begins,
             )
             whitelists.propose(tx, claims, desk.act)
             for player in (SECURITY, AUTHORITY):

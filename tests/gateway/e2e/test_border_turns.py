@@ -30,6 +30,7 @@ from tests.gateway.e2e.border_asking import (
     shows,
 )
 from tests.gateway.e2e.border_vectors import (
+    COMPANY,
     ENDED,
     NO_MECHANISM,
     PERSON,
@@ -153,6 +154,20 @@ async def test_nobody_leaves_in_a_year_that_does_not_count_him(hainan, moment, l
     hainan.at(TURN)
     crossed(await ask(bureau, PHONE))
     assert (bureau.counts(YEAR - 1), bureau.counts(YEAR)) == ((last_year, 0), (1, 0))
+
+
+async def test_a_narrower_whitelist_holds_from_its_first_second_on(hainan):
+    """A version that was approved before begins without an act, in the middle of an answer too."""
+    bureau, begins = open_bureau(hainan.site), TURN - 40
+    bureau.whitelist(COMPANY_PRODUCT, ("uscc", "dispute_flag"), begins=begins)
+    hainan.at(begins - 1)
+    assert "name" in crossed(await ask(bureau, COMPANY)).rows()[0]
+    hainan.when("gate", begins)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ask(bureau, COMPANY)
+    assert read_details(caught.value)[0].reason == "LICENCE_CHANGED"
+    hainan.at(begins)
+    assert "name" not in crossed(await ask(bureau, COMPANY)).rows()[0]
 
 
 @shows(

@@ -24,6 +24,7 @@ from gateway.identity.keyfiles import new_document_key
 from gateway.registry.documents import LICENCE_TYPE, sign
 from gateway.registry.licences import GrantClaims
 from gateway.replicas.changes import Noted, note_changes
+from gateway.snapshot.library import POINTER
 from tests.gateway.e2e.conftest import serve_site
 from tests.gateway.e2e.credentials import (
     COMPANY,
@@ -210,6 +211,31 @@ async def test_a_new_grade_refreshes_whom_it_concerns_and_nobody_else(issuing, p
     # A grade that another test had changed is back as well.
     assert entry["status"] == "REFRESH"
     assert entry["count"] in {1, 2}
+
+
+async def test_a_damaged_product_keeps_no_other_product_s_credentials_valid(
+    issuing, partner, tmp_path
+):
+    library = issuing.world.library
+    snapshot = library.current("public_credit_grade")
+    rows = snapshot.batch_rows(0)
+    free = rows[snapshot.shareable(rows, int(time.time()))]
+    for row in snapshot.take(free, ["uscc", "grade"]).to_pylist():
+        try:
+            made = await issue(issuing, partner, row["uscc"], "public_credit_grade", GRADE)
+        except Exception:  # noqa: BLE001, S112 - as above
+            continue
+        break
+    damaged = library._directory / "admin_licence" / POINTER
+    assert library.products()[0] == "admin_licence"  # compared before the grades
+    pointed = damaged.read_bytes()
+    damaged.write_bytes(b"0" * len(pointed))
+    try:
+        grade = "B" if row["grade"] != "B" else "A"
+        await asyncio.to_thread(regrade, issuing, row["uscc"], grade, tmp_path)
+        await until(lambda: status_of(issuing, made) == "CREDENTIAL_REFRESH")
+    finally:
+        damaged.write_bytes(pointed)
 
 
 async def test_masking_during_reorganisation_refreshes_and_never_suspends(issuing, partner):

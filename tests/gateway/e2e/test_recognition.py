@@ -485,6 +485,23 @@ async def test_terms_withdrawn_before_the_hand_over_stop_the_answer(abroad, monk
     await refused(abroad, partner.report(firm), "XB_TERMS", DENIED, rule="R52")
 
 
+async def test_a_field_taken_from_the_whitelist_before_the_hand_over_is_in_no_report(
+    abroad, monkeypatch
+):
+    partner, firm = r.enrol(abroad), abroad.population.sample[3]
+    wanted = {"legal_entity_base": r.FIRM}
+    narrower = tuple(name for name in r.FIRM if name != "reg_status")
+
+    async def narrow():
+        r.whitelist(abroad.desk, partner.party_id, "legal_entity_base", narrower)
+
+    meanwhile(monkeypatch, narrow)
+    await refused(abroad, partner.report(firm, sections=wanted), "LICENCE_CHANGED", DENIED)
+    abroad.copy_abroad()
+    (section,) = json.loads((await partner.report(firm, sections=wanted)).document)["sections"]
+    assert "reg_status" not in section["records"][0]
+
+
 # --- The client, and what both sides sign ---------------------------------------------------
 
 WORDS = {
@@ -687,6 +704,9 @@ async def test_the_coconut_score_between_regions_serves_incentives_only(site):
     assert answer.grade in {"甲", "乙", "丙"} or answer.no_equivalent
     assert answer.basis.mapping.name == "HN-GD-1"
     assert person.encode() not in b"\n".join(site.bodies())
+    for named in ("110101199003071233", "11010119900307123X", "a person", "x" * 65):
+        call = region.grade(named, "golden_coconut_score", purpose="DEPOSIT_FREE", **words)
+        await refused(site, call, "BAD_REQUEST", INVALID)  # a token and nothing else, as in Query
     call = region.grade(person, "golden_coconut_score", purpose="CREDIT_EVALUATION", **words)
     refusal = await refused(site, call, "XB_MAPPING", DENIED, rule="R52")
     assert ("R70", "INCENTIVE_ONLY") in {(each.rule, each.code) for each in refusal.reasons}

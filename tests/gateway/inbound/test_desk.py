@@ -1,6 +1,8 @@
 """The desk when something goes wrong half way, and when two of them work at once."""
 
 import asyncio
+import base64
+import json
 import time
 from dataclasses import dataclass
 
@@ -106,6 +108,10 @@ async def place(tmp_path):
     state.close()
 
 
+def unb64(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def keys_of(admitted):
     return [one.key for one in admitted.outcomes]
 
@@ -182,6 +188,41 @@ async def test_a_kind_that_is_taken_out_is_withdrawn(place):
     place.register_again(version=2, statements=place.bureau.description()["statements"][1:])
     assert (await place.refresh(place.bureau.status_list())).found == {key: Found.WITHDRAWN}
     assert place.leaving() == []
+
+
+async def test_an_older_list_brings_back_nothing_that_a_newer_one_suspended(place):
+    older = place.bureau.status_list(issued=place.bureau.now - 60)
+    (key,) = keys_of(await place.admit(place.bureau.credential(), lists=(older,)))
+    place.bureau.set(7, 2)
+    newer = place.bureau.status_list(issued=place.bureau.now - 30)
+    assert (await place.refresh(newer)).found == {key: Found.HELD}
+    assert place.leaving() == []
+    assert (await place.refresh(older)).found == {key: Found.HELD}
+    assert place.leaving() == []
+
+
+async def test_what_a_list_said_when_it_refused_a_document_is_remembered(place):
+    older = place.bureau.status_list(issued=place.bureau.now - 60)
+    place.bureau.set(7, 1)
+    newer = place.bureau.status_list(issued=place.bureau.now - 30)
+    document = place.bureau.credential()
+    for given, code in ((newer, "FOREIGN_STATUS_ENDED"), (older, "FOREIGN_STATUS_STALE")):
+        (outcome,) = (await place.admit(document, lists=(given,))).outcomes
+        assert outcome.code == code
+    assert place.leaving() == []
+
+
+async def test_a_document_shown_twice_by_other_identifiers_is_one_document(place):
+    """What a holder withholds doesn't make another document of it, and keeps no other one out."""
+    signed = place.bureau.claims()
+    shown = place.bureau.credential(signed)
+    jwt, *disclosures = shown.split("~")
+    by_name = {json.loads(unb64(one))[1]: one for one in disclosures if one}
+    without = "~".join([jwt, *(text for name, text in by_name.items() if name != "lei"), ""])
+    other = place.bureau.credential(place.bureau.claims(lei=OTHER_LEI, uen=None, index=8))
+    done = await place.admit(shown, without, other)
+    assert [one.code for one in done.outcomes] == ["", "FOREIGN_OLDER", ""]
+    assert len(place.leaving()) == 2
 
 
 async def test_a_forged_list_ends_nothing(place):

@@ -134,6 +134,18 @@ def test_a_later_version_replaces_it_from_its_start(world) -> None:
     connection.close()
 
 
+def test_an_older_version_approved_later_takes_no_newer_one_s_place(world) -> None:
+    propose(world)
+    signed_in(world, version=2, name="Renamed")
+    approve(world, world.party(1, "SECURITY_ADMIN"))
+    approve(world, world.party(2, "AUTHORITY"))
+    connection = world.state.connect()
+    newest = issuers.in_effect(connection, BUREAU, NOW)
+    connection.close()
+    assert newest.content.version == 2
+    assert seen(world) == (newest.issuer(),)
+
+
 def test_a_withdrawn_issuer_has_no_older_version(world) -> None:
     signed_in(world)
     signed_in(world, version=2)
