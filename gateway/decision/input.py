@@ -12,9 +12,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from gateway.decision.input_border import border_of, inbound_of
 from gateway.domain.errors import InvalidRequestError
-from gateway.domain.facts import Border, Facts, Hop, Inbound, Mechanism, Whitelist
-from gateway.domain.foreign import ForeignIssuer
+from gateway.domain.facts import Facts, Hop
 from gateway.domain.licence import Consent, Licence
 from gateway.domain.period import DAY_S, SHANGHAI_OFFSET_S
 from gateway.domain.product import Field, Product
@@ -113,9 +113,9 @@ def build_input(facts: Facts, limits: InputLimits) -> Document:
             "user": _hop(facts.responsibility.user),
         },
         "platform_operators_only": facts.platform_operators_only,
-        "border": None if facts.border is None else _border(facts, facts.border),
+        "border": None if facts.border is None else border_of(facts, facts.border),
         "switches": dict(facts.switches),
-        **_inbound(facts.inbound),
+        **inbound_of(facts.inbound),
     }
 
 
@@ -371,86 +371,3 @@ def _hop(hop: Hop | None) -> Document | None:
     # The time itself stands in the log entry. The user's hop is as old as the request, so its
     # time here would make every input unlike every other.
     return {"uscc": hop.uscc, "signer": hop.signer, "timed": hop.at > 0, "index": hop.index}
-
-
-def _border(facts: Facts, border: Border) -> Document:
-    exporter = border.exporter
-    return {
-        "country": border.country,
-        "is_judicial": border.is_judicial,
-        "restricted": border.restricted,
-        "important_data": border.important_data,
-        "whitelist": None if border.whitelist is None else _whitelist(border, border.whitelist),
-        "mechanisms": [_mechanism(facts, mechanism) for mechanism in border.mechanisms],
-        "exporter": {
-            "party": exporter.party_id,
-            "is_ciio": exporter.is_ciio,
-            "is_state_organ": exporter.is_state_organ,
-            "persons": exporter.persons,
-            "sensitive_persons": exporter.sensitive_persons,
-            "counters_index": exporter.counters_index,
-            "named": exporter.named,
-            "stated": exporter.stated,
-            "role": exporter.role,
-            "licences": sorted(exporter.licences),
-        },
-        "impact_assessment_until": border.impact_assessment_until,
-        "exempt_basis": border.exempt_basis,
-        "enterprise_authorised": border.enterprise_authorised,
-        "rests_on": list(border.rests_on),
-        "turns": list(border.turns),
-        **({"intermediary": True} if border.intermediary else {}),
-    }
-
-
-def _inbound(inbound: Inbound | None) -> Document:
-    """Return the issuers behind a product from abroad; nothing for all other products."""
-    if inbound is None:
-        return {}
-    return {"inbound": {"issuers": [_issuer(issuer) for issuer in inbound.issuers]}}
-
-
-def _issuer(issuer: ForeignIssuer) -> Document:
-    return {
-        "id": issuer.issuer,
-        "kind": issuer.kind.value,
-        "jurisdiction": issuer.jurisdiction,
-        "not_before": issuer.not_before,
-        "withdrawn_at": issuer.withdrawn_at,
-        "agreement": {
-            "id": issuer.agreement,
-            "not_before": issuer.agreement_from,
-            "not_after": issuer.agreement_until,
-        },
-        "onward_use": issuer.onward_use,
-        "index": issuer.index,
-    }
-
-
-def _whitelist(border: Border, whitelist: Whitelist) -> Document:
-    bound = [m for m in border.mechanisms if m.mechanism_id == whitelist.mechanism]
-    return {
-        "version": whitelist.version,
-        "approvals": dict(whitelist.approvals),
-        "mechanism": whitelist.mechanism,
-        # Told of the whole list, not only of the fields asked for: a list that has outgrown
-        # its mechanism is in effect for none of them (R68).
-        "within_scope": any(whitelist.fields <= mechanism.fields for mechanism in bound),
-        "not_before": whitelist.not_before,
-        "withdrawn_at": whitelist.withdrawn_at,
-        "index": whitelist.index,
-    }
-
-
-def _mechanism(facts: Facts, mechanism: Mechanism) -> Document:
-    return {
-        "id": mechanism.mechanism_id,
-        "kind": mechanism.kind,
-        "names_recipient": mechanism.recipient == facts.caller.party.party_id,
-        "covers_purpose": facts.request.purpose in mechanism.purposes,
-        "fields": sorted(mechanism.fields.intersection(facts.request.decided)),
-        "scale_cap": mechanism.scale_cap,
-        "not_before": mechanism.not_before,
-        "not_after": mechanism.not_after,
-        "index": mechanism.index,
-    }
