@@ -7,7 +7,8 @@ that stops costs the server an idle session, and closing the connection frees it
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -225,12 +226,21 @@ def _checked(dsn: str, connect_timeout_s: int) -> str:
         given = conninfo_to_dict(dsn)
     except psycopg.Error:
         raise SourceError("BAD_LOCATION", "the connection string is malformed") from None
-    hosts = str(given.get("hostaddr") or given.get("host") or "")
-    if given.get("sslmode") not in _VERIFIED and not all(
-        is_local(host) for host in hosts.split(",")
-    ):
+    if given.get("sslmode") not in _VERIFIED and not _stays_here(given):
         raise SourceError("BAD_LOCATION", "a database on another machine needs sslmode=verify-full")
     return make_conninfo(dsn, connect_timeout=connect_timeout_s, application_name="xinguan source")
+
+
+def _stays_here(given: Mapping[str, object]) -> bool:
+    """Tell whether a connection string leads to this machine, whatever libpq finds beside it.
+
+    A service file can name any host, so a string that uses one is not known to stay here.
+    """
+    if given.get("service") or os.environ.get("PGSERVICE"):
+        return False
+    addresses = given.get("hostaddr") or os.environ.get("PGHOSTADDR")
+    hosts = addresses or given.get("host") or os.environ.get("PGHOST", "")
+    return all(is_local(host) for host in str(hosts).split(","))
 
 
 def _connect(conninfo: str) -> Any:

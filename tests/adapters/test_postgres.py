@@ -277,6 +277,25 @@ def test_an_unsafe_or_malformed_address_is_refused_and_not_repeated(dsn):
     assert "secret-word" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("dsn", "beside"),
+    [
+        ("dbname=d service=elsewhere", {}),
+        ("dbname=d", {"PGSERVICE": "elsewhere"}),
+        ("dbname=d", {"PGHOST": "db.example"}),
+        ("host=localhost dbname=d", {"PGHOSTADDR": "192.0.2.7"}),
+    ],
+)
+def test_what_libpq_finds_beside_the_connection_string_leads_nowhere_unverified(
+    dsn, beside, monkeypatch
+):
+    for name, value in beside.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SourceError) as caught:
+        PostgresSource(dsn, "records", expected=SCHEMA)
+    assert caught.value.code == "BAD_LOCATION"
+
+
 def test_a_server_that_is_not_there_is_told_without_its_address():
     source = PostgresSource(
         "postgresql://u:secret-word@127.0.0.1:1/credit", "records", expected=SCHEMA
