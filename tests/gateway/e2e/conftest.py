@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from gateway.demo.stage import Stage, set_stage
 from gateway.wall_clock import wall_clock_ms
+from tests.gateway.e2e.observing import begin_day
 from tests.gateway.e2e.serving import (
     CASE,
     OPERATOR,
@@ -33,6 +34,12 @@ class Clock:
 
     def __call__(self) -> int:
         return wall_clock_ms() + self.ahead_s * 1000
+
+
+@pytest.fixture(autouse=True)
+def _day() -> None:
+    """The observation dates of each test are those of its own day."""
+    begin_day()
 
 
 @pytest.fixture(scope="session")

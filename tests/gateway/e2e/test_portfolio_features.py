@@ -14,12 +14,12 @@ from pyarrow import flight
 from arrow_flight import flight_pb2
 from gateway.doors.flight import SERVICE
 from gateway.portfolio import aside
-from gateway.portfolio.build import today_of
 from gateway.portfolio.compute import compute
 from gateway.portfolio.definitions import FEATURES
 from gateway.portfolio.subjects import Portfolio
 from gateway.release import portfolio
 from gateway.snapshot.calendar_columns import ordinal
+from tests.gateway.e2e.observing import DATES, today
 from tests.gateway.e2e.serving import Member, Site, uscc
 from tests.gateway.e2e.test_decisions import publish, shared_records
 from tests.gateway.e2e.test_features import (
@@ -37,18 +37,6 @@ from tests.gateway.e2e.test_portfolios import exchange, upload
 from xinguan.v1 import exchange_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-DATES: list[dt.date] = []  # of a test's own day, see `_dates`
-
-
-def today() -> dt.date:
-    return dt.date(1970, 1, 1) + dt.timedelta(today_of(int(time.time())))
-
-
-@pytest.fixture(autouse=True)
-def _dates() -> None:
-    """The dates of each test are those of its own day: the module may have been read before it."""
-    DATES[:] = [today() - dt.timedelta(days) for days in (0, 40, 200, 400)]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
