@@ -24,6 +24,7 @@ from tests.gateway.e2e.serving import (
 )
 
 OpenSite = Callable[..., Awaitable[Site]]
+SERVED: list[Desk] = []  # of the sites that are served now
 
 
 class Clock:
@@ -78,9 +79,14 @@ async def open_site(
 
 @pytest.fixture(autouse=True)
 def publicity(request: pytest.FixtureRequest) -> None:
-    """Keep the publicity of the site that lives as long as the session as fresh as a feed does."""
+    """Keep the publicity of sites that outlive a test as fresh as a feed does.
+
+    The session's site and those of modules are there before this runs, and a test's own isn't.
+    """
     if "site" in request.fixturenames:
-        request.getfixturevalue("site").desk.check_publicity()
+        request.getfixturevalue("site")
+    for desk in SERVED:
+        desk.check_publicity()
 
 
 @pytest.fixture
@@ -114,4 +120,6 @@ async def serve_site(stage: Stage, **words: Any) -> AsyncIterator[Site]:
         await copied_abroad(gateway)
         served = Site(gateway, stage, desk)
         stack.push_async_callback(served.close)
+        SERVED.append(desk)
+        stack.callback(SERVED.remove, desk)
         yield served

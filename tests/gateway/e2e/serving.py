@@ -36,7 +36,7 @@ from gateway.identity.keyfiles import (
     read_tls_key,
 )
 from gateway.ingest.synth import SynthReport
-from gateway.registry import certificates, document_keys, feeds, licences, parties
+from gateway.registry import certificates, document_keys, licences, parties
 from gateway.registry.act import Act
 from gateway.registry.consents import ConsentClaims
 from gateway.registry.documents import CONSENT_TYPE, LICENCE_TYPE, sign
@@ -44,6 +44,7 @@ from gateway.registry.licences import AgreementClaims, GrantClaims, LicenceClaim
 from gateway.release.world import World
 from gateway.repair.decision import REPAIR_TYPE, Origin, RepairClaims, Verdict
 from gateway.server import Gateway
+from tests.publicity import check_publicity
 from tests.simulator import uscc
 from xinguan.client import Client, Identity
 from xinguan.v1 import (
@@ -60,9 +61,6 @@ PENALTY = tuple(name for name in PENALTY_FIELDS if name != "record_id")
 OPERATOR = "operator-who-must-not-be-logged"
 CASE = "case-that-must-not-be-logged"
 _numbers = itertools.count(700_000)
-
-
-_RECENTLY_S = 200  # publicity may lag 600 s (R13), and no test lasts so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +90,7 @@ class Desk:
 
     def check_publicity(self) -> None:
         """Record that what is reconciled at all was reconciled just now, unless it was lately."""
-        act = self.act
-
-        def check(tx: Any) -> None:
-            stale = tx.execute(
-                "SELECT product FROM feeds WHERE as_of > 0 AND as_of < ?",
-                (act.now - _RECENTLY_S,),
-            ).fetchall()
-            for (product,) in stale:
-                feeds.reconciled(tx, product, act.now, act)
-
-        self.state.run(check)
+        check_publicity(self.state, self.act)
 
     @property
     def act(self) -> Act:
