@@ -76,11 +76,21 @@ class Run:
     restarts: int = 0
     reloads: int = 0
     streams: int = 0
+    wanted_disturbances: int = 0
+    disturbances: int = 0
     stalls: list[tuple[float, float]] = field(default_factory=list)
 
     @property
+    def enough(self) -> bool:
+        """True when as many repairs and disturbances as wanted are done."""
+        return (
+            len(self.repairs) >= self.wanted_repairs
+            and self.disturbances >= self.wanted_disturbances
+        )
+
+    @property
     def done(self) -> bool:
-        return len(self.repairs) >= self.wanted_repairs and self.records >= self.wanted_deliveries
+        return self.enough and self.records >= self.wanted_deliveries
 
     @property
     def ahead(self) -> bool:
@@ -93,10 +103,10 @@ class Run:
 
         So that repairs and deliveries meet all the time; none when the run has enough.
         """
-        while self.ahead:  # noqa: ASYNC110 - two numbers that change all the time
+        while self.ahead and not self.enough:  # noqa: ASYNC110 - two numbers that change all the time
             await asyncio.sleep(_PAUSE_S / 4)
-        enough = len(self.repairs) >= self.wanted_repairs
-        return [] if enough else [self.left.popleft() for _ in range(min(count, len(self.left)))]
+        some = 0 if self.enough else min(count, len(self.left))
+        return [self.left.popleft() for _ in range(some)]
 
     def take(self, found: list[Delivery]) -> None:
         self.deliveries += found
@@ -268,14 +278,14 @@ async def stream_always(run: Run, node: Node) -> None:
         await channel.close()
 
 
-async def disturb(run: Run, times: int) -> None:
+async def disturb(run: Run) -> None:
     """Stop, kill and restart nodes, and switch snapshots, one thing after another.
 
     On a machine that needs long for a start, nothing would ever come to its end between them: a
-    short run has a bounded number.
+    short run has a bounded number, and isn't done before the last.
     """
     library = SnapshotLibrary(run.site.stage.deployment.snapshots_directory)
-    for _ in range(times):
+    while run.disturbances < (run.wanted_disturbances or sys.maxsize):
         await asyncio.sleep(run.dice.uniform(0.5, 3.0))
         node = run.dice.choice(run.nodes)
         kind = run.dice.choices(("stop", "kill", "restart", "reload"), (5, 2, 1, 4))[0]
@@ -295,6 +305,7 @@ async def disturb(run: Run, times: int) -> None:
             run.reloads += 1
             product = run.dice.choice((PENALTY, GRADE))
             library.activate(product, run.dice.choice(run.site.snapshots[product]))
+        run.disturbances += 1
 
 
 async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -307,8 +318,8 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         await asyncio.gather(*(node.start() for node in nodes))
         began = time.monotonic()
-        times = arguments.disturbances if arguments.disturb else 0
-        disturbing = asyncio.create_task(disturb(run, times))
+        run.wanted_disturbances = arguments.disturbances
+        disturbing = asyncio.create_task(disturb(run)) if arguments.disturb else None
         telling = asyncio.create_task(tell_always(run, began))
         noting = asyncio.create_task(note_stalls(run))
         work = [
@@ -321,12 +332,13 @@ async def stress(site: Site, arguments: argparse.Namespace) -> dict[str, Any]:
             await asyncio.wait_for(asyncio.gather(*work), arguments.longest_s)
         telling.cancel()
         noting.cancel()
-        disturbing.cancel()
-        (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
-        if isinstance(trouble, Exception):
-            # A node that doesn't start again: the run is not complete, what it did is checked.
-            run.failed(trouble)
-            run.wanted_repairs = sys.maxsize
+        if disturbing is not None:
+            disturbing.cancel()
+            (trouble,) = await asyncio.gather(disturbing, return_exceptions=True)
+            if isinstance(trouble, Exception):
+                # A node that doesn't start again: the run is not complete, what it did is checked.
+                run.failed(trouble)
+                run.wanted_repairs = sys.maxsize
     finally:
         took = time.monotonic() - began
         for node in nodes:
@@ -370,7 +382,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--longest-s", type=float, default=3_600)
     parser.add_argument("--mutant", default="", help="a safeguard to take out, see tests.fault")
     parser.add_argument("--no-disturb", dest="disturb", action="store_false")
-    parser.add_argument("--disturbances", type=int, default=sys.maxsize, help="at most so many")
+    parser.add_argument("--disturbances", type=int, default=0, help="so many; 0: until the end")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(words)
 

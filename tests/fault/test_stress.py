@@ -58,8 +58,10 @@ def test_nothing_leaves_after_its_repair_was_acknowledged(tmp_path):
     words = ("--repairs", "120", "--deliveries", "5000", "--seed", "3", "--disturbances", "12")
     seen = run(tmp_path, *words)
     assert seen["violations"] == 0, seen
+    assert seen["complete"], seen
     assert seen["repairs"] >= 120
     assert seen["deliveries"] >= 5_000
+    assert seen["kills"] + seen["pauses"] + seen["restarts"] + seen["reloads"] == 12
 
 
 def test_without_the_wait_the_checker_finds_what_leaves(tmp_path):
