@@ -1,6 +1,5 @@
 """Where an organisation can be asked what it still shows: declared by it, checked here."""
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from audit import entries
@@ -9,6 +8,7 @@ from gateway.domain.errors import InvalidRequestError
 from gateway.registry import parties
 from gateway.registry.act import Act
 from gateway.store.migration import Statements
+from gateway.strangers import is_loopback
 
 _LONGEST = 300
 
@@ -42,14 +42,6 @@ def check_url(url: str, *, loopback: bool) -> str:
     if parts.scheme == "https" or (parts.scheme == "http" and loopback and is_loopback(host)):
         return clean
     raise fault
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host as written is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def declare(tx: Transaction, party_id: str, url: str, act: Act) -> int:

@@ -112,7 +112,7 @@ def test_who_never_comes_to_an_end_is_followed_for_its_time_only(answer):
         before = set(threading.enumerate())
         assert probe(url, "document", SHORT) is Result.UNREACHABLE
         for worker in set(threading.enumerate()) - before:
-            if worker.name == "recall-probe":
+            if worker.name == "stranger":
                 worker.join(60)  # while the endpoint goes on
                 assert not worker.is_alive()
 
