@@ -18,7 +18,7 @@ from gateway.doors.audit import AuditDoor
 from gateway.doors.cosigned import LogWitnesses
 from gateway.doors.credential import CredentialDoor
 from gateway.doors.credential_desk import CredentialDesk
-from gateway.doors.exchange import ExchangeDoor
+from gateway.doors.exchange import ExchangeDoor, add_query
 from gateway.doors.flight import SERVICE as FLIGHT_SERVICE
 from gateway.doors.flight import FlightDoor, add_flight, readers
 from gateway.doors.flight_actions import FlightActions, actions
@@ -88,9 +88,9 @@ async def add_services(server: grpc.aio.Server, doors: Doors) -> ProductHealth:
     """Register every service on a server; return what keeps the health of products up to date."""
     world, law, limits = doors.world, doors.law, doors.deployment.settings.limits
     authority = doors.deployment.authority_keys()
-    exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(
-        ExchangeDoor(doors.exchange, world, law, max_subjects=limits.max_batch_subjects), server
-    )
+    exchange = ExchangeDoor(doors.exchange, world, law, max_subjects=limits.max_batch_subjects)
+    add_query(exchange, server)
+    exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(exchange, server)
     recognition_pb2_grpc.add_RecognitionServiceServicer_to_server(
         RecognitionDoor(doors.exchange, world, law, doors.recognition), server
     )

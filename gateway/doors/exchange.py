@@ -68,10 +68,10 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
         except Exception as error:
             await refuse(context, error, self._world, self._law)
 
-    async def Query(  # type: ignore[override]  # the stubs know generators; grpc.aio knows both
+    async def Query(  # type: ignore[override]  # the stubs know generators; see `add_query`
         self, request: exchange_pb2.QueryRequest, context: _Context
-    ) -> None:
-        """Answer a query, part by part.
+    ) -> bytes:
+        """Answer a query: write its parts but the last, and return that one; serialised messages.
 
         Not a generator: what goes wrong while a part waits in the transport, a reset by the gate
         above all, has to end here, where a status can still be given.
@@ -81,19 +81,26 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
                 raise InvalidRequestError("BAD_REQUEST", "the encoding is unknown")
             typed = request.encoding == exchange_pb2.ENCODING_ROWS
             ask = Ask(request, self._max_subjects, sealable=True)
+            message = b""
             async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
                 async for part in parts:
                     message = await self._message(part, typed_rows=typed)
                     part.confirm()
-                    await context.write(message)
+                    if part.closing is None:
+                        await context.write(message)
+                    else:
+                        part.entrust()
+            part.confirm()
         except Exception as error:
             await refuse(context, error, self._world, self._law)
+        return message
 
-    async def _message(self, part: Part, *, typed_rows: bool) -> exchange_pb2.QueryResponse:
+    async def _message(self, part: Part, *, typed_rows: bool) -> bytes:
         """Return a part as it leaves; encrypting takes milliseconds, in which others go on."""
 
-        def make() -> exchange_pb2.QueryResponse:
-            return part_message(part, self._world, self._law, typed_rows=typed_rows)
+        def make() -> bytes:
+            message = part_message(part, self._world, self._law, typed_rows=typed_rows)
+            return message.SerializeToString()
 
         if part.delivery.facts.recipient_key is None:
             return make()
@@ -122,6 +129,22 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
     def _caller(self, context: _Context) -> Caller:
         now = self._world.clock_ms() // 1000
         return identify(peer_certificate(context), self._world.registry.view(), now)
+
+
+def add_query(door: ExchangeDoor, server: grpc.aio.Server) -> None:
+    """Register `Query` ahead of the generated handlers, as a method that returns its last message.
+
+    The contract says that it streams, and on the wire one message and a status are the same
+    either way. But a method that returns has its last message and the status sent together, which
+    saves the gateway a sixteenth of a query's processor time and the client a wake-up (ADR 46).
+    """
+    query: Any = grpc.unary_unary_rpc_method_handler(
+        door.Query, request_deserializer=exchange_pb2.QueryRequest.FromString
+    )
+    service = exchange_pb2.DESCRIPTOR.services_by_name["ExchangeService"].full_name
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service, {"Query": query}),)
+    )
 
 
 def _summary(world: World, product: Product, *, abroad: bool) -> exchange_pb2.ProductSummary:

@@ -109,8 +109,9 @@ class Ahead:
         return hold, batch
 
     def handed_over(self, hold: Hold) -> None:
-        """Let go of a batch that the transport has."""
-        self._gate.leave(hold)
+        """Let go of a batch that the transport has, or will have when the task ends."""
+        if not hold.entrusted:
+            self._gate.leave(hold)
         self._hold = None
         if not self._begun:
             self._begun = True
@@ -122,7 +123,7 @@ class Ahead:
         self._trial = self._hold = None
         if trial is not None and not trial.work.cancel() and not trial.work.cancelled():
             trial.work.exception()  # looked at, so that asyncio doesn't call it forgotten
-        if hold is not None:
+        if hold is not None and not hold.entrusted:
             self._gate.leave(hold)
 
     async def _entered(self) -> Hold:

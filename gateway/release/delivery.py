@@ -5,6 +5,7 @@ recorded by its outcome alone, before it leaves; a larger one has an evidence en
 before that batch leaves, and its outcome after the last.
 """
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,15 @@ class Part:
         hold = self.delivery.hold
         if self.batch is not None and hold is not None:
             hold.confirm()
+
+    def entrust(self) -> None:
+        """Hand over the last part by returning it to the transport, instead of asking on.
+
+        It is held until the task that returns it has ended.
+        """
+        hold = self.delivery.hold
+        if self.batch is not None and hold is not None:
+            hold.entrust()
 
 
 class Delivery:
@@ -314,9 +324,12 @@ class Delivery:
         return Part(self, first, None, None, closing)
 
     async def fail(self, failure: BaseException) -> None:
-        """Record how far a delivery got when it did not complete; nothing after the outcome."""
+        """Record how far a delivery got when it did not complete; nothing after the outcome.
+
+        It is recorded even when whoever waits for it is cancelled.
+        """
         if self.open:
-            await self._outcome(_status(failure), None)
+            await asyncio.shield(self._outcome(_status(failure), None))
 
     async def _outcome_in_form(self, batch: ReleasedBatch) -> Closing:
         """Record the outcome of an answer of one portion with the other form that it takes."""

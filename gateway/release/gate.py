@@ -46,6 +46,7 @@ class Hold:
         "_reset",
         "_task",
         "_watched",
+        "entrusted",
         "epoch",
         "product",
         "revoked",
@@ -61,6 +62,7 @@ class Hold:
         self._task: asyncio.Task[object] | None = None
         self._watched = False
         self.product = product
+        self.entrusted = False
         self.epoch = -1
         self.revoked = False
         self.waiters: list[_Drain] = []
@@ -77,6 +79,14 @@ class Hold:
             raise DeniedError("STOPPED_STREAM", "the stream was reset by a withdrawal of records")
         self._gate.sure()
         self._recheck()
+
+    def entrust(self) -> None:
+        """Leave the hand-over to the end of the task, which returns the batch to the transport.
+
+        The hold lasts until the task is done; whoever else lets go of it leaves it to that.
+        """
+        self.entrusted = True
+        self.watch()
 
     async def __aenter__(self) -> Self:
         self._gate.sure()

@@ -136,7 +136,7 @@ class Exchange:
                 # The outcome stands in the log instead of a denial; the receipt is found by this.
                 ended.request_id = trail.request_id
             try:
-                await asyncio.shield(delivery.fail(ended))
+                await delivery.fail(ended)
             except UnavailableError:
                 # The log fails as well: the intent stays open, which audits report.
                 _log.error("outcome_not_logged")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,44 @@ async def test_who_comes_while_a_group_waits_for_its_turn_shares_its_commit(plac
     assert [result.index for result in results] == [0, 1, 2]
     assert numbers(place) == [(n, canonical(entry(n))) for n in range(3)]
     assert store.turns == [False]
+
+
+def recorded(journal, number):
+    """Begin to record an entry as requests do."""
+
+    def alone(tx):
+        return tx.append(entry(number))
+
+    return asyncio.create_task(journal.record(entry(number), lambda _: (), alone, lambda it: it))
+
+
+async def test_beside_a_busy_loop_a_group_waits_for_others_and_whoever_has_no_time_ends_that(
+    place, monkeypatch
+):
+    monkeypatch.setattr("audit.journal._PAUSE_S", (0.0, 600.0))
+    store = Queueing(place.store())
+    store.go.set()
+    with contextlib.closing(Journal(store)) as journal:
+        journal._lag_s = 200.0
+        tasks = [recorded(journal, number) for number in range(3)]
+        await asyncio.sleep(0)
+        job = await journal.submit(lambda tx: tx.append(entry(3)))
+        results = await asyncio.gather(*tasks)
+        assert [result.index for result in (*results, job)] == [0, 1, 2, 3]
+        assert store.turns == [True]
+        tasks = [recorded(journal, 4)]
+        await asyncio.sleep(0)
+    assert [(await task).index for task in tasks] == [4]  # closing ended the wait
+
+
+def test_how_busy_the_loop_is_shows_in_how_late_it_hears_of_a_group(journal):
+    for _ in range(50):
+        journal._settle_all([], time.monotonic() - 1)
+    busy = journal._lag_s
+    for _ in range(50):
+        journal._settle_all([], time.monotonic())
+    assert busy > 0.9
+    assert journal._lag_s < busy / 2
 
 
 async def test_a_job_that_comes_late_has_a_turn_of_its_own_in_its_order(place):

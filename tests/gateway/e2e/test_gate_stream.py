@@ -625,6 +625,31 @@ async def test_a_client_that_does_not_read_can_not_hold_a_repair_up(streams, mem
     assert len(rows_of(after[:-1])) > stuck * BATCH_ROWS
 
 
+async def test_a_short_answer_that_is_not_read_can_not_hold_a_repair_up(
+    streams, member, soon_reset
+):
+    """It was returned to the transport and is held until it is gone, or its task is ended."""
+    site = streams.site
+    subject = streams.subjects("legal_entity_base")[0]
+    snapshot = site.world.library.current("legal_entity_base")
+    record = str(snapshot.take(snapshot.locate([subject]), ["record_id"])["record_id"][0])
+    narrow = (("grpc.http2.lookahead_bytes", 512), ("grpc.http2.bdp_probe", 0))
+    async with grpc.aio.secure_channel(
+        site.gateway.address, member.identity.credentials(), options=narrow
+    ) as channel:
+        query = site.build(member, subjects=[subject])
+        call = exchange_pb2_grpc.ExchangeServiceStub(channel).Query(query)
+        for _ in range(3_000):
+            if site.entries()[-1]["kind"] == "outcome":
+                break
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        assert site.world.gate.held("legal_entity_base") == 1
+        await publish(streams, record, "legal_entity_base")  # it never reads, and this ends
+        assert site.world.gate.held("legal_entity_base") == 0
+        call.cancel()
+
+
 async def stuck_batch(streams: Streams, intent: int) -> int:
     """Wait until a stream has stopped because its client does not read; return the last batch.
 

@@ -50,6 +50,41 @@ async def test_publishing_waits_for_batches_held_before_it():
     await stream
 
 
+async def test_an_entrusted_batch_is_held_until_its_task_has_ended():
+    gate, go = Gate(), asyncio.Event()
+
+    async def answer() -> None:
+        hold = await gate.hold("p").__aenter__()
+        hold.entrust()
+        await go.wait()  # the transport takes what the task returned
+
+    task = asyncio.create_task(answer())
+    await tick()
+    publish = asyncio.create_task(gate.publish("p", lambda: "done", LONG))
+    await tick(5)
+    assert gate.held("p") == 1
+    assert not publish.done()
+    go.set()
+    assert await publish == "done"
+    assert task.done()
+    assert gate.held("p") == 0
+
+
+async def test_an_entrusted_batch_that_does_not_go_has_its_task_cancelled():
+    gate = Gate()
+
+    async def answer() -> None:
+        hold = await gate.hold("p").__aenter__()
+        hold.entrust()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(answer())
+    await tick()
+    await gate.publish("p", int, SOON)
+    assert task.cancelled()
+    assert gate.held("p") == 0
+
+
 async def test_it_does_not_wait_for_batches_held_after_the_flip():
     gate, first, second = Gate(), asyncio.Event(), asyncio.Event()
     old = await started(gate, first)
