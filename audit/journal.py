@@ -12,7 +12,6 @@ beside an idle loop, and for nobody who isn't kept waiting by the loop as well (
 """
 
 import asyncio
-import contextlib
 import queue
 import threading
 import time
@@ -78,7 +77,7 @@ class Journal:
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._put_back: Work | None = None  # owned by the thread: the first of the next group
         self._lag_s = 0.0  # owned by the event loop; the thread only looks
-        self._hurry: queue.SimpleQueue[None] = queue.SimpleQueue()  # ends a pause
+        self._hurry = threading.Event()  # set when something came that waits for nobody
         self._gate = threading.Lock()
         self._open = True
         self._thread = threading.Thread(target=self._write, name="audit-journal", daemon=True)
@@ -184,7 +183,7 @@ class Journal:
             was_open, self._open = self._open, False
             if was_open:
                 self._queue.put(None)
-                self._hurry.put(None)
+                self._hurry.set()
         self._thread.join()
 
     def _put(self, work: Work) -> None:
@@ -193,7 +192,7 @@ class Journal:
                 raise AuditUnavailableError("the journal is closed")
             self._queue.put(work)
             if work.rows is None:
-                self._hurry.put(None)
+                self._hurry.set()
 
     def _write(self) -> None:
         failed = False
@@ -214,6 +213,7 @@ class Journal:
             group.append(work)
             if work.rows is not None:
                 self._pause()
+            self._hurry.clear()  # before the queue is looked at, or it would be missed
             self._take_queued(group, jobs=True)
         return group
 
@@ -222,8 +222,7 @@ class Journal:
         shortest, longest = _PAUSE_S
         pause_s = min(longest, _LAGS * self._lag_s)
         if pause_s > shortest:
-            with contextlib.suppress(queue.Empty):
-                self._hurry.get(timeout=pause_s)
+            self._hurry.wait(pause_s)
 
     def _take_queued(self, group: list[Work], *, jobs: bool) -> None:
         """Let join a group what is queued, in its order; without `jobs` up to the first job."""

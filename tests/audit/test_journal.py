@@ -142,6 +142,25 @@ async def test_beside_a_busy_loop_a_group_waits_for_others_and_whoever_has_no_ti
     assert [(await task).index for task in tasks] == [4]  # closing ended the wait
 
 
+async def test_jobs_that_are_done_do_not_hurry_later_groups(place, monkeypatch):
+    monkeypatch.setattr("audit.journal._PAUSE_S", (0.0, 600.0))
+    store = Queueing(place.store())
+    store.go.set()
+    with contextlib.closing(Journal(store)) as journal:
+        for _ in range(5):
+            await journal.submit(lambda tx: None)
+        await recorded(journal, 0)  # it begins at once: the loop isn't busy
+        store.turns.clear()
+        journal._lag_s = 200.0
+        tasks = []
+        for number in (1, 2):
+            tasks.append(recorded(journal, number))
+            await asyncio.sleep(0.1)
+        await journal.submit(lambda tx: None)
+        assert [(await task).index for task in tasks] == [1, 2]
+        assert store.turns == [True]
+
+
 def test_how_busy_the_loop_is_shows_in_how_late_it_hears_of_a_group(journal):
     for _ in range(50):
         journal._settle_all([], time.monotonic() - 1)
