@@ -19,6 +19,7 @@ _AMOUNT = re.compile(
 )
 _MISSING = frozenset({"", "N/A", "NA", "NULL", "-", "--", "无", "/"})
 _TEN_THOUSAND = 10_000
+_MOST_DIGITS = 24  # of a published number; divided by ten thousand it is still exact
 # Unit words to the factor that brings the number to ten thousands, and the ISO 4217 code.
 _CURRENCIES = {
     "": None,
@@ -69,7 +70,10 @@ def parse_amount(text: str) -> Amount | None:
     if match is None:
         raise AmountError("not a number with its unit")
     words = (match["inside"] or match["after"]).replace(" ", "")
-    value = Decimal(match["number"].replace(",", ""))
+    number = match["number"].replace(",", "")
+    if len(number) > _MOST_DIGITS:
+        raise AmountError("more digits than the contract has")
+    value = Decimal(number)
     if words.startswith("万"):
         currency = _currency(words[1:])
     else:
@@ -88,11 +92,10 @@ def _currency(words: str) -> str | None:
 
 def _exact(value: Decimal) -> Decimal:
     """Return the value if decimal(18,6) holds it without loss."""
-    digits, exponent = value.as_tuple().digits, value.as_tuple().exponent
     plain = value.normalize()
     places = plain.as_tuple().exponent
-    if not isinstance(exponent, int) or not isinstance(places, int) or -places > SCALE:
+    if not isinstance(places, int) or -places > SCALE:
         raise AmountError("more decimal places than the contract has")
-    if len(digits) > PRECISION * 2 or plain.adjusted() >= PRECISION - SCALE:
+    if plain.adjusted() >= PRECISION - SCALE:
         raise AmountError("more digits than the contract has")
     return plain

@@ -56,6 +56,8 @@ def test_a_missing_amount_is_none(text):
         "0.0000001(万元)",  # more places than the contract has: never rounded
         "1元5角",
         "1234567890123(万元)",
+        "1.0000000000000000000000000000001(万元)",  # Decimal itself would round it
+        "0.000000000000000000000000000000(万元)1",
         "100(万元)100(万元)",
         "土产、日杂",
         "9" * 5000 + "万元",
