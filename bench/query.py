@@ -8,7 +8,9 @@ outcome durable before the answer. What is printed as a ratio is calls a second 
 calls a second of the unary echo of one process, measured in turns within the same run;
 `ratio_alike` is over an echo with as many processes as the gateway has, `ratio_to_stream` over one
 that streams its answer, as `Query` does. With all callers always waiting, a call takes what the
-others before it take; what fewer callers see is told by `by_callers`.
+others before it take; what fewer callers see is told by `by_callers`, and what all 32 see who call
+at fixed times, together at half of the rate that was measured, by `at_half_the_rate`: there a call
+counts from when it should have begun, whether the one before it was late or not.
 """
 
 import argparse
@@ -97,6 +99,24 @@ async def measure(call: Call, seconds: float, callers: int = CALLERS) -> tuple[f
     return len(latencies) / (time.perf_counter() - began), latencies
 
 
+async def measure_paced(call: Call, rate: float, seconds: float) -> tuple[float, list[float]]:
+    """Return calls a second and the latencies of all callers at fixed times, `rate` in all."""
+    latencies: list[float] = []
+    began = time.perf_counter()
+
+    async def caller(number: int) -> None:
+        for turn in itertools.count():
+            due = began + (number + turn * CALLERS) / rate
+            if due > began + seconds:
+                return
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await call()
+            latencies.append(time.perf_counter() - due)
+
+    await asyncio.gather(*(caller(number) for number in range(CALLERS)))
+    return len(latencies) / (time.perf_counter() - began), latencies
+
+
 class Connections:
     """As many connections to one server as there are callers, used in turn."""
 
@@ -175,6 +195,8 @@ async def run(
         callers: _told(*await measure(call_gateway, seconds / 2, callers))
         for callers in FEWER_CALLERS
     }
+    half = statistics.median(rates["query"]) / 2
+    paced = _told(*await measure_paced(call_gateway, half, 2 * seconds))
     for connections in (*servers.values(), direct):
         await connections.close()
     await client.close()
@@ -191,6 +213,7 @@ async def run(
         "ratio_to_stream": round(medians["query"] / medians["echo_stream"], 3),
         "ratio_alike": round(medians["query"] / medians["echo_alike"], 3),
         **told,
+        "at_half_the_rate": paced,
         "by_callers": by_callers,
     }
 
