@@ -103,7 +103,8 @@ class _Asking:
             self._found.append(error)
         except http.client.HTTPException:
             self._found.append(MalformedError())
-        except (OSError, ValueError):  # TLS faults are OSErrors
+        # TLS faults are OSErrors; a socket that is closed at the deadline may be any of these.
+        except (OSError, ValueError, AttributeError):
             self._found.append(UnreachableError())
 
     def answer(self) -> bytes:

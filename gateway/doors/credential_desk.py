@@ -34,8 +34,8 @@ from gateway.doors.credential_checks import (
 )
 from gateway.doors.credential_form import CredentialForm, Workshop
 from gateway.identity.peer import identify
-from gateway.release.delivery import Part
 from gateway.release.evidence import Promised
+from gateway.release.part import Part
 from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from xinguan.v1 import exchange_pb2

@@ -13,8 +13,8 @@ from gateway.doors.errors import LawTexts, reason_message
 from gateway.doors.sealing import seal_batch
 from gateway.portfolio.aside import CoverageReport
 from gateway.release.batches import ReleasedBatch
-from gateway.release.delivery import Part
 from gateway.release.evidence import Promised
+from gateway.release.part import Part
 from gateway.release.world import World
 from gateway.snapshot.snapshot import Snapshot
 from xinguan.v1 import exchange_pb2, types_pb2

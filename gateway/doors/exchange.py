@@ -18,7 +18,7 @@ from gateway.doors.peer import peer_certificate
 from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.release.availability import available, is_abroad
-from gateway.release.delivery import Part
+from gateway.release.part import Part
 from gateway.release.pipeline import Exchange
 from gateway.release.world import World
 from xinguan.v1 import exchange_pb2, exchange_pb2_grpc
@@ -85,12 +85,12 @@ class ExchangeDoor(exchange_pb2_grpc.ExchangeServiceServicer):
             async with aclosing(self._exchange.release(peer_certificate(context), ask)) as parts:
                 async for part in parts:
                     message = await self._message(part, typed_rows=typed)
-                    part.confirm()
-                    if part.closing is None:
-                        await context.write(message)
-                    else:
+                    if part.closing is not None:
                         part.entrust()
-            part.confirm()
+                        continue
+                    part.confirm()
+                    await context.write(message)
+            part.confirm()  # the last one, which is returned
         except Exception as error:
             await refuse(context, error, self._world, self._law)
         return message

@@ -45,7 +45,8 @@ from gateway.doors.refusal import refuse
 from gateway.identity.peer import identify
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.release.availability import available, is_abroad
-from gateway.release.delivery import Part, count_portions
+from gateway.release.delivery import count_portions
+from gateway.release.part import Part
 from gateway.release.pipeline import Exchange
 from gateway.release.plan import released_actions
 from gateway.release.portfolio import ENDPOINT_PORTIONS, Portfolio, Portfolios

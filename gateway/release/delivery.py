@@ -7,7 +7,6 @@ before that batch leaves, and its outcome after the last.
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from gateway.release.form import MOST_TRIES, Beside, Form, FormMovedError
 from gateway.release.gate import Hold
 from gateway.release.ipc_message import encode
 from gateway.release.marks import MARK
+from gateway.release.part import Closing, Part
 from gateway.release.plan import released_actions
 from gateway.release.portfolio import portion_count, portion_places
 from gateway.release.rows import matching
@@ -34,63 +34,6 @@ from gateway.snapshot.snapshot import Snapshot, SnapshotBatch
 
 DELIVERED = "delivered"
 _NO_ROWS = np.empty(0, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """How a delivery ended.
-
-    Args:
-        rows: Rows of all batches.
-        bytes: Their bytes of Arrow IPC.
-        promise: Of the outcome's entry.
-        form: The entry of its other form, which `promise` covers; None without one.
-    """
-
-    rows: int
-    bytes: int
-    promise: Promised
-    form: Promised | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What is handed over at once.
-
-    Args:
-        delivery: The delivery that it belongs to: decision, plan, intent.
-        first: True in the first part.
-        batch: Rows, or None in a part that only closes.
-        evidence: The entry of this batch's evidence; None in a small answer.
-        closing: The outcome, in the last part.
-    """
-
-    delivery: "Delivery"
-    first: bool
-    batch: ReleasedBatch | None
-    evidence: Promised | None
-    closing: Closing | None
-
-    def confirm(self) -> None:
-        """Look once more whether it may leave; the last thing before the transport has it.
-
-        A door frames a part before it hands it over, and a process may be stopped meanwhile.
-
-        Raises:
-            XinguanError: It may leave no more, see `Hold.confirm`.
-        """
-        hold = self.delivery.hold
-        if self.batch is not None and hold is not None:
-            hold.confirm()
-
-    def entrust(self) -> None:
-        """Hand over the last part by returning it to the transport, instead of asking on.
-
-        It is held until the task that returns it has ended.
-        """
-        hold = self.delivery.hold
-        if self.batch is not None and hold is not None:
-            hold.entrust()
 
 
 class Delivery:

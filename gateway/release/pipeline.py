@@ -30,11 +30,12 @@ from gateway.domain.facts import Facts
 from gateway.identity.peer import identify
 from gateway.release.ahead import Ahead, Spare
 from gateway.release.context import speaks_as_before
-from gateway.release.delivery import Delivery, Part
+from gateway.release.delivery import Delivery
 from gateway.release.evidence import Promised
 from gateway.release.form import Form
 from gateway.release.groups import counts
 from gateway.release.identifiers import request_id
+from gateway.release.part import Part
 from gateway.release.trail import Trail
 from gateway.release.world import Ask, Planned, Prepared, World
 from gateway.snapshot.bitmap import Rows

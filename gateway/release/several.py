@@ -16,8 +16,9 @@ import numpy as np
 from gateway.domain.decision import Decision
 from gateway.domain.errors import DeniedError
 from gateway.domain.vocabulary import FieldAction
-from gateway.release.delivery import Delivery, Part
+from gateway.release.delivery import Delivery
 from gateway.release.evidence import Promised
+from gateway.release.part import Part
 from gateway.release.pipeline import Exchange, refuse_changed, refuse_denied
 from gateway.release.world import Ask, World
 

@@ -57,7 +57,7 @@ class _Generic:
     """Hands services on to a server, found by name when a call comes.
 
     Generated code registers each method a second time by itself. grpc.aio then waits for a call of
-    each, and goes through all of them at every call: with our 36 methods a fiftieth of a `Query`.
+    each, and goes through all of them at every call: with our 35 methods a fiftieth of a `Query`.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:

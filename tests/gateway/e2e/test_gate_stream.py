@@ -21,7 +21,9 @@ import pytest_asyncio
 
 from arrow_flight import flight_pb2, flight_pb2_grpc
 from gateway.deployment import Deployment
+from gateway.domain.errors import UnavailableError
 from gateway.domain.vocabulary import LicenceKind, Role
+from gateway.doors.encoding import part_message
 from gateway.ingest.loading import load_product
 from gateway.registry import certificates, consents, licences, parties, stops
 from gateway.registry.arrow_schema import arrow_schema
@@ -637,17 +639,39 @@ async def test_a_short_answer_that_is_not_read_can_not_hold_a_repair_up(
     async with grpc.aio.secure_channel(
         site.gateway.address, member.identity.credentials(), options=narrow
     ) as channel:
+        before = len(site.entries())
         query = site.build(member, subjects=[subject])
         call = exchange_pb2_grpc.ExchangeServiceStub(channel).Query(query)
         for _ in range(3_000):
-            if site.entries()[-1]["kind"] == "outcome":
+            if any(entry["kind"] == "outcome" for entry in site.entries()[before:]):
                 break
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # time enough to leave, if it could
         assert site.world.gate.held("legal_entity_base") == 1
         await publish(streams, record, "legal_entity_base")  # it never reads, and this ends
         assert site.world.gate.held("legal_entity_base") == 0
         call.cancel()
+
+
+async def test_a_short_answer_is_confirmed_after_everything_else(streams, member, monkeypatch):
+    """A process may be stopped while it frames what it returns, and wake up fenced."""
+    site = streams.site
+
+    def fenced() -> None:
+        raise UnavailableError("NODE_FENCED", "the lease ran out meanwhile")
+
+    def framed(*parts: object, **words: object) -> exchange_pb2.QueryResponse:
+        message = part_message(*parts, **words)
+        monkeypatch.setattr(site.world.gate, "sure", fenced)
+        return message
+
+    monkeypatch.setattr("gateway.doors.exchange.part_message", framed)
+    subjects = streams.subjects("legal_entity_base")[:1]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await drain(streams.start(member, subjects=subjects))
+    monkeypatch.undo()
+    check_refusal(site, caught.value, "NODE_FENCED", "UNAVAILABLE", logged=False)
+    assert site.world.gate.held("legal_entity_base") == 0
 
 
 async def stuck_batch(streams: Streams, intent: int) -> int:
