@@ -204,8 +204,10 @@ def test_nothing_of_a_firm_stands_in_the_log(xinguan, registered, bureau, tmp_pa
     kinds = [entry["kind"] for entry in entries]
     assert "foreign_admitted" in kinds
     told = json.dumps(entries)
-    for secret in ("Shipping", UEN, "46009900SYNTHETIC053", "B1", STATUS_URI):
+    for secret in ("Shipping", UEN, "46009900SYNTHETIC053", STATUS_URI):
         assert secret not in told
+    # The grade is so short that a digest may hold its letters: it is looked for as a value.
+    assert '"A1"' not in told
     assert xinguan("audit", "verify").code == 0
 
 
