@@ -36,3 +36,15 @@ def beside(home, request):
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state.sqlite3"
+
+
+@pytest.fixture
+def journal(place):
+    journal = place.journal()
+    yield journal
+    journal.close()

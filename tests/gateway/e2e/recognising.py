@@ -257,3 +257,11 @@ def enrol(site: Site, *, signed: bool = True, country: str = "SG", **licence: An
     if signed:
         enact(desk, terms(desk, party_id, jurisdictions=(country,)))
     return Partner(Member(party_id, identity, "", licence_id), site, country)
+
+
+def penalty_of(site: Site, firm: str) -> str:
+    """Return the key of a penalty that is shared now."""
+    snapshot = site.world.library.current("admin_penalty")
+    rows = snapshot.locate([firm])
+    shared = rows[snapshot.shareable(rows, site.desk.act.now)]
+    return str(snapshot.take(shared, ["record_id"]).column(0).to_pylist()[0])

@@ -14,7 +14,7 @@ from gateway.registry import feeds
 from gateway.release.world import World
 from tests.gateway.e2e.conftest import serve_site
 from tests.gateway.e2e.serving import PENALTY, Site, copy_stage
-from tests.gateway.e2e.test_gate_stream import BATCH_ROWS, Turnstile, _Hold
+from tests.gateway.e2e.streams.streaming import BATCH_ROWS, Hold, Turnstile
 from tests.gateway.e2e.wire import read_details
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -98,7 +98,7 @@ async def midnight(stage, tmp_path):
             await inside.passed()
             return await batch(*parts)
 
-        world.gate.hold = lambda product: _Hold(hold(product), before)
+        world.gate.hold = lambda product: Hold(hold(product), before)
         world.evidence.batch = slow_batch
 
     async with serve_site(copied, tamper=tamper, clock_ms=hands) as site:

@@ -20,6 +20,7 @@ from gateway.portfolio.subjects import Portfolio
 from gateway.release import portfolio
 from gateway.snapshot.calendar_columns import ordinal
 from tests.gateway.e2e.observing import DATES, today
+from tests.gateway.e2e.portfolios.uploading import exchange, upload
 from tests.gateway.e2e.serving import Member, Site, uscc
 from tests.gateway.e2e.test_decisions import publish, shared_records
 from tests.gateway.e2e.test_features import (
@@ -33,7 +34,6 @@ from tests.gateway.e2e.test_features import (
     workshop,
 )
 from tests.gateway.e2e.test_flight import descriptor, make_bank, plan, read, refused_in_words
-from tests.gateway.e2e.test_portfolios import exchange, upload
 from xinguan.v1 import exchange_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

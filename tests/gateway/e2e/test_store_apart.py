@@ -25,8 +25,8 @@ from tests.gateway.e2e.abroad import (
 from tests.gateway.e2e.conftest import Clock, serve_site
 from tests.gateway.e2e.feeding import until
 from tests.gateway.e2e.serving import PENALTY, Site
+from tests.gateway.e2e.streams.streaming import Hold, Turnstile, rest, rows_of, take
 from tests.gateway.e2e.test_decisions import plain_record, publish, shared_records
-from tests.gateway.e2e.test_gate_stream import Turnstile, _Hold, rest, rows_of, take
 from tests.gateway.e2e.test_policy_diff import published
 from tests.gateway.e2e.test_recall import notices
 from tests.gateway.e2e.wire import refused
@@ -68,7 +68,7 @@ async def bulk(stage, tmp_path_factory):
     def tamper(world) -> None:
         world.batch_rows = 8
         hold = world.gate.hold
-        world.gate.hold = lambda product: _Hold(hold(product), before)
+        world.gate.hold = lambda product: Hold(hold(product), before)
 
     patch = pytest.MonkeyPatch()
     small_copies(patch)

@@ -3,6 +3,14 @@
 import pytest
 import pytest_asyncio
 
+from tests.gateway.e2e.portfolios.uploading import (
+    PRODUCT,
+    ask,
+    exchange,
+    graded,
+    subjects_table,
+    upload,
+)
 from tests.gateway.e2e.serving import Member, Site, uscc
 from tests.gateway.e2e.test_features import WORDS
 from tests.gateway.e2e.test_flight import (
@@ -13,15 +21,6 @@ from tests.gateway.e2e.test_flight import (
     read,
     refused_in_words,
 )
-from tests.gateway.e2e.test_portfolios import (
-    PRODUCT,
-    admit_grades,
-    ask,
-    exchange,
-    graded,
-    subjects_table,
-    upload,
-)
 from tests.gateway.e2e.wire import refused
 from xinguan.client import Answer
 
@@ -29,12 +28,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MINIMUM = 10  # of `make_bank`
 FAKES = [uscc(800_000 + number) for number in range(200)]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def wide(site, tmp_path_factory) -> Site:
-    admit_grades(site, tmp_path_factory.mktemp("grades"), 230, 24)
-    return site
 
 
 @pytest.fixture
