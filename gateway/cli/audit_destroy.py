@@ -25,10 +25,11 @@ from gateway.cli.console import (
     show,
 )
 from gateway.cli.descriptions import parse_instant
+from gateway.cli.subject_name import canonical_subject
 from gateway.config import Profile
 from gateway.domain.errors import UnavailableError
 from gateway.identity.keyfiles import PRIVATE_MODE, read_document_key, write_new
-from gateway.registry.act import stated_reason
+from gateway.registry.act import required_reason
 from gateway.subjects import holds
 from gateway.subjects.forgetting import Wish, approve, forget
 
@@ -54,7 +55,7 @@ def approve_destruction(
     as_json: AsJson = False,
 ) -> None:
     """Sign an approval of exactly one destruction; no deployment is needed."""
-    wish = Wish(subject, parse_instant(until), stated_reason(basis))
+    wish = Wish(canonical_subject(subject), parse_instant(until), required_reason(basis))
     document = approve(wish, read_document_key(key), now())
     write_new(out, f"{document}\n".encode(), PRIVATE_MODE)
     show({"approval": str(out), "until": instant(wish.until)}, as_json, title="Approval signed")
@@ -74,9 +75,9 @@ def destroy(
     with session(home) as opened:
         deployment, secrets = opened.deployment, opened.deployment.secrets()
         wish = Wish(
-            subject,
+            canonical_subject(subject),
             parse_instant(until) if until else opened.act.now,
-            stated_reason(basis),
+            required_reason(basis),
             [read_text(path) for path in approval or ()],
             both_roles=deployment.settings.profile is not Profile.DEV,
         )
@@ -113,24 +114,27 @@ def destroy(
 @hold_app.command("place")
 def place_hold(
     reason: Reason,
-    subject: Annotated[str, typer.Option("--subject", help="The subject; else everything.")] = "",
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="The subject; else everything.")
+    ] = None,
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Place a hold on a subject, or on everything."""
+    named = "" if subject is None else canonical_subject(subject)
     with session(home) as opened:
         secrets = opened.deployment.secrets()
-        act = because(opened.act, reason)
+        act = because(opened.act, required_reason(reason))
         hold = opened.run(
             lambda tx: holds.place(
                 tx,
-                subject,
+                named,
                 act,
                 index_key=secrets.index_key,
                 openings=OpeningStore(secrets.opening_key),
             )
         )
-    told = {"hold": hold, "on": "one subject" if subject else "everything"}
+    told = {"hold": hold, "on": "one subject" if named else "everything"}
     show(told, as_json, title="Hold placed")
 
 
@@ -143,7 +147,7 @@ def lift_hold(
 ) -> None:
     """End a hold."""
     with session(home) as opened:
-        act = because(opened.act, reason)
+        act = because(opened.act, required_reason(reason))
         index = opened.run(lambda tx: holds.lift(tx, hold, act))
     show({"hold": hold, "entry": index}, as_json, title="Hold lifted")
 

@@ -14,9 +14,11 @@ from audit.pack import write_pack
 from gateway.cli.audit_collect import Collector
 from gateway.cli.audit_reading import log_reading
 from gateway.cli.console import HERE, AsJson, Home, session, show
+from gateway.cli.party_name import canonical_id
+from gateway.cli.subject_name import canonical_subject
 from gateway.domain.errors import UnavailableError
 from gateway.identity.keyfiles import PRIVATE_MODE, write_new
-from gateway.registry.act import stated_reason
+from gateway.registry.act import required_reason
 
 
 def evidence_command(
@@ -47,7 +49,8 @@ def evidence_command(
         raise typer.BadParameter("give one of --request, --org, --subject, --range")
     if answer is not None and not request:
         raise typer.BadParameter("--answer goes with --request")
-    stated = stated_reason(reason)
+    org = canonical_id(org) if org else ""
+    subject, stated = canonical_subject(subject) if subject else "", required_reason(reason)
     with session(home) as opened, closing(opened.state.connect()) as connection:
         maker = Collector(opened, connection)
         log_reading(opened, "evidence", 0, maker.checkpoint.size, stated)

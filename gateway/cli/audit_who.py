@@ -19,8 +19,9 @@ from audit.reader import LogReader
 from audit.store import Reader
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_bytes, session, show
 from gateway.cli.descriptions import parse_instant
+from gateway.cli.subject_name import canonical_subject
 from gateway.domain.errors import InvalidRequestError, UnavailableError
-from gateway.registry.act import stated_reason
+from gateway.registry.act import required_reason
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.subjects.accesses import AccessFinder, Found, Window
 
@@ -46,7 +47,7 @@ def who(
     window = Window(
         parse_instant(start) if start else 0, parse_instant(end) if end else _FOR_EVER, first
     )
-    stated = stated_reason(reason)
+    subject, stated = canonical_subject(subject), required_reason(reason)
     with session(home) as opened:
         _log_reading(opened, subject, stated)
         secrets = opened.deployment.secrets()

@@ -112,7 +112,9 @@ def show(value: JsonObject | Sequence[JsonObject], as_json: bool, *, title: str)
     A table that the terminal is too narrow for becomes lines too, object by object.
     """
     if as_json:
-        print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
+        text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+        # Half of a surrogate pair, from a stranger's document, has no UTF-8; JSON escapes it.
+        print(text if _encodable(text) else json.dumps(value, indent=2, sort_keys=True))
         return
     console = Console()
     if isinstance(value, Mapping):
@@ -212,7 +214,22 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple | set | frozenset):
-        return ", ".join(str(entry) for entry in value)
+        return ", ".join(_printable(str(entry)) for entry in value)
     if isinstance(value, Mapping):
         return "; ".join(f"{name}: {_text(entry)}" for name, entry in value.items())
-    return "" if value is None else str(value)
+    return "" if value is None else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Return a text that can't act on the terminal: what isn't printable stands as a box."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

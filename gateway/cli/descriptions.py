@@ -1,10 +1,12 @@
 """Descriptions that people write (YAML, JSON or TOML), turned into the claims of a document.
 
 In a description a date such as 2026-01-01 stands for its first second in Asia/Shanghai, and a
-time without a zone is Asia/Shanghai's; in the signed document every time is unix seconds.
+time without a zone is Asia/Shanghai's; in the signed document every time is unix seconds. Eight
+digits are a date without its hyphens, never seconds: those would be of the year 1970.
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
@@ -19,6 +21,9 @@ from gateway.registry.documents import BadDocumentError, Claims, parse_claims
 C = TypeVar("C", bound=Claims)
 SHANGHAI = timezone(timedelta(hours=8))
 _TIMES = frozenset({"not_before", "not_after", "given_at", "expires_at"})
+_UNIX_SECONDS = re.compile(r"[0-9]{9,11}")
+# What the three parsers raise for a text that isn't theirs; YAML's tags with a wrong value too.
+_MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError, yaml.YAMLError)
 
 
 def read_claims(path: Path, model: type[C], defaults: Mapping[str, Any]) -> C:
@@ -36,7 +41,11 @@ def read_claims(path: Path, model: type[C], defaults: Mapping[str, Any]) -> C:
     if not isinstance(stated, dict):
         raise BadDocumentError("the description is not a table of claims")
     claims = {name: value for name, value in defaults.items() if name not in stated}
-    return parse_claims(json.dumps({**claims, **_seconds(stated)}).encode(), model)
+    try:
+        body = json.dumps({**claims, **_seconds(stated)}, ensure_ascii=False).encode()
+    except (RecursionError, TypeError, ValueError):
+        raise BadDocumentError("the description states what no document can hold") from None
+    return parse_claims(body, model)
 
 
 def stated_text(path: Path, name: str) -> str:
@@ -47,16 +56,16 @@ def stated_text(path: Path, name: str) -> str:
 
 
 def parse_instant(text: str) -> int:
-    """Return unix seconds for unix seconds, a date or a time in ISO 8601.
+    """Return unix seconds for unix seconds (9 to 11 digits), a date or a time in ISO 8601.
 
     Raises:
         BadDocumentError: It is none of them.
     """
-    if text.isascii() and text.isdigit():
+    if _UNIX_SECONDS.fullmatch(text):
         return int(text)
     try:
         return _instant(datetime.fromisoformat(text))
-    except ValueError:
+    except (OverflowError, ValueError):
         raise BadDocumentError("a time is unix seconds, YYYY-MM-DD or ISO 8601") from None
 
 
@@ -68,7 +77,7 @@ def _parse(path: Path) -> object:
         if path.suffix == ".json":
             return json.loads(text)
         return yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+    except _MALFORMED:
         raise BadDocumentError("the description can't be parsed as its file name says") from None
 
 
@@ -79,8 +88,8 @@ def _seconds(value: object, name: str = "") -> Any:
         return [_seconds(inner) for inner in value]
     if isinstance(value, date):
         return _instant(value)
-    if isinstance(value, str) and name in _TIMES:
-        return parse_instant(value)
+    if name in _TIMES and isinstance(value, str | int) and not isinstance(value, bool):
+        return parse_instant(str(value))
     return value
 
 

@@ -3,20 +3,33 @@
 import asyncio
 import hashlib
 import json
-import time
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from gateway.cli.authorities import authority_key_path
-from gateway.cli.console import HERE, AsJson, Home, Session, instant, session, show
+from gateway.cli.console import (
+    HERE,
+    AsJson,
+    Home,
+    Session,
+    instant,
+    now,
+    read_text,
+    session,
+    show,
+)
 from gateway.cli.descriptions import parse_instant
 from gateway.domain.errors import NotFoundError, UnavailableError
 from gateway.identity.keyfiles import read_document_key
-from gateway.registry.documents import sign
+from gateway.registry.documents import BadDocumentError, Claims, explain_faults, sign
 from gateway.repair.decision import Origin
 from gateway.repair.feed import FeedError
+
+C = TypeVar("C", bound=Claims)
+_COMPACT = re.compile(r"[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+")  # RFC 7515, section 7.1
 
 app = typer.Typer(help="Feeds of decisions and of publicity: read, look at, sign for trying out.")
 Key = Annotated[Path | None, typer.Option("--authority-key", help="Ed25519 private key, PEM.")]
@@ -89,9 +102,7 @@ def append(
 ) -> None:
     """Append signed documents to a file feed, one line each."""
     word = "assurance" if assurance else "decision"
-    lines = [
-        json.dumps({"v": 1, word: path.read_text(encoding="ascii").strip()}) for path in documents
-    ]
+    lines = [json.dumps({"v": 1, word: _document(path)}) for path in documents]
     with file.open("a", encoding="ascii") as sink:
         sink.write("".join(f"{line}\n" for line in lines))
     show({"file": str(file), "appended": len(lines)}, as_json, title="Appended")
@@ -111,12 +122,13 @@ def assure(
     """Sign an assurance that a feed is complete up to a moment (R13)."""
     from gateway.repair.assurance import ASSURANCE_TYPE, AssuranceClaims
 
-    claims = AssuranceClaims(
+    claims = _stated(
+        AssuranceClaims,
         v=1,
         origin=origin.value,
         sequence=sequence,
         products=tuple(product),
-        as_of=parse_instant(as_of) if as_of else int(time.time()),
+        as_of=_past(as_of),
     )
     _write_signed(home, authority_key, claims, ASSURANCE_TYPE, out)
     show({"assurance": str(out), "as_of": instant(claims.as_of)}, as_json, title="Signed")
@@ -137,12 +149,13 @@ def statement(
     from gateway.repair.publicity import PUBLICITY_TYPE, PublicityClaims, read_publicity
 
     read = read_publicity(file)
-    claims = PublicityClaims(
+    claims = _stated(
+        PublicityClaims,
         v=1,
         authority=authority.value,
         unit=unit,
         product=product,
-        as_of=parse_instant(as_of) if as_of else int(time.time()),
+        as_of=_past(as_of),
         records=read.table.num_rows,
         sha256=read.sha256,
     )
@@ -151,6 +164,45 @@ def statement(
     digest = hashlib.sha256(token.encode()).hexdigest()
     told = {"statement": str(out), "digest": digest, "records": claims.records}
     show(told, as_json, title="Signed")
+
+
+def _document(path: Path) -> str:
+    """Return a signed document as it stands in a feed.
+
+    Raises:
+        BadDocumentError: It isn't the compact form of one, so every reader would refuse it.
+    """
+    token = read_text(path).strip()
+    if _COMPACT.fullmatch(token) is None:
+        raise BadDocumentError(f"{path.name} is not a signed document in compact form")
+    return token
+
+
+def _past(text: str) -> int:
+    """Return a moment up to which something is right; now by default.
+
+    Raises:
+        BadDocumentError: It is no moment, or it is still to come.
+    """
+    present = now()
+    stated = parse_instant(text) if text else present
+    if stated > present:
+        raise BadDocumentError("nobody knows yet what will be right then; --as-of is in the future")
+    return stated
+
+
+def _stated(model: type[C], **claims: Any) -> C:
+    """Return claims that the options state.
+
+    Raises:
+        BadDocumentError: `BAD_DOCUMENT`, naming the claim at fault.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(claims)
+    except ValidationError as error:
+        raise BadDocumentError(explain_faults(error)) from None
 
 
 def _write_signed(home: Path, key: Path | None, claims: Any, typ: str, out: Path) -> str:

@@ -1,16 +1,20 @@
 """The command-line program `xinguan`: every command in its place, every refusal explained."""
 
+import errno
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from pathlib import PurePath
+from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from gateway.domain.errors import XinguanError
+from gateway.domain.errors import InvalidRequestError, UnavailableError, XinguanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,14 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "audit": Place("audit", "app", "Verify, prove and read the audit log."),
     "demo": Place("demo", "demo", "Walk through the whole road on this machine."),
 }
+
+# A path that can never work as it was named; anything else may work later.
+_WRONG_PATH: Final = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+        *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL),
+    }
+)
 
 
 class Commands(TyperGroup):
@@ -119,8 +131,53 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(args=given, prog_name="xinguan")
+        _check_text(given)
+        try:
+            app(args=given, prog_name="xinguan")
+        finally:
+            sys.stdout.flush()  # a full disk is told here, or nobody would be told
     except XinguanError as error:
-        from gateway.cli.console import report
+        _refuse(error, given)
+    except OSError as error:
+        _give_up_output()
+        if error.errno == errno.EPIPE:  # whoever read the output has had enough
+            sys.exit(1)
+        _refuse(_unusable(error), given)
 
-        sys.exit(report(error, "--json" in given))
+
+def _refuse(error: XinguanError, given: Sequence[str]) -> NoReturn:
+    from gateway.cli.console import report
+
+    sys.exit(report(error, "--json" in given))
+
+
+def _check_text(given: Sequence[str]) -> None:
+    """Refuse arguments that aren't UTF-8, which no identifier, name or reason is.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST`.
+    """
+    for position, argument in enumerate(given, 1):
+        # Python holds a byte that isn't UTF-8 as a lone surrogate.
+        if any("\ud800" <= sign <= "\udfff" for sign in argument):
+            raise InvalidRequestError("BAD_REQUEST", f"argument {position} is not UTF-8")
+
+
+def _unusable(error: OSError) -> XinguanError:
+    """Return the refusal for a file or folder that a command could not use; its bare name only."""
+    name = PurePath(os.fsdecode(error.filename)).name if _names_a_file(error) else "the output"
+    message = f"{name}: {error.strerror or 'it can not be used'}"
+    if error.errno in _WRONG_PATH:
+        return InvalidRequestError("FILE_FAILED", message, hints=("name another path",))
+    hints = ("mind the free space and who may write there, then try again",)
+    return UnavailableError("FILE_FAILED", message, hints=hints)
+
+
+def _names_a_file(error: OSError) -> bool:
+    return isinstance(error.filename, str | bytes | os.PathLike)
+
+
+def _give_up_output() -> None:
+    """Drop what is still buffered, or the interpreter would fail over it once more at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,8 +13,9 @@ from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_text,
 from gateway.config import FeedKind
 from gateway.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from gateway.identity.keyfiles import private_file
+from gateway.registry.documents import verify
 from gateway.repair import reconciliation
-from gateway.repair.publicity import SUFFIXES
+from gateway.repair.publicity import PUBLICITY_TYPE, SUFFIXES, PublicityClaims
 from gateway.repair.publicity_feed import STATEMENT, digest_of, rows_of, statements_after
 from gateway.repair.reconcile import Found
 from gateway.repair.reconciliation import Reconciliation
@@ -47,9 +48,10 @@ def reconcile(
     with session(home) as opened:
         statement = _statement(opened, product, source)
         token = read_text(statement)
+        _check_product(opened, token, product)
         found = None
         if report_only or out is not None:
-            found = _compare(opened, token, statement, product)
+            found = _compare(opened, token, statement)
         if found is not None and out is not None:
             _write(found, out)
         if report_only and found is not None:
@@ -65,6 +67,8 @@ def _statement(opened: Session, product: str, source: str) -> Path:
     """Return the statement beside a file, or the newest one of a publicity feed."""
     feed = opened.deployment.settings.feeds.get(source)
     if feed is None:
+        if not Path(source).name:
+            raise typer.BadParameter("name a publicity file or a publicity feed")
         return Path(source).with_suffix(STATEMENT)
     if feed.kind is not FeedKind.PUBLICITY:
         raise InvalidRequestError("BAD_REQUEST", "only a publicity feed can be reconciled with")
@@ -75,14 +79,22 @@ def _statement(opened: Session, product: str, source: str) -> Path:
     return named[-1]
 
 
-def _compare(opened: Session, token: str, statement: Path, product: str) -> Found:
+def _check_product(opened: Session, token: str, product: str) -> None:
+    """Check that a statement is about the product that the operator named, before anything else.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST` when it is about another; see `verify` for the others.
+    """
+    keys = opened.deployment.authority_keys()
+    if verify(token, keys.get, PUBLICITY_TYPE, PublicityClaims).claims.product != product:
+        raise InvalidRequestError("BAD_REQUEST", "the statement is about another product")
+
+
+def _compare(opened: Session, token: str, statement: Path) -> Found:
     """Compare without the gate: the snapshots are read, nothing is flipped."""
     from gateway.cli.repair_parts import parts_of
 
-    found = parts_of(opened).feeds.reconciler.compare(token, rows_of(statement))
-    if found.statement.claims.product != product:
-        raise InvalidRequestError("BAD_REQUEST", "the statement is about another product")
-    return found
+    return parts_of(opened).feeds.reconciler.compare(token, rows_of(statement))
 
 
 async def _apply(opened: Session, token: str, statement: Path) -> Reconciliation:

@@ -6,12 +6,14 @@ import typer
 
 from gateway.cli.console import HERE, AsJson, Home, Reason, because, session, show
 from gateway.cli.party_name import canonical_id
+from gateway.domain.errors import NotFoundError
 from gateway.registry import stops
+from gateway.registry.catalogue import Catalogue
 
 
 def stop_egress(
-    org: Annotated[str, typer.Option("--org", help="One organisation, by party id.")] = "",
-    product: Annotated[str, typer.Option("--product", help="One product.")] = "",
+    org: Annotated[str | None, typer.Option("--org", help="One organisation, by party id.")] = None,
+    product: Annotated[str | None, typer.Option("--product", help="One product.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
     lift: Annotated[bool, typer.Option("--lift", help="End the stop instead.")] = False,
     reason: Reason = "",
@@ -21,11 +23,15 @@ def stop_egress(
     """Stop egress at once, running streams included; without options, list the stops."""
     wanted = [
         *(["all"] if everything else []),
-        *([f"org:{canonical_id(org)}"] if org else []),
-        *([f"product:{product}"] if product else []),
+        *([] if org is None else [f"org:{canonical_id(org)}"]),
+        *([] if product is None else [f"product:{product}"]),
     ]
-    if len(wanted) > 1 or (lift and not wanted):
+    # A reason without a scope, or a scope that came out empty, is a stop that went wrong: whoever
+    # ordered it would take a list of stops and exit code 0 for success.
+    if len(wanted) > 1 or ((lift or reason) and not wanted):
         raise typer.BadParameter("name one scope: --org, --product or --all")
+    if product is not None and not lift and product not in Catalogue.load().names():
+        raise NotFoundError("NOT_FOUND", "no such product, so nothing would be stopped")
     with session(home) as opened:
         if not wanted:
             found = opened.view().stops.values()

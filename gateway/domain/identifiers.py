@@ -17,6 +17,7 @@ _REMEMBERED_CODES = 65_536  # well-formed ones; the check is pure, and callers c
 _SSM = re.compile(
     r"\d{12}|\d{1,7}-[A-Z]"
 )  # Malaysia: 12 digits since 2019, before that with a letter
+_LEI = re.compile(r"[0-9A-Z]{18}[0-9]{2}")
 _REGISTRY_NUMBER = re.compile(r"[A-Z]{2}:[0-9A-Z][0-9A-Z.\-]{1,31}")
 
 
@@ -48,12 +49,16 @@ def parse_lei(text: str) -> str:
     Raises:
         MalformedIdentifierError: `BAD_ID` when the shape or the check digits are wrong.
     """
+    code = text.strip().upper()
     try:
-        return str(lei.validate(text.strip().upper()))
+        # The library checks the digits alone, and takes a text of any length.
+        if _LEI.fullmatch(code):
+            return str(lei.validate(code))
     except exceptions.ValidationError:
-        raise MalformedIdentifierError(
-            "BAD_ID", "not a legal entity identifier (ISO 17442): shape or check digits are wrong"
-        ) from None
+        pass
+    raise MalformedIdentifierError(
+        "BAD_ID", "not a legal entity identifier (ISO 17442): shape or check digits are wrong"
+    )
 
 
 def parse_citizen_id(text: str) -> str:

@@ -51,6 +51,18 @@ def stated_reason(text: str) -> str:
     return stated
 
 
+def required_reason(text: str) -> str:
+    """Return a reason that has to be there, as `stated_reason`.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST`, also when it is empty.
+    """
+    stated = stated_reason(text)
+    if not stated:
+        raise InvalidRequestError("BAD_REQUEST", "it has to be said why; the log keeps it")
+    return stated
+
+
 def raise_version(tx: Statements) -> int:
     """Raise the registry's version, so that every reader of every process refreshes.
 

@@ -1,5 +1,7 @@
 """How results are printed for people."""
 
+import json
+
 import pytest
 
 from gateway.cli.console import show
@@ -25,3 +27,15 @@ def test_a_value_is_shown_as_it_is_whatever_it_looks_like(capsys) -> None:
     show(told, as_json=False, title="One")
     show([told, told], as_json=False, title="Several")
     assert capsys.readouterr().out.count("[/red] [bold]ends[/bold]") == 3
+
+
+def test_a_value_cannot_act_on_the_terminal(capsys) -> None:
+    told = {"issuer": "\x1b[2J\x1b[31mVERIFIED: yes", "half": "a\ud800b", "list": ["\x07bell"]}
+    show(told, as_json=False, title="One")
+    show([told], as_json=False, title="Several")
+    show(told, as_json=True, title="JSON")
+    out = capsys.readouterr().out
+    assert "\x1b[2J" not in out
+    assert "\x07" not in out
+    assert "VERIFIED: yes" in out
+    assert json.loads(out[out.index("{") :]) == told

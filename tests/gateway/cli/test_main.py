@@ -1,3 +1,6 @@
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,48 @@ def test_the_laws_own_words_stand_where_a_refusal_has_none(xinguan) -> None:
     assert "BAD_ID" in ran.err
     assert "remedy:" in ran.err
     assert "GB 32100" in ran.err
+
+
+def test_a_file_that_can_not_be_used_is_told_in_words(xinguan, tmp_path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    (tmp_path / "document.jws").write_text("a.b.c")
+    ran = xinguan("feed", "append", file / "feed.jsonl", tmp_path / "document.jws", "--json")
+    assert (ran.code, ran.reason) == (2, "FILE_FAILED")
+    assert str(tmp_path) not in ran.err
+
+
+def test_what_stands_in_for_a_file_error(monkeypatch, capsys) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "/somewhere/secret/log.jws")
+
+    monkeypatch.setattr("gateway.cli.main.app", fail)
+    with pytest.raises(SystemExit) as caught:
+        main(["party", "list"])
+    told = capsys.readouterr().err
+    assert caught.value.code == 1
+    assert "log.jws: No space left on device" in told
+    assert "/somewhere" not in told
+
+
+@pytest.mark.parametrize(("target", "code"), [("/dev/full", 1), ("| head -c 0", 0)])
+def test_output_that_can_not_be_written(xinguan, tmp_path, target, code) -> None:
+    """In a process of its own: what the interpreter does at its end is a part of it."""
+    program = Path(sys.executable).parent / "xinguan"
+    redirect = target if target.startswith("|") else f"> {target}"
+    done = subprocess.run(
+        ["sh", "-c", f"{program} catalogue list --json {redirect}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    if code:
+        assert json.loads(done.stderr)["reason"] == "FILE_FAILED"
+
+
+def test_an_argument_that_is_not_text_is_refused_by_its_place(xinguan) -> None:
+    assert xinguan.refuse("licence", "suspend", "a\udcffb") == "BAD_REQUEST"

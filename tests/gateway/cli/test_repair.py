@@ -190,8 +190,14 @@ def test_reconciling_reports_and_applies(xinguan, tmp_path):
     assert (done["outcome"], done["withheld_now"]) == ("DONE", 1)
     assert record not in undecided(xinguan)
     assert xinguan.do(*words) == done  # the same statement again
-    ran = xinguan("reconcile", "judgement_debtor", "shown.parquet", "--report-only", "--json")
-    assert ran.reason == "BAD_REQUEST"
+    xinguan.do("feed", "statement", "admin_penalty", "shown.parquet", "--unit", UNIT)
+    before = undecided(xinguan)
+    for more in (("--report-only",), ()):
+        assert xinguan.refuse("reconcile", "judgement_debtor", "shown.parquet", *more) == (
+            "BAD_REQUEST"
+        )
+    assert undecided(xinguan) == before
+    assert xinguan("reconcile", "admin_penalty", "").code == 2
     assert xinguan("reconcile", "admin_penalty", "nothing.parquet").code == 2
 
 
@@ -217,3 +223,22 @@ def test_records_that_go_back_to_their_source(xinguan, tmp_path):
     kept = snapshot.take(rows, ["publicity_end"]).column(0)[0].as_py()
     assert declared == str(kept)
     assert declared > lawful
+
+
+def test_a_feed_takes_signed_documents_and_assurances_of_the_past_only(xinguan, tmp_path):
+    feed = tmp_path / "feed.jsonl"
+    for content in (b"", b"\xff\xfe", b"not signed"):
+        (tmp_path / "bad.jws").write_bytes(content)
+        assert xinguan.refuse("feed", "append", feed, tmp_path / "bad.jws") == "BAD_DOCUMENT"
+    assert not feed.exists()
+    assure = ("feed", "assure", tmp_path / "a.jws", "--product")
+    for words in (
+        ('no"such', "--sequence", 1),
+        ("admin_penalty", "--sequence", "9" * 23),
+        ("admin_penalty", "--sequence", 1, "--as-of", "9999-12-31"),
+        ("admin_penalty", "--sequence", 1, "--as-of", "0001-01-01"),
+    ):
+        assert xinguan.refuse(*assure, *words) == "BAD_DOCUMENT"
+    assert not (tmp_path / "a.jws").exists()
+    xinguan.do(*assure, "admin_penalty", "--sequence", 1)
+    assert xinguan.do("feed", "append", feed, tmp_path / "a.jws", "--assurance")["appended"] == 1

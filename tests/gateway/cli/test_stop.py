@@ -17,7 +17,7 @@ def test_an_unclear_scope_stops_nothing(xinguan) -> None:
     assert xinguan("stop-egress", "--all", "--product", "x").code == 2
     assert xinguan("stop-egress", "--lift").code == 2
     assert xinguan.refuse("stop-egress", "--org", "nobody") == "BAD_ID"
-    assert xinguan.refuse("stop-egress", "--product", "Bad Name") == "BAD_REQUEST"
+    assert xinguan.refuse("stop-egress", "--product", "Bad Name") == "NOT_FOUND"
     assert xinguan.do("stop-egress") == []
 
 
@@ -27,4 +27,12 @@ def test_why_egress_was_stopped_stands_in_the_log(xinguan) -> None:
     lifted = xinguan.do("stop-egress", "--all", "--lift", "--reason", "drill is over")
     assert xinguan.entry(lifted["entry"])["reason"] == "drill is over"
     assert xinguan.refuse("stop-egress", "--all", "--reason", "two\nlines") == "BAD_REQUEST"
+    assert xinguan.do("stop-egress") == []
+
+
+def test_a_scope_that_came_out_empty_is_no_success(xinguan) -> None:
+    assert xinguan("stop-egress", "--org", "", "--reason", "emergency").code == 2
+    assert xinguan("stop-egress", "--product", "").code == 2
+    assert xinguan("stop-egress", "--reason", "emergency").code == 2
+    assert xinguan.refuse("stop-egress", "--product", "admin_penaltys") == "NOT_FOUND"
     assert xinguan.do("stop-egress") == []

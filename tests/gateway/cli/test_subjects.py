@@ -203,6 +203,35 @@ def test_what_is_over_is_destroyed_and_who_says_so(xinguan, deed, tmp_path):
     assert xinguan.refuse(*destroy("--until", day)) == "NOT_FOUND"
 
 
+def test_a_subject_is_found_and_held_however_it_is_typed(xinguan, deed, tmp_path):
+    asked = deed.ask(SUBJECT, 6)
+    publish(xinguan)
+    typed = f" uscc:{SUBJECT.lower()} "
+    (access,) = xinguan.do("audit", "who", "--subject", typed, "--reason", "r")["accesses"]
+    assert access["index"] == asked
+    hold = xinguan.do("audit", "hold", "place", "--subject", typed, "--reason", "a court order")
+    assert xinguan.refuse(*destroy()) == "ON_HOLD"
+    xinguan.do("audit", "hold", "lift", hold["hold"], "--reason", "over")
+    out = ("--out", tmp_path / "pack")
+    xinguan.do("audit", "evidence", *out, "--subject", typed, "--reason", "r")
+    assert xinguan.do(*(typed if word == SUBJECT else word for word in destroy()))["destroyed"]
+
+
+@pytest.mark.parametrize("subject", ["", "  ", "nobody", SUBJECT[:-1] + "#"])
+def test_a_subject_that_no_request_could_name_is_refused(xinguan, subject):
+    before = xinguan.do("audit", "integrate")["size"]
+    for words in (
+        ("who", "--reason", "r"),
+        ("hold", "place", "--reason", "r"),
+        ("destroy", "--basis", "b"),
+    ):
+        refused = xinguan.refuse("audit", *words, "--subject", subject)
+        assert refused == "BAD_ID"
+    assert xinguan.refuse("audit", "who", "--subject", SUBJECT, "--reason", " ") == "BAD_REQUEST"
+    assert xinguan.do("audit", "hold", "list") == []
+    assert xinguan.do("audit", "integrate")["size"] == before
+
+
 def test_a_hold_stops_it(xinguan, deed):
     deed.ask(SUBJECT, 6)
     publish(xinguan)
