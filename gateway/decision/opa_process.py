@@ -23,7 +23,9 @@ def find_opa(given: Path | None = None) -> Path:
     found = str(given) if given is not None else shutil.which("opa")
     if found is None or not Path(found).is_file():
         raise UnavailableError(
-            "NO_OPA", "there is no OPA binary", hints=("name it with --opa, or run `make opa`",)
+            "NO_OPA",
+            "there is no OPA binary",
+            hints=("name it: --opa FILE; `make opa` puts one into .tools/bin",),
         )
     return Path(found).absolute()
 

@@ -3,12 +3,17 @@
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 
 from audit.reader import LogReader
 from audit.verify import check_proof, verify_log
 from gateway.demo.cast import AGENCY, AUDITOR
-from gateway.demo.scene import Scene, Told, expect
+from gateway.demo.scene import Scene, Told, UnexpectedError, expect
+from gateway.deployment import Deployment
+
+_PATIENCE_S = 20.0
+_LOOK_EVERY_S = 0.05
 
 
 async def auditor_verifies(scene: Scene) -> Told:
@@ -17,6 +22,7 @@ async def auditor_verifies(scene: Scene) -> Told:
     async with scene.client(AGENCY) as agency:
         receipt = await agency.receipt(scene.last_request, wait_ms=10_000)
     vkey = deployment.log_vkey
+    await asyncio.to_thread(_wait_published, deployment)
     proof, checkpoint = check_proof(receipt.proof, receipt.entry, vkey)
     report = await asyncio.to_thread(verify_log, deployment.log_directory, vkey)
     expect(not report.problems, "every entry and tile of the log verifies")
@@ -43,6 +49,27 @@ async def auditor_verifies(scene: Scene) -> Told:
         rows,
         {"entries": report.entries, "proved": proof.index, "witnessed": False},
     )
+
+
+def _wait_published(deployment: Deployment) -> None:
+    """Wait until the published log has every entry that is there now.
+
+    Raises:
+        UnexpectedError: It has not, after a while.
+    """
+    state = deployment.open_state()
+    try:
+        connection = state.connect()
+        newest = connection.next_index()
+        connection.close()
+    finally:
+        state.close()
+    reader = LogReader(deployment.log_directory, deployment.log_vkey)
+    for _ in range(int(_PATIENCE_S / _LOOK_EVERY_S)):
+        if reader.checkpoint().size >= newest:
+            return
+        time.sleep(_LOOK_EVERY_S)
+    raise UnexpectedError("what was logged is published within seconds")
 
 
 async def auditor_sees_who_asked(scene: Scene) -> Told:

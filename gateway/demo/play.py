@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow.flight
 import pyarrow.parquet as pq
 
 from gateway.demo import (
@@ -27,6 +28,9 @@ from gateway.domain.errors import XinguanError
 from gateway.server import Gateway
 from xinguan.client import RefusedError, TransportError
 
+_FAILURES = (
+    UnexpectedError, RefusedError, TransportError, XinguanError, pyarrow.flight.FlightError,
+)  # fmt: skip
 _PORTFOLIO = 50
 _SMALL_BATCH = 8  # rows, so that a stream of a small demonstration has several batches
 STEPS: tuple[Step, ...] = (
@@ -95,9 +99,9 @@ async def play(root: Path, data: Path | None, tell: Callable[[Played], None]) ->
             began = time.monotonic()
             try:
                 told, ok = await step(scene), True
-            except (UnexpectedError, RefusedError, TransportError, XinguanError) as error:
-                told = Told(f"{step.__name__}: {type(error).__name__}", [str(error)])
-                ok = False
+            except _FAILURES as error:
+                title, why = f"{step.__name__}: {type(error).__name__}", str(error)
+                told, ok = Told(title, [why], [], {"failure": why}), False
             tell(Played(told, ok, time.monotonic() - began))
             if not ok:
                 return False

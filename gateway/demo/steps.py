@@ -1,6 +1,7 @@
 """The steps that release data: agency, refusal, bank, partner, repair."""
 
 import asyncio
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ from gateway.registry.documents import sign
 from gateway.repair.decision import REPAIR_TYPE, Origin, RepairClaims, Verdict
 from xinguan.client import RefusedError
 
+_TRIED_AGAIN = 3
+_PAUSE_S = 1.0
 _AGENCY = {
     "purpose": "CREDIT_REPORT",
     "scenario": "ENTERPRISE_REPORT",
@@ -136,11 +139,22 @@ def _pull(scene: Scene, command: bytes) -> pa.Table:
         private_key=identity.key.decode(),
     )
     try:
-        info = client.get_flight_info(pyarrow.flight.FlightDescriptor.for_command(command))
-        parts = [client.do_get(endpoint.ticket).read_all() for endpoint in info.endpoints]
+        for _ in range(_TRIED_AGAIN):
+            try:
+                return _read(client, command)
+            except pyarrow.flight.FlightUnavailableError:
+                # A gateway that couldn't renew its lease in time says so and asks to come again.
+                time.sleep(_PAUSE_S)
+        return _read(client, command)
     finally:
         client.close()
-    return pa.concat_tables(parts)
+
+
+def _read(client: pyarrow.flight.FlightClient, command: bytes) -> pa.Table:
+    info = client.get_flight_info(pyarrow.flight.FlightDescriptor.for_command(command))
+    return pa.concat_tables(
+        [client.do_get(endpoint.ticket).read_all() for endpoint in info.endpoints]
+    )
 
 
 async def partner_asks(scene: Scene) -> Told:
