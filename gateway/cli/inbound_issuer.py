@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audit.journal import Transaction
 from gateway.cli.authorities import authority_key_path
 from gateway.cli.console import (
     HERE,
@@ -22,6 +23,7 @@ from gateway.cli.descriptions import read_claims
 from gateway.identity.keyfiles import read_document_key
 from gateway.inbound.mapping import check_registration
 from gateway.registry import issuers
+from gateway.registry.act import Act
 from gateway.registry.documents import APPROVAL_TYPE, sign
 from gateway.registry.issuer_claims import ISSUER_TYPE, IssuerClaims, canonical
 from gateway.registry.issuers import Registration
@@ -127,14 +129,27 @@ def withdraw(
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """End an issuer from now on and withdraw whatever of it is served; it holds on return."""
+    """End an issuer from now on and withdraw whatever of it is served; it holds on return.
+
+    When that fails half-way, do it again: an issuer that was withdrawn before stays so, with the
+    reason given then, and what is still served of it is withdrawn.
+    """
     from gateway.cli.inbound import withdraw_all
 
     with session(home) as opened:
         act = because(opened.act, reason)
-        done = opened.run(lambda tx: issuers.withdraw(tx, issuer, act))
+        done, before = opened.run(lambda tx: _withdrawn(tx, issuer, act))
         ended = withdraw_all(opened, issuer)
-    show(_told(done) | {"records_withdrawn": len(ended.found)}, as_json, title="Issuer withdrawn")
+    told = {"withdrawn_before": before, "records_withdrawn": len(ended.found)}
+    show(_told(done) | told, as_json, title="Issuer withdrawn")
+
+
+def _withdrawn(tx: Transaction, issuer: str, act: Act) -> tuple[Registration, bool]:
+    """Withdraw an issuer unless it is withdrawn already; say whether it was."""
+    newest = issuers.find(tx, issuer, issuers.next_version(tx, issuer) - 1)
+    if newest.withdrawn_at is not None:
+        return newest, True
+    return issuers.withdraw(tx, issuer, act), False
 
 
 def _described(path: Path, now: int) -> IssuerClaims:
