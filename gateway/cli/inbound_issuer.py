@@ -20,6 +20,7 @@ from gateway.cli.console import (
     show,
 )
 from gateway.cli.descriptions import read_claims
+from gateway.cli.signed_file import write_signed
 from gateway.identity.keyfiles import read_document_key
 from gateway.inbound.mapping import check_registration
 from gateway.registry import issuers
@@ -79,8 +80,7 @@ def sign_registration(
         claims = _described(description, opened.act.now)
         key = read_document_key(authority_key_path(opened.deployment, authority_key))
     token = sign(claims, key, ISSUER_TYPE)
-    if out is not None:
-        out.write_text(token + "\n", encoding="ascii")
+    write_signed(out, token)
     if as_json or out is not None:
         told = {"issuer": claims.issuer, "version": claims.version, "document": token}
         show(told, as_json, title="Registration signed")

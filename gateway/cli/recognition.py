@@ -24,6 +24,7 @@ from gateway.cli.console import (
     show,
 )
 from gateway.cli.descriptions import read_claims
+from gateway.cli.signed_file import signed_file
 from gateway.domain.errors import NotFoundError
 from gateway.domain.recognition import Register
 from gateway.domain.vocabulary import Role
@@ -94,13 +95,12 @@ def _add_signing(group: typer.Typer, register: Register) -> None:
             else:
                 signed = read_text(document) if document else ""
             keys = opened.deployment.authority_keys()
-            done = opened.run(
-                lambda tx: registers.enact(
-                    tx, signed, register, opened.act, key_of=keys.get, known=_ground(tx)
+            with signed_file(out, signed):
+                done = opened.run(
+                    lambda tx: registers.enact(
+                        tx, signed, register, opened.act, key_of=keys.get, known=_ground(tx)
+                    )
                 )
-            )
-        if out is not None:
-            out.write_text(signed + "\n", encoding="ascii")
         show(_told(done), as_json, title="In effect")
 
 
