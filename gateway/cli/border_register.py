@@ -110,7 +110,9 @@ def _add_approve(app: typer.Typer, register: Register) -> None:
     @app.command()
     def approve(
         name: Name = "",
-        version: Annotated[int, typer.Option(min=0, help="The newest by default.")] = 0,
+        version: Annotated[
+            int, typer.Option(min=0, max=2**31 - 1, help="The newest by default.")
+        ] = 0,
         key: Annotated[
             Path | None, typer.Option(help="The approver's document key: signs here.")
         ] = None,

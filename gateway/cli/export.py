@@ -33,7 +33,9 @@ from gateway.registry.documents import sign
 app = typer.Typer(help="Persons counted for export (R63, R64), and the yearly filing.")
 
 Exporter = Annotated[str, typer.Option("--exporter", help="Party id of the exporter.")]
-Year = Annotated[int, typer.Option("--year", min=0, help="The year; this one by default.")]
+Year = Annotated[
+    int, typer.Option("--year", min=0, max=9999, help="The year; this one by default.")
+]
 
 
 @app.command()

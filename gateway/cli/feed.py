@@ -14,7 +14,7 @@ from gateway.cli.console import HERE, AsJson, Home, Session, instant, session, s
 from gateway.cli.descriptions import parse_instant
 from gateway.domain.errors import NotFoundError, UnavailableError
 from gateway.identity.keyfiles import read_document_key
-from gateway.registry.documents import sign
+from gateway.registry.documents import parse_claims, sign
 from gateway.repair.decision import Origin
 from gateway.repair.feed import FeedError
 
@@ -101,7 +101,9 @@ def append(
 def assure(
     out: Annotated[Path, typer.Argument(help="Where to put the signed assurance.")],
     product: Annotated[list[str], typer.Option(help="A complete product; repeatable.")],
-    sequence: Annotated[int, typer.Option(min=0, help="Newest sequence of the origin.")],
+    sequence: Annotated[
+        int, typer.Option(min=0, max=2**53 - 1, help="Newest sequence of the origin.")
+    ],
     origin: Annotated[Origin, typer.Option(help="Whose decisions.")] = Origin.CREDIT_CHINA,
     as_of: Annotated[str, typer.Option(help="Nothing is missing up to; now by default.")] = "",
     authority_key: Key = None,
@@ -111,13 +113,14 @@ def assure(
     """Sign an assurance that a feed is complete up to a moment (R13)."""
     from gateway.repair.assurance import ASSURANCE_TYPE, AssuranceClaims
 
-    claims = AssuranceClaims(
-        v=1,
-        origin=origin.value,
-        sequence=sequence,
-        products=tuple(product),
-        as_of=parse_instant(as_of) if as_of else int(time.time()),
-    )
+    stated = {
+        "v": 1,
+        "origin": origin.value,
+        "sequence": sequence,
+        "products": product,
+        "as_of": parse_instant(as_of) if as_of else int(time.time()),
+    }
+    claims = parse_claims(json.dumps(stated).encode(), AssuranceClaims)
     _write_signed(home, authority_key, claims, ASSURANCE_TYPE, out)
     show({"assurance": str(out), "as_of": instant(claims.as_of)}, as_json, title="Signed")
 
@@ -137,15 +140,16 @@ def statement(
     from gateway.repair.publicity import PUBLICITY_TYPE, PublicityClaims, read_publicity
 
     read = read_publicity(file)
-    claims = PublicityClaims(
-        v=1,
-        authority=authority.value,
-        unit=unit,
-        product=product,
-        as_of=parse_instant(as_of) if as_of else int(time.time()),
-        records=read.table.num_rows,
-        sha256=read.sha256,
-    )
+    stated = {
+        "v": 1,
+        "authority": authority.value,
+        "unit": unit,
+        "product": product,
+        "as_of": parse_instant(as_of) if as_of else int(time.time()),
+        "records": read.table.num_rows,
+        "sha256": read.sha256,
+    }
+    claims = parse_claims(json.dumps(stated).encode(), PublicityClaims)
     out = file.with_suffix(".jws")
     token = _write_signed(home, authority_key, claims, PUBLICITY_TYPE, out)
     digest = hashlib.sha256(token.encode()).hexdigest()

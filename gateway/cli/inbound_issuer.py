@@ -31,7 +31,9 @@ from gateway.registry.issuers import Registration
 
 app = typer.Typer(help="Issuers abroad: keys, what they may state, onward use.")
 Issuer = Annotated[str, typer.Argument(help="The issuer, its https address.")]
-Version = Annotated[int, typer.Option("--version", min=1, help="Version of the registration.")]
+Version = Annotated[
+    int, typer.Option("--version", min=1, max=2**31 - 1, help="Version of the registration.")
+]
 
 
 @app.command()

@@ -48,7 +48,9 @@ Description = Annotated[
     Path | None, typer.Argument(help="Description to be signed: YAML, JSON or TOML.")
 ]
 Name = Annotated[str, typer.Option("--name", help="What the versions share; see `list`.")]
-Version = Annotated[int, typer.Option("--version", min=1, help="Version of the document.")]
+Version = Annotated[
+    int, typer.Option("--version", min=1, max=2**31 - 1, help="Version of the document.")
+]
 
 
 @app.command()

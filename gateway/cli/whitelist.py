@@ -17,7 +17,9 @@ app = typer.Typer(help="Field whitelists for partners across the border (R68).")
 
 Partner = Annotated[str, typer.Option("--partner", help="Party id of the partner.")]
 Product = Annotated[str, typer.Option("--product", help="Product name.")]
-Version = Annotated[int, typer.Option("--version", min=1, help="Version of the whitelist.")]
+Version = Annotated[
+    int, typer.Option("--version", min=1, max=2**31 - 1, help="Version of the whitelist.")
+]
 
 
 @app.command()
