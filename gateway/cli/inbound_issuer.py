@@ -31,8 +31,11 @@ from gateway.registry.issuers import Registration
 
 app = typer.Typer(help="Issuers abroad: keys, what they may state, onward use.")
 Issuer = Annotated[str, typer.Argument(help="The issuer, its https address.")]
-Version = Annotated[
-    int, typer.Option("--version", min=1, max=2**31 - 1, help="Version of the registration.")
+Approved = Annotated[
+    int | None,
+    typer.Option(
+        "--version", min=1, max=2**31 - 1, help="Version of the registration; 1 by default."
+    ),
 ]
 
 
@@ -93,7 +96,7 @@ def sign_registration(
 @app.command()
 def approve(
     issuer: Annotated[str, typer.Argument(help="The issuer, its https address.")] = "",
-    version: Version = 1,
+    version: Approved = None,
     key: Annotated[
         Path | None, typer.Option(help="The approver's document key: signs the approval here.")
     ] = None,
@@ -106,9 +109,11 @@ def approve(
     """Record an approval that an administrator signed with a registered document key."""
     if (key is None) == (document is None) or (key is not None and not issuer):
         raise typer.BadParameter("give the issuer and --key, or a signed --document")
+    if document is not None and (issuer or version is not None):
+        raise typer.BadParameter("a signed --document says itself what it approves")
     with session(home) as opened:
         if key is not None:
-            proposed = opened.run(lambda tx: issuers.find(tx, issuer, version))
+            proposed = opened.run(lambda tx: issuers.find(tx, issuer, version or 1))
             signed = sign(proposed.content, read_document_key(key), APPROVAL_TYPE)
         else:
             signed = read_text(document) if document else ""
