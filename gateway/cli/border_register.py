@@ -83,7 +83,8 @@ def _add_add(app: typer.Typer, register: Register) -> None:
         as_json: AsJson = False,
     ) -> None:
         """State something by a signed document, or propose it for two approvals."""
-        if (description is None) == (document is None) or (propose and (document or key)):
+        ways = sum(map(bool, (document, key, propose)))
+        if (description is None) == (document is None) or ways > 1:
             raise typer.BadParameter(
                 "give a description (with --key, or --propose), or a signed --document"
             )
@@ -110,7 +111,9 @@ def _add_approve(app: typer.Typer, register: Register) -> None:
     @app.command()
     def approve(
         name: Name = "",
-        version: Annotated[int, typer.Option(min=0, help="The newest by default.")] = 0,
+        version: Annotated[
+            int, typer.Option(min=0, max=2**31 - 1, help="The newest by default.")
+        ] = 0,
         key: Annotated[
             Path | None, typer.Option(help="The approver's document key: signs here.")
         ] = None,
@@ -123,6 +126,8 @@ def _add_approve(app: typer.Typer, register: Register) -> None:
         """Record an approval that an administrator signed with a registered key."""
         if (key is None) == (document is None) or (key is not None and not name):
             raise typer.BadParameter("give a name and --key, or a signed --document")
+        if document is not None and (name or version):
+            raise typer.BadParameter("a signed --document says itself what it approves")
         with session(home) as opened:
             if key is not None:
                 signed = _approval(opened, register, _canonical(register, name), version, key)

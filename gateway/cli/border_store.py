@@ -85,7 +85,9 @@ def destroy(
     as_json: AsJson = False,
 ) -> None:
     """Destroy the store's key and every copy: nothing crosses until `xinguan border copy`."""
-    if not yes and not typer.confirm("Destroy the key of the store apart and every copy?"):
+    # Asked on standard error: what is on standard output is the answer, JSON perhaps.
+    question = "Destroy the key of the store apart and every copy?"
+    if not yes and not typer.confirm(question, err=True):
         raise InvalidRequestError("BAD_REQUEST", "nothing was destroyed")
     with session(home) as opened:
         act = because(opened.act, reason)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +12,15 @@ from gateway.cli import credential_issuer, credential_key
 from gateway.cli.console import AsJson, instant, now, read_bytes, read_text, show
 from gateway.cli.refused import as_told
 from gateway.credential import sd_jwt
+from gateway.credential.errors import CredentialError
 from gateway.credential.jws import parse
 from gateway.credential.key_binding import Binding, bind
 from gateway.credential.keyring import read_holder_key
 from gateway.credential.opening import CREDENTIAL_TYPE
-from gateway.credential.verify import Checks, Trust, Verified, status_place
+from gateway.credential.opening import instant as stated_instant
+from gateway.credential.verify import Checks, Jwks, Trust, Verified, status_place
 from gateway.credential.verify import verify as verify_credential
-from gateway.domain.errors import UnavailableError
+from gateway.domain.errors import InvalidRequestError, UnavailableError
 
 app = typer.Typer(help="Credentials about enterprises that partners check offline (SD-JWT VC).")
 app.add_typer(credential_key.app, name="key")
@@ -81,7 +84,7 @@ def show_credential(file: CredentialFile, as_json: AsJson = False) -> None:
         "algorithm": token.header.get("alg"),
         "type": claims.get("vct"),
         "credential": claims.get("jti"),
-        "expires": instant(claims.get("exp")),
+        "expires": instant(stated_instant(claims, "exp")),
         "holder_bound": "cnf" in claims,
         "holder_proof": bool(presented.key_binding),
         "status_list": f"{uri} entry {place}",
@@ -144,8 +147,27 @@ def verify(
         status_list=None if status_list is None else read_text(status_list),
         longest_list_age_s=list_age or None,
     )
-    trust = Trust.of(*(read_bytes(path) for path in issuer))
+    trust = _trusted(issuer)
     show(_verified(verify_credential(read_text(file), trust, checks)), as_json, title="Verified")
+
+
+def _trusted(files: Sequence[Path]) -> Trust:
+    """Return whom some files of issuer metadata say to trust.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST`, naming the file: it is not the credential's fault.
+    """
+    issuers: dict[str, Jwks] = {}
+    for path in files:
+        try:
+            issuers.update(Trust.of(read_bytes(path)).issuers)
+        except CredentialError:
+            raise InvalidRequestError(
+                "BAD_REQUEST",
+                f"{path.name} is not the metadata of an issuer",
+                hints=("fetch it from the issuer: its URL with /.well-known/jwt-vc-issuer",),
+            ) from None
+    return Trust(issuers)
 
 
 async def _issue(

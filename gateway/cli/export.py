@@ -33,7 +33,9 @@ from gateway.registry.documents import sign
 app = typer.Typer(help="Persons counted for export (R63, R64), and the yearly filing.")
 
 Exporter = Annotated[str, typer.Option("--exporter", help="Party id of the exporter.")]
-Year = Annotated[int, typer.Option("--year", min=0, help="The year; this one by default.")]
+Year = Annotated[
+    int, typer.Option("--year", min=0, max=9999, help="The year; this one by default.")
+]
 
 
 @app.command()
@@ -81,6 +83,8 @@ def declare(
         raise typer.BadParameter(
             "give --exporter, --class, --persons and --key, or a signed --document"
         )
+    if document is not None and (exporter or kind or persons is not None or as_of):
+        raise typer.BadParameter("a signed --document says itself what it declares")
     with session(home) as opened:
         if document is not None:
             signed = read_text(document)

@@ -24,7 +24,7 @@ from gateway.cli.console import (
 from gateway.cli.descriptions import parse_instant
 from gateway.domain.errors import NotFoundError, UnavailableError
 from gateway.identity.keyfiles import read_document_key
-from gateway.registry.documents import BadDocumentError, Claims, explain_faults, sign
+from gateway.registry.documents import BadDocumentError, Claims, parse_claims, sign
 from gateway.repair.decision import Origin
 from gateway.repair.feed import FeedError
 
@@ -112,7 +112,9 @@ def append(
 def assure(
     out: Annotated[Path, typer.Argument(help="Where to put the signed assurance.")],
     product: Annotated[list[str], typer.Option(help="A complete product; repeatable.")],
-    sequence: Annotated[int, typer.Option(min=0, help="Newest sequence of the origin.")],
+    sequence: Annotated[
+        int, typer.Option(min=0, max=2**53 - 1, help="Newest sequence of the origin.")
+    ],
     origin: Annotated[Origin, typer.Option(help="Whose decisions.")] = Origin.CREDIT_CHINA,
     as_of: Annotated[str, typer.Option(help="Nothing is missing up to; now by default.")] = "",
     authority_key: Key = None,
@@ -159,6 +161,16 @@ def statement(
         records=read.table.num_rows,
         sha256=read.sha256,
     )
+    stated = {
+        "v": 1,
+        "authority": authority.value,
+        "unit": unit,
+        "product": product,
+        "as_of": parse_instant(as_of) if as_of else int(time.time()),
+        "records": read.table.num_rows,
+        "sha256": read.sha256,
+    }
+    claims = parse_claims(json.dumps(stated).encode(), PublicityClaims)
     out = file.with_suffix(".jws")
     token = _write_signed(home, authority_key, claims, PUBLICITY_TYPE, out)
     digest = hashlib.sha256(token.encode()).hexdigest()
@@ -197,12 +209,7 @@ def _stated(model: type[C], **claims: Any) -> C:
     Raises:
         BadDocumentError: `BAD_DOCUMENT`, naming the claim at fault.
     """
-    from pydantic import ValidationError
-
-    try:
-        return model.model_validate(claims)
-    except ValidationError as error:
-        raise BadDocumentError(explain_faults(error)) from None
+    return parse_claims(json.dumps(claims).encode(), model)
 
 
 def _write_signed(home: Path, key: Path | None, claims: Any, typ: str, out: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audit.journal import Transaction
 from gateway.cli.authorities import authority_key_path
 from gateway.cli.console import (
     HERE,
@@ -19,16 +20,23 @@ from gateway.cli.console import (
     show,
 )
 from gateway.cli.descriptions import read_claims
+from gateway.cli.signed_file import write_signed
 from gateway.identity.keyfiles import read_document_key
 from gateway.inbound.mapping import check_registration
 from gateway.registry import issuers
+from gateway.registry.act import Act
 from gateway.registry.documents import APPROVAL_TYPE, sign
 from gateway.registry.issuer_claims import ISSUER_TYPE, IssuerClaims, canonical
 from gateway.registry.issuers import Registration
 
 app = typer.Typer(help="Issuers abroad: keys, what they may state, onward use.")
 Issuer = Annotated[str, typer.Argument(help="The issuer, its https address.")]
-Version = Annotated[int, typer.Option("--version", min=1, help="Version of the registration.")]
+Approved = Annotated[
+    int | None,
+    typer.Option(
+        "--version", min=1, max=2**31 - 1, help="Version of the registration; 1 by default."
+    ),
+]
 
 
 @app.command()
@@ -77,8 +85,7 @@ def sign_registration(
         claims = _described(description, opened.act.now)
         key = read_document_key(authority_key_path(opened.deployment, authority_key))
     token = sign(claims, key, ISSUER_TYPE)
-    if out is not None:
-        out.write_text(token + "\n", encoding="ascii")
+    write_signed(out, token)
     if as_json or out is not None:
         told = {"issuer": claims.issuer, "version": claims.version, "document": token}
         show(told, as_json, title="Registration signed")
@@ -89,7 +96,7 @@ def sign_registration(
 @app.command()
 def approve(
     issuer: Annotated[str, typer.Argument(help="The issuer, its https address.")] = "",
-    version: Version = 1,
+    version: Approved = None,
     key: Annotated[
         Path | None, typer.Option(help="The approver's document key: signs the approval here.")
     ] = None,
@@ -102,9 +109,11 @@ def approve(
     """Record an approval that an administrator signed with a registered document key."""
     if (key is None) == (document is None) or (key is not None and not issuer):
         raise typer.BadParameter("give the issuer and --key, or a signed --document")
+    if document is not None and (issuer or version is not None):
+        raise typer.BadParameter("a signed --document says itself what it approves")
     with session(home) as opened:
         if key is not None:
-            proposed = opened.run(lambda tx: issuers.find(tx, issuer, version))
+            proposed = opened.run(lambda tx: issuers.find(tx, issuer, version or 1))
             signed = sign(proposed.content, read_document_key(key), APPROVAL_TYPE)
         else:
             signed = read_text(document) if document else ""
@@ -127,14 +136,27 @@ def withdraw(
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """End an issuer from now on and withdraw whatever of it is served; it holds on return."""
+    """End an issuer from now on and withdraw whatever of it is served; it holds on return.
+
+    When that fails half-way, do it again: an issuer that was withdrawn before stays so, with the
+    reason given then, and what is still served of it is withdrawn.
+    """
     from gateway.cli.inbound import withdraw_all
 
     with session(home) as opened:
         act = because(opened.act, reason)
-        done = opened.run(lambda tx: issuers.withdraw(tx, issuer, act))
+        done, before = opened.run(lambda tx: _withdrawn(tx, issuer, act))
         ended = withdraw_all(opened, issuer)
-    show(_told(done) | {"records_withdrawn": len(ended.found)}, as_json, title="Issuer withdrawn")
+    told = {"withdrawn_before": before, "records_withdrawn": len(ended.found)}
+    show(_told(done) | told, as_json, title="Issuer withdrawn")
+
+
+def _withdrawn(tx: Transaction, issuer: str, act: Act) -> tuple[Registration, bool]:
+    """Withdraw an issuer unless it is withdrawn already; say whether it was."""
+    newest = issuers.find(tx, issuer, issuers.next_version(tx, issuer) - 1)
+    if newest.withdrawn_at is not None:
+        return newest, True
+    return issuers.withdraw(tx, issuer, act), False
 
 
 def _described(path: Path, now: int) -> IssuerClaims:

@@ -21,6 +21,7 @@ from gateway.cli.console import (
     show,
 )
 from gateway.cli.descriptions import read_claims, stated_text
+from gateway.cli.signed_file import signed_file
 from gateway.domain.errors import NotFoundError
 from gateway.domain.licence import Licence
 from gateway.identity.keyfiles import read_document_key
@@ -54,8 +55,10 @@ def issue(
     as_json: AsJson = False,
 ) -> None:
     """Sign a licence with the authority's key, or take a signed one, and put it in force."""
-    if (description is None) == (document is None):
-        raise typer.BadParameter("give a description to sign, or a signed --document")
+    if (description is None) == (document is None) or (document and authority_key):
+        raise typer.BadParameter(
+            "give a description to sign (with --authority-key), or a signed --document"
+        )
     with session(home) as opened:
         if description is not None:
             signed = _sign(opened, description, authority_key)
@@ -63,13 +66,12 @@ def issue(
             signed = read_text(document) if document else ""
         keys = opened.deployment.authority_keys()
         known = _contracts(catalogue)
-        licence = opened.run(
-            lambda tx: licences.activate(
-                tx, signed, opened.act, authority_key=keys.get, catalogue=known
+        with signed_file(out, signed):
+            licence = opened.run(
+                lambda tx: licences.activate(
+                    tx, signed, opened.act, authority_key=keys.get, catalogue=known
+                )
             )
-        )
-    if out is not None:
-        out.write_text(signed + "\n", encoding="ascii")
     show(_told(licence), as_json, title="Licence in force")
 
 

@@ -7,6 +7,7 @@ import typer
 
 from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, read_text, session, show
 from gateway.cli.party_name import canonical_id
+from gateway.cli.signed_file import write_signed
 from gateway.identity.keyfiles import PRIVATE_MODE, read_document_key, write_new
 from gateway.registry import encryption_keys
 from gateway.registry.documents import sign
@@ -63,8 +64,8 @@ def sign_key(
     )
     document = sign(claims, read_document_key(key), KEY_TYPE)
     told = {"document": document}
+    write_signed(out, document)
     if out is not None:
-        out.write_text(f"{document}\n", encoding="ascii")
         told["file"] = str(out)
     show(told, as_json, title="Signed")
 

@@ -26,7 +26,10 @@ _MAY_SAY = {
 }
 app = typer.Typer(help="Proposed suspensions of receivers that don't answer; a person decides.")
 
-Proposal = Annotated[int, typer.Argument(help="Log index of the proposal.", metavar="PROPOSAL")]
+Proposal = Annotated[
+    int,
+    typer.Argument(min=0, max=2**63 - 1, help="Log index of the proposal.", metavar="PROPOSAL"),
+]
 Key = Annotated[
     Path | None,
     typer.Option("--key", help="Registered document key of the operator or its security admin."),

@@ -4,7 +4,6 @@ Each of the four registers has the same commands: the authority signs a document
 administrator proposes it and two others of different roles approve it (`propose`, `approve`).
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +23,7 @@ from gateway.cli.console import (
     show,
 )
 from gateway.cli.descriptions import read_claims
+from gateway.cli.signed_file import signed_file
 from gateway.domain.errors import NotFoundError
 from gateway.domain.recognition import Register
 from gateway.domain.vocabulary import Role
@@ -34,7 +34,7 @@ from gateway.recognition.register import Statement, document_type
 from gateway.recognition.reports import digests
 from gateway.registry import parties
 from gateway.registry.catalogue import POLICY_CATALOGUE, Catalogue
-from gateway.registry.documents import parse_claims, sign
+from gateway.registry.documents import BadDocumentError, sign
 
 app = typer.Typer(help="Mutual recognition: terms, mapping tables, field tables, identifiers.")
 HELP = {
@@ -47,7 +47,13 @@ Description = Annotated[
     Path | None, typer.Argument(help="Description to be signed: YAML, JSON or TOML.")
 ]
 Name = Annotated[str, typer.Option("--name", help="What the versions share; see `list`.")]
-Version = Annotated[int, typer.Option("--version", min=1, help="Version of the document.")]
+Approved = Annotated[
+    int | None,
+    typer.Option("--version", min=1, max=2**31 - 1, help="Version of the document; 1 by default."),
+]
+Version = Annotated[
+    int, typer.Option("--version", min=1, max=2**31 - 1, help="Version of the document.")
+]
 
 
 @app.command()
@@ -84,8 +90,10 @@ def _add_signing(group: typer.Typer, register: Register) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Sign a document with the authority's key, or take a signed one, and put it in effect."""
-        if (description is None) == (document is None):
-            raise typer.BadParameter("give a description to sign, or a signed --document")
+        if (description is None) == (document is None) or (document and authority_key):
+            raise typer.BadParameter(
+                "give a description to sign (with --authority-key), or a signed --document"
+            )
         with session(home) as opened:
             if description is not None:
                 key = read_document_key(authority_key_path(opened.deployment, authority_key))
@@ -94,13 +102,12 @@ def _add_signing(group: typer.Typer, register: Register) -> None:
             else:
                 signed = read_text(document) if document else ""
             keys = opened.deployment.authority_keys()
-            done = opened.run(
-                lambda tx: registers.enact(
-                    tx, signed, register, opened.act, key_of=keys.get, known=_ground(tx)
+            with signed_file(out, signed):
+                done = opened.run(
+                    lambda tx: registers.enact(
+                        tx, signed, register, opened.act, key_of=keys.get, known=_ground(tx)
+                    )
                 )
-            )
-        if out is not None:
-            out.write_text(signed + "\n", encoding="ascii")
         show(_told(done), as_json, title="In effect")
 
 
@@ -118,7 +125,7 @@ def _add_approving(group: typer.Typer, register: Register) -> None:
     @group.command()
     def approve(
         name: Name = "",
-        version: Version = 1,
+        version: Approved = None,
         key: Annotated[
             Path | None, typer.Option(help="The approver's document key: signs the approval here.")
         ] = None,
@@ -131,9 +138,11 @@ def _add_approving(group: typer.Typer, register: Register) -> None:
         """Record an approval that an administrator signed with a registered document key."""
         if (key is None) == (document is None) or (key is not None and not name):
             raise typer.BadParameter("give --name and --key, or a signed --document")
+        if document is not None and (name or version is not None):
+            raise typer.BadParameter("a signed --document says itself what it approves")
         with session(home) as opened:
             if key is not None:
-                found = opened.run(lambda tx: registers.find(tx, register, name, version))
+                found = opened.run(lambda tx: registers.find(tx, register, name, version or 1))
                 typ = document_type(register, approval=True)
                 signed = sign(found.claims, read_document_key(key), typ)
             else:
@@ -175,12 +184,18 @@ for _register in Register:
 
 
 def _claims(opened: Session, register: Register, description: Path) -> AnyClaims:
-    """Return what a description states, its version the next one unless it states another."""
-    model = MODELS[register]
-    stated = read_claims(description, model, {"v": 1, "version": 1, "not_before": opened.act.now})
-    version = opened.run(lambda tx: registers.next_version(tx, register, name_of(stated)))
-    given = stated.model_dump(mode="json")
-    return parse_claims(json.dumps(given | {"version": version}).encode(), model)
+    """Return what a description states, its version the next one, which it may leave out.
+
+    Raises:
+        BadDocumentError: `BAD_DOCUMENT`; also when it states another version than the next one.
+    """
+    model, defaults = MODELS[register], {"v": 1, "version": 1, "not_before": opened.act.now}
+    name = name_of(read_claims(description, model, defaults))
+    version = opened.run(lambda tx: registers.next_version(tx, register, name))
+    claims = read_claims(description, model, defaults | {"version": version})
+    if claims.version != version:
+        raise BadDocumentError(f"version: the next one is {version}; leave it out, or state that")
+    return claims
 
 
 def _ground(tx: Transaction) -> Ground:

@@ -17,7 +17,13 @@ app = typer.Typer(help="Field whitelists for partners across the border (R68).")
 
 Partner = Annotated[str, typer.Option("--partner", help="Party id of the partner.")]
 Product = Annotated[str, typer.Option("--product", help="Product name.")]
-Version = Annotated[int, typer.Option("--version", min=1, help="Version of the whitelist.")]
+Approved = Annotated[
+    int | None,
+    typer.Option("--version", min=1, max=2**31 - 1, help="Version of the whitelist; 1 by default."),
+]
+Version = Annotated[
+    int, typer.Option("--version", min=1, max=2**31 - 1, help="Version of the whitelist.")
+]
 
 
 @app.command()
@@ -55,7 +61,7 @@ def propose(
 def approve(
     partner: Partner = "",
     product: Product = "",
-    version: Version = 1,
+    version: Approved = None,
     key: Annotated[
         Path | None, typer.Option(help="The approver's document key: signs the approval here.")
     ] = None,
@@ -68,9 +74,11 @@ def approve(
     """Record an approval that an administrator signed with a registered document key."""
     if (key is None) == (document is None) or (key is not None and not (partner and product)):
         raise typer.BadParameter("give --partner, --product and --key, or a signed --document")
+    if document is not None and (partner or product or version is not None):
+        raise typer.BadParameter("a signed --document says itself what it approves")
     with session(home) as opened:
         if key is not None:
-            signed = _sign(opened, canonical_id(partner), product, version, key)
+            signed = _sign(opened, canonical_id(partner), product, version or 1, key)
         else:
             signed = read_text(document) if document else ""
         done = opened.run(lambda tx: whitelists.approve_signed(tx, signed, opened.act))

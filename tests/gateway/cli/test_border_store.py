@@ -1,5 +1,7 @@
 """`xinguan border`: copies made, shown and destroyed from the command line."""
 
+import io
+
 import pytest
 
 from tests.gateway.cli.test_whitelist import WHICH, keys  # noqa: F401 - a fixture
@@ -43,3 +45,17 @@ def test_nothing_is_copied_without_a_whitelist_or_for_an_unknown_product(xinguan
     assert xinguan.refuse("border", "copy", "--product", "none") == "UNKNOWN_PRODUCT"
     ran = xinguan("border", "store", "destroy", "--reason", "uscc 91460099000000019N", "--yes")
     assert ran.code == 2
+
+
+def test_the_question_is_no_part_of_the_answer(xinguan, monkeypatch) -> None:
+    destroy = ("border", "store", "destroy", "--reason", "end of the trial", "--json")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    kept = xinguan(*destroy)
+    assert (kept.code, kept.out.strip()) == (2, "")
+    assert "nothing was destroyed" in kept.err
+    xinguan.do("border", "copy")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    gone = xinguan(*destroy)
+    assert "every copy?" in gone.err
+    assert gone.code == 0, gone.err
+    assert gone.json["copies"] == 0

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from gateway.config import parse_settings
+from gateway.credential.encoding import decode, encode_json, object_from_json
 from gateway.credential.jws import EDDSA, Signer, to_jwk
 from gateway.credential.keyring import new_key
 from gateway.credential.status_list import CredentialStatus
@@ -76,6 +77,30 @@ def test_show_verifies_nothing_and_says_so(xinguan, files):
     shown = xinguan.do("credential", "show", files / "c.sdjwt")
     assert (shown["verified"], shown["not_shown"], shown["shown"]) == (False, 0, FIELDS)
     assert shown["status_list"] == f"{ISSUER}/statuslists/1 entry 77"
+
+
+@pytest.mark.parametrize("ends", ["soon", True, [], -1])
+def test_a_stranger_s_time_that_is_none_is_a_fault_of_the_credential(xinguan, files, ends):
+    head, payload, rest = (files / "c.sdjwt").read_text().split(".")
+    claims = object_from_json(decode(payload)) | {"exp": ends}
+    (files / "c.sdjwt").write_text(f"{head}.{encode_json(claims)}.{rest}")
+    assert xinguan.refuse("credential", "show", files / "c.sdjwt") == "BAD_CREDENTIAL"
+
+
+def test_the_latest_time_that_a_credential_can_state_is_shown(xinguan, files):
+    head, payload, rest = (files / "c.sdjwt").read_text().split(".")
+    claims = object_from_json(decode(payload)) | {"exp": 2**53 - 1}
+    (files / "c.sdjwt").write_text(f"{head}.{encode_json(claims)}.{rest}")
+    assert xinguan.do("credential", "show", files / "c.sdjwt")["expires"].endswith("+08:00")
+
+
+@pytest.mark.parametrize("junk", [b"\xff\x00", b"[]", b'{"issuer":"x"}'])
+def test_metadata_that_is_none_is_not_the_credential_s_fault(xinguan, files, junk):
+    (files / "junk.bin").write_bytes(junk)
+    words = verify_words(files, "--issuer", files / "junk.bin")
+    ran = xinguan(*words, "--json")
+    assert (ran.code, ran.reason) == (2, "BAD_REQUEST")
+    assert "junk.bin is not the metadata of an issuer" in ran.err
 
 
 def test_a_holder_shows_some_fields_with_its_proof(xinguan, files, world):

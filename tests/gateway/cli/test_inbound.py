@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import console
+from gateway.cli.main import main
 from tests.gateway.inbound.abroad import (
     BUREAU,
     OTHER_LEI,
@@ -179,11 +180,40 @@ def test_a_withdrawn_issuer_s_records_are_withdrawn(xinguan, registered, bureau,
     xinguan.do("inbound", "admit", good)
     done = xinguan.do("inbound", "issuer", "withdraw", BUREAU, "--reason", "key compromised")
     assert (done["state"], done["records_withdrawn"]) == ("withdrawn", 1)
+    assert done["withdrawn_before"] is False
     assert states(xinguan) == []
     refused = xinguan("inbound", "check", good, "--json")
     assert (refused.code, refused.reason) == (2, "FOREIGN_ISSUER")
     assert json.loads(refused.out)[0]["code"] == "FOREIGN_ISSUER"
-    assert xinguan.refuse("inbound", "issuer", "withdraw", BUREAU) == "CONFLICT"
+    assert xinguan.refuse("inbound", "issuer", "withdraw", "https://nobody.example") == "NOT_FOUND"
+
+
+def test_a_withdrawal_that_broke_off_is_done_again_until_it_is_done(
+    xinguan, registered, bureau, tmp_path
+):
+    good = bureau.file(tmp_path, "a.sdjwt", bureau.credential(), bureau.status_list())
+    xinguan.do("inbound", "admit", good)
+    lock = xinguan.home / "gateway/inbound/lock"
+    lock.unlink()
+    lock.mkdir()  # the desk can't be held: the second step fails after the first is durable
+    withdraw = ["inbound", "issuer", "withdraw", BUREAU]
+    with pytest.raises((OSError, SystemExit)):
+        main(withdraw)
+    assert [row["state"] for row in xinguan.do("inbound", "issuer", "list")] == ["withdrawn"]
+    assert states(xinguan) == ["ACTIVE"]
+    lock.rmdir()
+    done = xinguan.do(*withdraw)
+    assert (done["state"], done["withdrawn_before"], done["records_withdrawn"]) == (
+        "withdrawn",
+        True,
+        1,
+    )
+    assert states(xinguan) == []
+    again = xinguan.do(*withdraw)
+    assert (again["withdrawn_before"], again["records_withdrawn"]) == (True, 0)
+    xinguan.do("audit", "integrate")
+    entries = xinguan.do("audit", "entries", "--start", 0, "--count", 100)
+    assert [entry["kind"] for entry in entries].count("issuer_withdrawn") == 1
 
 
 def test_a_stale_document_is_not_served(xinguan, registered, bureau, tmp_path, monkeypatch):
