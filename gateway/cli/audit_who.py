@@ -20,6 +20,7 @@ from audit.store import Reader
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_bytes, session, show
 from gateway.cli.descriptions import parse_instant
 from gateway.domain.errors import InvalidRequestError, UnavailableError
+from gateway.identity.keyfiles import PRIVATE_MODE, write_new
 from gateway.registry.act import stated_reason
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.subjects.accesses import AccessFinder, Found, Window
@@ -38,7 +39,10 @@ def who(
     verify: Annotated[
         bool, typer.Option("--verify", help="Prove that nothing is missing.")
     ] = False,
-    proof: Annotated[Path | None, typer.Option("--proof", help="Where to write the proof.")] = None,
+    proof: Annotated[
+        Path | None,
+        typer.Option("--proof", help="Where to write the proof; the file must not exist."),
+    ] = None,
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -70,7 +74,7 @@ def who(
         finally:
             connection.close()
     if proof is not None:
-        proof.write_bytes(document)
+        write_new(proof, document, PRIVATE_MODE)  # it names the subject
         told["proof file"] = str(proof)
     _print(found, told, as_json)
     if verify and not told["proof"]["complete"]:
