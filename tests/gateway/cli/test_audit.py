@@ -78,3 +78,15 @@ def test_a_bar_never_stands_in_the_json(xinguan, copy, monkeypatch, words) -> No
     ran = xinguan("audit", *words, "--json")
     assert isinstance(json.loads(ran.out), dict)
     assert "\x1b[" in ran.err
+
+
+def test_a_pack_is_replayed_whole(xinguan, tmp_path) -> None:
+    pack = tmp_path / "range.pack"
+    xinguan.do("audit", "integrate")
+    evidence = ("audit", "evidence", "--range", "0:1", "--reason", "r", "--out", pack)
+    assert xinguan.do(*evidence)["chosen"] == 1
+    for whole in ((), (":",)):
+        assert xinguan.do("audit", "replay", *whole, "--pack", pack)["entries"] >= 1
+    ran = xinguan("audit", "replay", "0:1", "--pack", pack)
+    assert ran.code == 2
+    assert "a pack is replayed whole" in ran.err
