@@ -13,9 +13,11 @@ processes on one database, or a crash at any moment can't make it vouch for two 
     200  cosignature lines
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,15 +36,19 @@ from audit.witness_protocol import (
 )
 
 _BUSY_S: Final = 5.0
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_PRIVATE_MODE: Final = 0o600
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS witness_schema
+BEGIN;
+CREATE TABLE witness_schema
     (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
-INSERT INTO witness_schema VALUES (1, 1) ON CONFLICT (one) DO NOTHING;
-CREATE TABLE IF NOT EXISTS witness_log
+INSERT INTO witness_schema VALUES (1, 1);
+CREATE TABLE witness_log
     (origin TEXT NOT NULL, vkey TEXT NOT NULL, PRIMARY KEY (origin, vkey));
-CREATE TABLE IF NOT EXISTS witness_seen
+CREATE TABLE witness_seen
     (origin TEXT PRIMARY KEY, origin_hash TEXT NOT NULL UNIQUE,
      size INTEGER NOT NULL, root BLOB NOT NULL, note BLOB NOT NULL);
+COMMIT;
 """
 
 
@@ -61,17 +67,40 @@ class Answer:
     content_type: str = NOTE_TYPE
 
 
+def make_memory(path: Path) -> None:
+    """Make the empty database of a new witness, which its owner alone can read from the start.
+
+    Only a witness that never cosigned anything may have one: nothing else ever makes it.
+
+    Args:
+        path: Where; nothing may stand there.
+
+    Raises:
+        AuditUnavailableError: Something stands there, or it can't be made.
+    """
+    try:
+        os.close(os.open(path, _NEW_FILE, _PRIVATE_MODE))
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.executescript(_SCHEMA)
+    except (OSError, sqlite3.Error) as error:
+        raise AuditUnavailableError("the witness's database can't be made") from error
+
+
 class Witness:
     """One witness; its methods block and may be called from several threads and processes.
 
     Args:
-        path: Its database; made when missing. It must never be restored from a backup: an
-            older row would let it vouch for a second history.
+        path: Its database, from `make_memory`. It must never be restored from a backup, nor
+            made anew when it is lost: an older row, or none, would let it vouch for a second
+            history.
         signer: Its key.
         clock: Unix seconds.
 
     Raises:
-        AuditUnavailableError: The database can't be opened, or a newer program made it.
+        AuditUnavailableError: The database is missing or can't be opened, or a newer program
+            made it.
     """
 
     def __init__(self, path: Path, signer: CosignatureSigner, clock: Callable[[], int]) -> None:
@@ -79,13 +108,7 @@ class Witness:
         self._clock = clock
         self._turn = threading.Lock()
         try:
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode=WAL").fetchone()
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(_SCHEMA)
-            version = self._connection.execute("SELECT version FROM witness_schema").fetchone()[0]
+            self._connection, version = _open(path)
         except sqlite3.Error as error:
             raise AuditUnavailableError("the witness's database can't be opened") from error
         if version != 1:
@@ -209,6 +232,30 @@ class Witness:
             (origin, origin_hash(origin), size, root, asked.note),
         )
         return None
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, int]:
+    """Open a database that is there; return the version of its tables too.
+
+    Raises:
+        sqlite3.Error: It isn't there, or holds no witness's memory.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",  # never made: see `make_memory`
+        uri=True,
+        timeout=_BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        asked = "SELECT coalesce(max(version), 0) FROM witness_schema"
+        version = int(connection.execute(asked).fetchone()[0])
+        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection, version
 
 
 def _check_extends(asked: AddCheckpoint, size: int, root: bytes, seen_root: bytes) -> None:

@@ -26,7 +26,7 @@ from audit.journal import Journal
 from audit.note import Ed25519Signer, Verifier
 from audit.reader import LogReader
 from audit.trust_policy import parse_policy
-from audit.witness import Witness
+from audit.witness import Witness, make_memory
 from audit.witness_client import WitnessClient
 from audit.witness_protocol import format_request
 from audit.witnessing import Witnessing
@@ -57,6 +57,7 @@ def serve(path: str, number: int, told: Any) -> None:
     from audit.http_site import serve_http
     from audit.witness_http import witness_app
 
+    make_memory(Path(path))
     witness = Witness(Path(path), witness_signer(number), now)
     witness.add_log(LOG.verifier_key)
 
@@ -103,6 +104,7 @@ def publish(directory: Path, urls: list[str]) -> dict[str, float]:
 
 def cosign(directory: Path) -> dict[str, float]:
     """Return how long one witness takes for one request, without HTTP."""
+    make_memory(directory / "alone.sqlite3")
     witness = Witness(directory / "alone.sqlite3", witness_signer(0), now)
     witness.add_log(LOG.verifier_key)
     reader = LogReader(directory / "alone" / "log")

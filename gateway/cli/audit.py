@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from audit import entries as entry_kinds
-from audit.errors import AuditError
+from audit.errors import AuditError, NoteError, ProofError
+from audit.note import Verifier
 from audit.reader import LogReader
 from audit.verify import check_proof, prove, verify_log
 from gateway.cli import log_http, witness
@@ -17,6 +18,7 @@ from gateway.cli.audit_destroy import approve_destruction, destroy, hold_app
 from gateway.cli.audit_doctor import doctor
 from gateway.cli.audit_evidence import evidence_command
 from gateway.cli.audit_index import app as index_app
+from gateway.cli.audit_reading import log_reading
 from gateway.cli.audit_replay import replay_command
 from gateway.cli.audit_samples import samples_command
 from gateway.cli.audit_who import who, who_check
@@ -44,7 +46,12 @@ app.command("samples")(samples_command)
 LogDirectory = Annotated[
     Path | None, typer.Option("--log", help="A copy of the log instead of the deployment's.")
 ]
-Key = Annotated[str, typer.Option("--key", help="Verifier key of the log, for a copy.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key", help="Verifier key of the log; a copy needs it, the own log may have it."
+    ),
+]
 
 
 @app.command()
@@ -59,7 +66,13 @@ def verify(
     """Verify every entry, every tile, the checkpoint and who vouches; name the first bad entry."""
     trust = trusted(policy, tsa, None if log is not None else home)
     directory, vkey = _log(log, key or trust.log_key, home)
-    bar = Progress(TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), transient=True)
+    bar = Progress(
+        TextColumn("verifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
     with bar:
         task = bar.add_task("entries", total=None)
         report = verify_log(
@@ -89,11 +102,20 @@ def prove_entry(
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Write the receipt of an entry (C2SP tlog-proof) and the entry, and check both."""
+    """Write the receipt of an entry (C2SP tlog-proof) and the entry, and check both.
+
+    Reading the deployment's own log is an entry itself.
+    """
     directory, vkey = _log(log, key, home)
+    reader = LogReader(directory, vkey)
     try:
+        if index >= reader.checkpoint().size:
+            raise ProofError("this entry is not in the published tree")
+        if log is None:
+            with session(home) as opened:
+                log_reading(opened, "receipt", index, 1)
         receipt = prove(directory, index)
-        entry = LogReader(directory, vkey).entry(index)
+        entry = reader.entry(index)
         check_proof(receipt, entry, vkey)
     except AuditError as error:
         raise NotFoundError("NOT_FOUND", str(error)) from None
@@ -142,7 +164,8 @@ def list_entries(
     except AuditError as error:
         raise NotFoundError("NOT_FOUND", str(error)) from None
     if log is None:
-        _log_reading(home, "entries", start=start, count=len(bodies))
+        with session(home) as opened:
+            log_reading(opened, "entries", start, len(bodies))
     rows = [{"index": start + i, **json.loads(body)} for i, body in enumerate(bodies)]
     if as_json:
         show(rows, as_json, title="Entries")
@@ -180,32 +203,24 @@ def integrate(home: Home = HERE, as_json: AsJson = False) -> None:
 
 
 def _log(log: Path | None, key: str, home: Path) -> tuple[Path, str]:
-    """Return directory and verifier key of a copy, or of the deployment's own log."""
-    if log is not None:
-        if not key:
-            raise InvalidRequestError("BAD_REQUEST", "a copy is verified with --key VKEY")
-        return log, key
-    deployment = Deployment.open(home)
-    return deployment.log_directory, deployment.log_vkey
+    """Return directory and verifier key of a copy, or of the deployment's own log.
 
+    A key that the caller gives counts wherever the log is: who holds it from elsewhere asks
+    whether this is that log, and the deployment's own file can't answer that.
 
-def _log_reading(
-    home: Path,
-    what: str,
-    *,
-    start: int | None = None,
-    count: int | None = None,
-) -> None:
-    with session(home) as opened:
-        entry = entry_kinds.audit_read(
-            time=opened.act.now,
-            node=opened.act.node,
-            actor=opened.act.actor,
-            what=what,
-            start=start,
-            count=count,
-        )
-        opened.run(lambda tx: tx.append(entry))
+    Raises:
+        InvalidRequestError: `BAD_REQUEST` without the key of a copy, `BAD_KEY`.
+    """
+    if log is None:
+        deployment = Deployment.open(home)
+        log, key = deployment.log_directory, key or deployment.log_vkey
+    elif not key:
+        raise InvalidRequestError("BAD_REQUEST", "a copy is verified with --key VKEY")
+    try:
+        Verifier.parse(key)
+    except NoteError as error:
+        raise InvalidRequestError("BAD_KEY", str(error)) from None
+    return log, key
 
 
 def _rest(row: dict[str, Any]) -> dict[str, Any]:

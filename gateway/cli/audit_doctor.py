@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from audit.errors import AuditError
@@ -26,7 +27,13 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Reconcile the log with what lies beside it; exit code 1 when something does not agree."""
-    bar = Progress(TextColumn("reconciling"), BarColumn(), MofNCompleteColumn(), transient=True)
+    bar = Progress(
+        TextColumn("reconciling"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
     with session(home) as opened, bar:
         deployment = opened.deployment
         settings = deployment.settings.limits

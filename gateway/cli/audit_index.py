@@ -3,6 +3,7 @@
 from typing import Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from audit.errors import AuditError, LeaseHeldError
@@ -40,7 +41,11 @@ def build(home: Home = HERE, as_json: AsJson = False) -> None:
 def verify(home: Home = HERE, as_json: AsJson = False) -> None:
     """Derive every root anew from the log and the openings; exit code 1 when one differs."""
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), transient=True
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
     with session(home) as opened, bar:
         secrets = opened.deployment.secrets()

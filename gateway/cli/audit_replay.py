@@ -23,13 +23,14 @@ from gateway.decision.opa_process import find_opa
 from gateway.decision.replaying import Remaker
 from gateway.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 
+_ALL = ":"
 _LONG = 2_000
 _AT_ONCE = 32
 _SHOWN = 20
 
 
 def replay_command(
-    span: Annotated[str, typer.Argument(metavar="[START:END]", help="END is excluded.")] = ":",
+    span: Annotated[str, typer.Argument(metavar="[START:END]", help="END is excluded.")] = _ALL,
     engine: Annotated[str, typer.Option(help="embedded or opa.")] = "embedded",
     opa: Annotated[Path | None, typer.Option(help="The OPA binary, for --engine opa.")] = None,
     pack: Annotated[
@@ -45,6 +46,8 @@ def replay_command(
     """
     if engine not in ("embedded", "opa"):
         raise typer.BadParameter("the engine is embedded or opa")
+    if pack is not None and span != _ALL:
+        raise typer.BadParameter("a pack is replayed whole; leave the range out")
     binary = find_opa(opa) if engine == "opa" else None
     found = _of_pack(pack, binary) if pack is not None else _of_deployment(home, span, binary)
     told = {

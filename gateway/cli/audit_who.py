@@ -21,6 +21,7 @@ from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_bytes
 from gateway.cli.descriptions import parse_instant
 from gateway.cli.subject_name import canonical_subject
 from gateway.domain.errors import InvalidRequestError, UnavailableError
+from gateway.identity.keyfiles import PRIVATE_MODE, write_new
 from gateway.registry.act import required_reason
 from gateway.snapshot.library import SnapshotLibrary
 from gateway.subjects.accesses import AccessFinder, Found, Window
@@ -39,7 +40,10 @@ def who(
     verify: Annotated[
         bool, typer.Option("--verify", help="Prove that nothing is missing.")
     ] = False,
-    proof: Annotated[Path | None, typer.Option("--proof", help="Where to write the proof.")] = None,
+    proof: Annotated[
+        Path | None,
+        typer.Option("--proof", help="Where to write the proof; the file must not exist."),
+    ] = None,
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -71,7 +75,7 @@ def who(
         finally:
             connection.close()
     if proof is not None:
-        proof.write_bytes(document)
+        write_new(proof, document, PRIVATE_MODE)  # it names the subject
         told["proof file"] = str(proof)
     _print(found, told, as_json)
     if verify and not told["proof"]["complete"]:

@@ -78,6 +78,10 @@ def declare(
     as_json: AsJson = False,
 ) -> None:
     """Add what an exporter sent outside of this gateway; the latest declaration holds."""
+    if document is not None and (exporter or as_of or (kind, persons) != (None, None)):
+        raise typer.BadParameter(
+            "a signed --document says what --exporter, --class, --persons and --as-of would"
+        )
     stated = bool(exporter) and kind is not None and persons is not None
     if (key is None) == (document is None) or (key is not None and not stated):
         raise typer.BadParameter(

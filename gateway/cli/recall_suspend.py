@@ -24,6 +24,7 @@ _MAY_SAY = {
     Ruling.DISMISS: _NOT,
     Ruling.WAIVE: frozenset({Ruling.WAIVE}),
 }
+_DAYS = 3
 app = typer.Typer(help="Proposed suspensions of receivers that don't answer; a person decides.")
 
 Proposal = Annotated[
@@ -35,7 +36,8 @@ Key = Annotated[
     typer.Option("--key", help="Registered document key of the operator or its security admin."),
 ]
 Document = Annotated[
-    Path | None, typer.Option("--document", help="A decision that was signed elsewhere.")
+    Path | None,
+    typer.Option("--document", help="A decision that was signed elsewhere; it says all else."),
 ]
 Person = Annotated[str, typer.Option("--person", help="Who decides; kept out of the log.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; kept with the decision, out of the log.")]
@@ -79,7 +81,9 @@ def dismiss(
     waive: Annotated[
         bool, typer.Option("--waive", help="Let the notices go too: the objection is right.")
     ] = False,
-    days: Annotated[int, typer.Option("--days", min=1, max=90, help="The new deadline.")] = 3,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, max=90, help="The new deadline; 3 by default.")
+    ] = None,
     home: Home = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -97,10 +101,12 @@ def _decide(
     document: Path | None,
     home: Path,
     as_json: bool,
-    days: int = 3,
+    days: int | None = None,
 ) -> None:
     if (key is None) == (document is None) or (key is not None and not person):
         raise typer.BadParameter("give --key and --person, or a signed --document")
+    if document is not None and (person or reason or days is not None):
+        raise typer.BadParameter("a signed --document names the person, the reason and the days")
     with session(home) as opened:
         if key is not None:
             party_id = opened.run(lambda tx: open_proposal(tx, proposal))
@@ -110,7 +116,7 @@ def _decide(
                 ruling=ruling,
                 person=person,
                 reason=reason,
-                due_days=days,
+                due_days=_DAYS if days is None else days,
                 decided_at=opened.act.now,
             )
             signed = sign_document(claims, read_document_key(key), SUSPENSION_TYPE)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit.cosignature import CosignatureSigner
 from audit.errors import AuditUnavailableError, NoteError
 from audit.reader import LogReader
-from audit.witness import Witness
+from audit.witness import Witness, make_memory
 from audit.witness_http import witness_app
 from gateway.cli.console import HERE, AsJson, Home, instant, now, show
 from gateway.cli.log_http import check_address
@@ -45,8 +45,10 @@ def init(
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_new(home / _KEY, f"{signer.signer_key()}\n".encode(), PRIVATE_MODE)
     write_new(home / _VKEY, f"{signer.verifier_key}\n".encode(), _PUBLIC_MODE)
-    _open(home).close()
-    (home / _DATABASE).chmod(PRIVATE_MODE)
+    try:
+        make_memory(home / _DATABASE)
+    except AuditUnavailableError as error:
+        raise UnavailableError("AUDIT_UNAVAILABLE", str(error)) from None
     note = "Give this key to whoever trusts you. Never restore the database from a backup."
     show({"witness": signer.verifier_key, "note": note}, as_json, title="A new witness")
 
@@ -142,13 +144,23 @@ def _open(home: Path) -> Witness:
 
     Raises:
         KeyFileError: `NO_KEY`, `BAD_FILE_MODE`.
-        ConfigError: `BAD_KEY`.
+        ConfigError: `BAD_KEY`, `MEMORY_LOST`.
         UnavailableError: `AUDIT_UNAVAILABLE`.
     """
     try:
         signer = CosignatureSigner.parse(read_private(home / _KEY).decode("ascii").strip())
-        return Witness(home / _DATABASE, signer, now)
     except (NoteError, UnicodeDecodeError):
         raise ConfigError("BAD_KEY", f"{_KEY} holds no witness's key") from None
+    if not (home / _DATABASE).exists():
+        raise ConfigError(
+            "MEMORY_LOST",
+            f"{_DATABASE} is missing: with an empty one this key could vouch for a second history",
+            hints=(
+                "put back the file itself if it was moved, never one from a backup",
+                "if it is lost, make a new witness with a new key, in another directory",
+            ),
+        )
+    try:
+        return Witness(home / _DATABASE, signer, now)
     except AuditUnavailableError as error:
         raise UnavailableError("AUDIT_UNAVAILABLE", str(error)) from None

@@ -132,12 +132,23 @@ def _of_object(values: dict[str, Any]) -> LeakedRow:
 
 
 def _csv_rows(text: str) -> list[LeakedRow]:
-    """Return the rows of a CSV text; without a head the names mean nothing, and match nothing."""
+    """Return the rows of a CSV text; without a head the names mean nothing, and match nothing.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST`.
+    """
     try:
         dialect: Any = csv.Sniffer().sniff(text[:8_192], ",;\t|")
     except csv.Error:
         dialect = csv.excel
-    lines = [line for line in csv.reader(io.StringIO(text), dialect) if line]
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text), dialect) if line]
+    except csv.Error:
+        raise InvalidRequestError(
+            "BAD_REQUEST",
+            "the copy can't be read as CSV: a line of it is broken, or a field is longer than"
+            f" {csv.field_size_limit():,} characters",
+        ) from None
     if not lines:
         return []
     head = tuple(lines[0])

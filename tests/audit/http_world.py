@@ -11,7 +11,7 @@ from audit.cosignature import CosignatureSigner
 from audit.http_site import serve_http
 from audit.note import Verifier
 from audit.trust_policy import parse_policy
-from audit.witness import Witness
+from audit.witness import Witness, make_memory
 from audit.witness_client import WitnessClient
 from audit.witness_http import witness_app
 from audit.witnessing import Witnessing
@@ -51,6 +51,8 @@ class TestWitness:
         self.name = f"w{number}"
         self.signer = CosignatureSigner(f"witness.example/w{number}", key)
         self.path = folder / f"witness-{number}.sqlite3"
+        if not self.path.exists():
+            make_memory(self.path)
         self.core = Witness(self.path, self.signer, now)
         # Several of them share a database, on a disk that does other work too.
         self.core._connection.execute("PRAGMA busy_timeout=60000")

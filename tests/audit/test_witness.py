@@ -19,7 +19,7 @@ from audit.cosignature import CosignatureVerifier
 from audit.errors import AuditUnavailableError, NoteError
 from audit.merkle import consistency_proof, leaf_hash, root_of
 from audit.note import Ed25519Signer, open_note, sign_note
-from audit.witness import Witness
+from audit.witness import Witness, make_memory
 from audit.witness_protocol import (
     MAX_REQUEST_BYTES,
     AddCheckpoint,
@@ -290,6 +290,36 @@ def test_a_database_of_another_version_is_left_alone(tmp_path):
         Witness(witness.path, witness.signer, lambda: 1)
     with pytest.raises(AuditUnavailableError):
         Witness(tmp_path / "no" / "folder", witness.signer, lambda: 1)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database at all" * 100])
+def test_a_memory_that_is_lost_is_not_made_anew(tmp_path, content):
+    witness = TestWitness(tmp_path)
+    witness.core.close()
+    witness.path.unlink()
+    if content is not None:
+        witness.path.write_bytes(content)
+    with pytest.raises(AuditUnavailableError):
+        Witness(witness.path, witness.signer, lambda: 1)
+    assert (witness.path.read_bytes() if witness.path.exists() else None) == content
+
+
+def test_a_memory_is_private_and_made_once(tmp_path):
+    path = tmp_path / "a ?mode=memory#%41.sqlite3"
+    umask = os.umask(0)
+    try:
+        make_memory(path)
+    finally:
+        os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o600
+    witness = Witness(path, TestWitness(tmp_path).signer, lambda: 1)
+    witness.add_log(VKEY)
+    witness.close()
+    with pytest.raises(AuditUnavailableError):
+        make_memory(path)
+    again = Witness(path, TestWitness(tmp_path).signer, lambda: 1)
+    assert again.logs() == [(ORIGIN, 0)]
+    again.close()
 
 
 @given(

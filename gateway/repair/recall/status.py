@@ -2,11 +2,13 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from gateway.store.migration import Statements
 
+_INDEX = re.compile(r"[0-9]{1,18}")  # any of these fits into 64 bits
 _WAITING = ("OPEN", "ESCALATED", "PROPOSED", "OBJECTED")
 
 
@@ -65,13 +67,18 @@ def proposal_rows(state: Statements) -> list[dict[str, Any]]:
 
 
 def repair_index(state: Statements, repair_id: str) -> int | None:
-    """Return the log index of a repair, given by its id or by that index."""
+    """Return the log index of a repair that is there, given by its id or by that index."""
     row = state.execute(
         "SELECT log_index FROM repairs WHERE repair_id = ?", (repair_id,)
     ).fetchone()
-    if row is not None:
-        return int(row[0])
-    return int(repair_id) if repair_id.isascii() and repair_id.isdigit() else None
+    if row is None and _INDEX.fullmatch(repair_id):
+        # Most are asked for because of their recall, which is found without reading all repairs.
+        row = state.execute(
+            "SELECT repair FROM recalls WHERE repair = ?"
+            " UNION ALL SELECT log_index FROM repairs WHERE log_index = ?",
+            [int(repair_id)] * 2,
+        ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def seconds_to_notice(state: Statements, *, share: float = 0.99) -> int | None:

@@ -52,6 +52,12 @@ def test_a_document_signed_elsewhere_is_the_exporters_or_nobodys(xinguan, key, t
     )
     document = tmp_path / "declaration.jws"
     document.write_text(sign(claims, read_document_key(key), DECLARATION_TYPE))
+    for more in (
+        *(("--exporter", uscc(1)), ("--class", "ordinary"), ("--persons", 0)),
+        ("--as-of", "2026-01-01"),
+    ):
+        assert xinguan("export", "declare", "--document", document, *more).code == 2
+        assert xinguan.do("export", "status") == []
     assert xinguan.do("export", "declare", "--document", document)["persons"] == 5
     assert xinguan.refuse("export", "declare", "--document", document) == "CONFLICT"
     other = stated(exporter=f"uscc:{uscc(2)}", year=year, as_of=at)

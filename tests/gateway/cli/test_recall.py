@@ -10,13 +10,19 @@ import pytest
 from audit.openings import OpeningStore
 from gateway.deployment import Deployment
 from gateway.domain.vocabulary import Role
-from gateway.identity.keyfiles import new_document_key, public_pem, write_private_key
+from gateway.identity.keyfiles import (
+    new_document_key,
+    public_pem,
+    read_document_key,
+    write_private_key,
+)
 from gateway.registry import document_keys, parties
 from gateway.registry.act import Act
+from gateway.registry.documents import sign as sign_document
 from gateway.release.pseudonym import ConsumerKeys
 from gateway.repair.recall.compute import NoticeKeys, Recaller
 from gateway.repair.recall.rows import RecordPlaces
-from gateway.repair.recall.suspension import escalate, propose
+from gateway.repair.recall.suspension import SUSPENSION_TYPE, RulingClaims, escalate, propose
 from tests.gateway.repair.recall.simulated import Simulated, party
 from tests.gateway.repair.recall.test_probe import reply, serving
 
@@ -75,10 +81,26 @@ def test_status_shows_who_has_not_answered(xinguan, told):
     by_repair = xinguan.do("recall", "status", "--repair", told["repair"], "--unanswered")
     assert len(by_repair["notices"]) == len(by_repair["recalls"]) == 1
     assert xinguan.do("recall", "status", "--org", party(2))["notices"] == []
-    assert xinguan.refuse("recall", "status", "--repair", "none-such") == "NOT_FOUND"
+    for none_such in ("none-such", told["repair"] + 1, 999_999, 1 << 63, "9" * 5_000, "-1", "²"):
+        assert xinguan.refuse("recall", "status", f"--repair={none_such}") == "NOT_FOUND"
     ran = xinguan("recall", "status")
     assert ran.code == 0
     assert "PROPOSED" in ran.out
+
+
+def test_a_repair_that_nobody_is_told_of_is_no_missing_one(xinguan, told):
+    state = Deployment.open(xinguan.home).open_state()
+    state.run(
+        lambda tx: tx.execute(
+            "INSERT INTO repairs (repair_id, digest, document, log_index, leaf_hash)"
+            " VALUES ('r-1', 'd', 'd', 3, ?)",
+            (bytes(32),),
+        )
+    )
+    state.close()
+    for repair in ("r-1", 3):
+        shown = xinguan.do("recall", "status", "--repair", repair)
+        assert (shown["recalls"], shown["notices"]) == ([], [])
 
 
 def test_a_purge_list_is_an_arrow_file(xinguan, told, tmp_path):
@@ -127,6 +149,33 @@ def test_a_person_decides_with_a_key(xinguan, told):
     assert xinguan.do("recall", "status")["overdue"] == 0
     assert xinguan.refuse("recall", "suspend", "sign", proposal, *words) == "CONFLICT"
     assert xinguan.refuse("recall", "suspend", "sign", 1, *words) == "NOT_FOUND"
+
+
+def test_a_signed_decision_says_all_by_itself(xinguan, told, tmp_path):
+    proposal, key = told["proposal"], read_document_key(xinguan.home / "operator.key")
+    claims = RulingClaims(
+        proposal=proposal, party=party(1), ruling="DISMISS", person="p", due_days=7, decided_at=1
+    )
+    document = tmp_path / "ruling.jws"
+    document.write_text(sign_document(claims, key, SUSPENSION_TYPE))
+    dismiss = ("recall", "suspend", "dismiss", proposal, "--document", document)
+    for more in (("--person", "x"), ("--reason", "x"), ("--days", 3), ("--days", 7)):
+        assert xinguan(*dismiss, *more).code == 2
+        assert xinguan.do("recall", "suspend", "list")[0]["status"] == "OPEN"
+    sign = ("recall", "suspend", "sign", proposal, "--document", document)
+    assert xinguan(*sign, "--person", "x").code == 2
+    assert xinguan.refuse(*sign) == "BAD_REQUEST"
+    assert xinguan.do(*dismiss)["decision"] == "DISMISSED"
+
+
+def test_no_number_of_a_proposal_is_too_large_to_be_refused(xinguan, told):
+    words = ("--key", xinguan.home / "operator.key", "--person", "x")
+    for deed in ("sign", "dismiss"):
+        assert xinguan.refuse("recall", "suspend", deed, *words, (1 << 63) - 1) == "NOT_FOUND"
+        for number in (1 << 63, -1):
+            ran = xinguan("recall", "suspend", deed, *words, "--", number)
+            assert (ran.code, "Traceback" in ran.err) == (2, False)
+            assert "PROPOSAL" in ran.err
 
 
 def test_a_key_of_nobody_decides_nothing(xinguan, told):

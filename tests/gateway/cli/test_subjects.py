@@ -94,6 +94,7 @@ def test_who_asked_with_a_proof_that_a_stranger_checks(xinguan, deed, tmp_path):
     assert told["proof"]["complete"]
     assert told["proof"]["by root below entry"] > second
     assert told["proof"]["by openings below entry"] > tail
+    assert (tmp_path / "proof.json").stat().st_mode & 0o777 == 0o600
     key = (xinguan.home / "gateway/keys/log.vkey").read_text().strip()
     checked = xinguan.do("audit", "who-check", tmp_path / "proof.json", "--key", key)
     assert checked["subject"] == SUBJECT
@@ -106,6 +107,16 @@ def test_who_asked_with_a_proof_that_a_stranger_checks(xinguan, deed, tmp_path):
     plain = xinguan("audit", "who", "--subject", SUBJECT, "--reason", "a complaint")
     assert "OUT_OF_SCOPE" in plain.out
     assert SUBJECT not in xinguan("audit", "entries", "--count", 100).out
+
+
+def test_a_proof_stands_in_no_other_files_place(xinguan, deed, tmp_path):
+    deed.ask(SUBJECT)
+    publish(xinguan)
+    taken = tmp_path / "taken"
+    taken.write_text("another's")
+    words = ("--subject", SUBJECT, "--reason", "r", "--proof", taken)
+    assert xinguan.refuse("audit", "who", *words) == "FILE_EXISTS"
+    assert taken.read_text() == "another's"
 
 
 def test_a_window_of_time(xinguan, deed):

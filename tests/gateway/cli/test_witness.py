@@ -158,6 +158,23 @@ def test_what_a_witness_is_made_of_is_private_and_made_once(xinguan, tmp_path) -
     assert xinguan.refuse(*add, "x", "--home", place) == "BAD_KEY"
 
 
+def test_a_witness_that_lost_its_memory_vouches_for_nothing(xinguan, tmp_path) -> None:
+    place = tmp_path / "witness"
+    xinguan.do("audit", "witness", "init", "--home", place, "--name", NAME)
+    database = place / "witness.sqlite3"
+    database.rename(tmp_path / "elsewhere")
+    log_key = (xinguan.home / "gateway" / "keys" / "log.vkey").read_text().strip()
+    for words in (("add-log", log_key), ("logs",), ("serve", "--listen", "127.0.0.1:0")):
+        ran = xinguan("audit", "witness", *words, "--home", place, "--json")
+        assert (ran.code, ran.reason) == (2, "MEMORY_LOST")
+        assert "second history" in json.loads(ran.err)["message"]
+    assert not database.exists()
+    database.write_bytes(b"")
+    assert xinguan("audit", "witness", "logs", "--home", place).code == 1
+    (tmp_path / "elsewhere").rename(database)
+    assert xinguan.do("audit", "witness", "logs", "--home", place) == []
+
+
 def test_the_log_is_served_to_whoever_may_read_it(xinguan) -> None:
     xinguan.do("audit", "integrate")
     running = Running(

@@ -60,3 +60,10 @@ def test_what_can_t_be_read(tmp_path):
     deep = tmp_path / "deep.json"
     deep.write_text("[" * 100_000)
     assert all(not row.names or row.texts for row in read_leak(deep).rows)
+
+
+@pytest.mark.parametrize("content", [b"uscc,name\nA1," + b"x" * 131_073 + b"\n", b"a,b\rc,d\n"])
+def test_a_csv_that_is_none_is_refused_by_name(content):
+    with pytest.raises(InvalidRequestError, match="can't be read as CSV") as refused:
+        parse(content)
+    assert refused.value.code == "BAD_REQUEST"
