@@ -26,6 +26,7 @@ from pydantic import (
 
 from gateway.credential_settings import CredentialSettings
 from gateway.domain.errors import XinguanError
+from gateway.server_name import ServerName
 from gateway.source_settings import SourceName, SourceSettings
 
 CONFIG_NAME = "xinguan.toml"
@@ -110,7 +111,7 @@ class Server(_Table):
     """Where the gateway listens and what its certificate answers for."""
 
     listen: Address = "127.0.0.1:8443"
-    server_names: list[str] = Field(default=["localhost", "127.0.0.1"], min_length=1)
+    server_names: list[ServerName] = Field(default=["localhost", "127.0.0.1"], min_length=1)
     opa_url: str = ""  # empty: the embedded policy engine
     workers: int = Field(default=1, ge=1, le=64)  # processes that share the port
 

@@ -29,6 +29,7 @@ from gateway.identity.keyfiles import (
     read_private,
     read_secret,
 )
+from gateway.identity.tls_files import require_authorities, require_pair
 from gateway.registry.consents import ConsentKeys
 from gateway.registry.documents import key_id
 from gateway.store.state import State
@@ -200,18 +201,26 @@ class Deployment:
         )
 
     def tls(self) -> TlsFiles:
-        """Read what the server's TLS needs.
+        """Read what the server's TLS needs, and check that it belongs together.
 
         Raises:
-            KeyFileError: `NO_KEY` or `BAD_FILE_MODE` for the private key.
+            KeyFileError: `NO_KEY`, `BAD_FILE_MODE` or `BAD_KEY` for the private key.
             ConfigError: `NO_KEY` when a certificate is not installed yet.
+            CertificateError: `BAD_CERTIFICATE`, naming the file that holds none.
         """
         names = self.settings.files
-        return TlsFiles(
+        files = TlsFiles(
             key=read_private(self.directory / names.server_key),
             certificate=self._read(names.server_certificate),
             client_ca=self._read(names.client_ca),
         )
+        key_name, certificate_name = (
+            Path(names.server_key).name,
+            Path(names.server_certificate).name,
+        )
+        require_pair(files.key, key_name, files.certificate, certificate_name)
+        require_authorities(files.client_ca, Path(names.client_ca).name)
+        return files
 
     def authority_keys(self) -> Mapping[str, Ed25519PublicKey]:
         """Return the authority's public keys by key id.

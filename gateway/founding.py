@@ -31,6 +31,7 @@ from gateway.identity.keyfiles import (
     write_new,
     write_private_key,
 )
+from gateway.identity.tls_files import require_authorities
 from gateway.registry.act import CONSOLE
 from gateway.registry.documents import key_id
 from gateway.store.state import State
@@ -88,9 +89,10 @@ def found(root: Path, wanted: Founding, now: int) -> Deployment:
     Raises:
         ConfigError: `NOT_EMPTY` when something is there already, in the directory or in the
             database, `NO_AUTHORITY` when no authority's key is given, `BAD_CONFIG` for a value
-            out of its range.
+            out of its range, and for authorities of client certificates with `dev`.
         AuditUnavailableError: The database can't be opened or isn't safe to use.
         KeyFileError: `BAD_KEY` when the authority's key is no Ed25519 public key.
+        CertificateError: `BAD_CERTIFICATE` for authorities of client certificates that are none.
     """
     if wanted.dev == bool(wanted.authority_pem):
         raise ConfigError(
@@ -98,6 +100,14 @@ def found(root: Path, wanted: Founding, now: int) -> Deployment:
             "a deployment takes the authority's public key, or makes one of its own with --dev",
             hints=("give one of: --authority PUBKEY, --dev",),
         )
+    if wanted.dev and wanted.client_ca_pem:
+        raise ConfigError(
+            "BAD_CONFIG",
+            "a development deployment makes the authority of client certificates itself",
+            hints=("leave out --client-ca, or --dev",),
+        )
+    if wanted.client_ca_pem:
+        require_authorities(wanted.client_ca_pem, "the file of client authorities")
     authority = parse_document_public_key(wanted.authority_pem) if not wanted.dev else None
     text = config_text(wanted)
     settings = parse_settings(text)

@@ -3,30 +3,38 @@
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from gateway.config import ConfigError
 from gateway.deployment import Deployment
 from gateway.founding import AUTHORITY_KEY, CA_CERTIFICATE, CA_KEY
-from gateway.identity.certificates import CertificateAuthority
-from gateway.identity.keyfiles import read_tls_key
+from gateway.identity.certificates import DAY_S, CertificateAuthority, CertificateError
+from gateway.identity.keyfiles import KeyFileError, read_tls_key
 
 
-def certificate_authority(deployment: Deployment, directory: Path | None) -> CertificateAuthority:
+def certificate_authority(
+    deployment: Deployment, directory: Path | None, now: int, days: int
+) -> CertificateAuthority:
     """Return the authority for certificates: the one named, else the development one.
 
     Args:
         deployment: The deployment.
         directory: Folder with `ca.key` and `ca.pem`, or None.
+        now: Unix seconds.
+        days: For how long a certificate will be issued: no client trusts one that outlives
+            its authority.
 
     Raises:
         ConfigError: `NO_AUTHORITY` when there is none.
-        KeyFileError: Its key can't be used.
+        KeyFileError: Its key can't be used, or is another one than its certificate's.
+        CertificateError: `BAD_CERTIFICATE` when it isn't valid for all that time.
     """
     folder = directory or deployment.dev_authority
     try:
         pem = (folder / CA_CERTIFICATE).read_bytes()
         certificate = x509.load_pem_x509_certificate(pem)
-    except (OSError, ValueError):
+        public_key = certificate.public_key()
+    except (OSError, ValueError, UnsupportedAlgorithm):
         raise ConfigError(
             "NO_AUTHORITY",
             "no authority for certificates is at hand",
@@ -35,7 +43,19 @@ def certificate_authority(deployment: Deployment, directory: Path | None) -> Cer
                 "or pin a certificate that your authority issued: xinguan party certificate pin",
             ),
         ) from None
-    return CertificateAuthority(read_tls_key(folder / CA_KEY), certificate)
+    key = read_tls_key(folder / CA_KEY)
+    if key.public_key() != public_key:
+        raise KeyFileError("BAD_KEY", f"{CA_KEY} is not the key of {CA_CERTIFICATE}")
+    if now < certificate.not_valid_before_utc.timestamp():
+        raise CertificateError("BAD_CERTIFICATE", f"{CA_CERTIFICATE} is not valid yet")
+    left = int(certificate.not_valid_after_utc.timestamp() - now) // DAY_S
+    if left < days:
+        raise CertificateError(
+            "BAD_CERTIFICATE",
+            f"{CA_CERTIFICATE} ends before what it would sign",
+            hints=(f"give --days of at most {left}" if left > 0 else "it has expired: renew it",),
+        )
+    return CertificateAuthority(key, certificate)
 
 
 def authority_key_path(deployment: Deployment, path: Path | None) -> Path:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.domain.errors import InvalidRequestError
 from gateway.domain.product import Product
 from gateway.registry.catalogue import (
     POLICY_CATALOGUE,
@@ -61,7 +62,11 @@ def show(
         chosen = catalogue.product(product)
     except UnknownProductError:
         known = ", ".join(catalogue.names())
-        _fail([f"there is no product of this name; the products are {known}"], as_json)
+        raise InvalidRequestError(
+            "UNKNOWN_PRODUCT",
+            "no such product is in the catalogue",
+            hints=(f"the products are {known}",),
+        ) from None
     if as_json:
         _print_json(_summary(catalogue, chosen) | {"fields": _fields(catalogue, chosen)})
         return

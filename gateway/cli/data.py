@@ -107,6 +107,8 @@ def load(
             hints=("xinguan catalogue list",),
         ) from None
     held_back = _held_back(import_summary) if import_summary else 0
+    if file and "://" not in file and not Path(file).exists():
+        raise InvalidRequestError("SOURCE_FAILED", f"{product}: the file is not there")
     with session(home) as opened, ExitStack() as stack:
         library = SnapshotLibrary(opened.deployment.snapshots_directory)
         origin: str | Source = file

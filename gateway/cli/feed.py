@@ -161,16 +161,6 @@ def statement(
         records=read.table.num_rows,
         sha256=read.sha256,
     )
-    stated = {
-        "v": 1,
-        "authority": authority.value,
-        "unit": unit,
-        "product": product,
-        "as_of": parse_instant(as_of) if as_of else int(time.time()),
-        "records": read.table.num_rows,
-        "sha256": read.sha256,
-    }
-    claims = parse_claims(json.dumps(stated).encode(), PublicityClaims)
     out = file.with_suffix(".jws")
     token = _write_signed(home, authority_key, claims, PUBLICITY_TYPE, out)
     digest = hashlib.sha256(token.encode()).hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.console import Console
 from rich.progress import track
 
 from audit.openings import OpeningStore
@@ -162,7 +163,9 @@ def list_records(home: Home = HERE, as_json: AsJson = False) -> None:
 def track_quietly(handed: Sequence[Handed]) -> Any:  # Any: what rich returns to iterate over
     """Return the documents to go through, with a progress bar when there are many."""
     few = 50
-    return handed if len(handed) < few else track(handed, "checking", transient=True)
+    if len(handed) < few:
+        return handed
+    return track(handed, "checking", transient=True, console=Console(stderr=True))
 
 
 def withdraw_all(opened: Session, issuer: str) -> Refreshed:

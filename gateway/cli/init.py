@@ -10,6 +10,7 @@ from gateway.cli.console import AsJson, now, read_bytes, read_text, show
 from gateway.domain.errors import UnavailableError
 from gateway.domain.party import parse_party_id
 from gateway.founding import Founding, found
+from gateway.identity.tls_files import require_authorities
 
 _DEV_NOTE = (
     "The development authority's keys lie in dev-authority/, beside the gateway's own files. "
@@ -52,7 +53,7 @@ def init(
     wanted = Founding(
         dev=dev,
         authority_pem=read_bytes(authority) if authority else b"",
-        client_ca_pem=read_bytes(client_ca) if client_ca else b"",
+        client_ca_pem=_authorities(client_ca) if client_ca else b"",
         node=node,
         origin=origin,
         operator=parse_party_id(operator) if operator else "",
@@ -77,3 +78,14 @@ def init(
         "note": note,
     }
     show(made, as_json, title="A new deployment")
+
+
+def _authorities(file: Path) -> bytes:
+    """Return the authorities in a file; an empty one would be taken for none given.
+
+    Raises:
+        CertificateError: `BAD_CERTIFICATE`.
+    """
+    pem = read_bytes(file)
+    require_authorities(pem, file.name)
+    return pem

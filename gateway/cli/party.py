@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audit.journal import Transaction
 from gateway.cli.authorities import certificate_authority
 from gateway.cli.console import (
     HERE,
@@ -21,10 +22,10 @@ from gateway.cli.party_certificate import issue_for, sign_for
 from gateway.cli.party_encryption import app as encryption_app
 from gateway.cli.party_key import app as key_app
 from gateway.cli.party_name import canonical_id
-from gateway.domain.errors import NotFoundError
-from gateway.domain.party import Party
+from gateway.domain.errors import InvalidRequestError, NotFoundError
+from gateway.domain.party import Certificate, Party
 from gateway.identity.certificates import PARTY_DAYS, read_request
-from gateway.registry import parties
+from gateway.registry import certificates, parties
 from gateway.registry.registry import View
 
 app = typer.Typer(help="Organisations, their certificates and their document keys.")
@@ -56,19 +57,33 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Register an organisation and issue its certificate, or sign its request."""
+    if not certificate and (csr or out or ca):
+        raise InvalidRequestError(
+            "BAD_REQUEST", "without a certificate nothing is signed or made: leave out the files"
+        )
     wanted = parties.registration(canonical_id(party), name, role, jurisdiction)
     request = read_bytes(csr) if csr else None
     if request is not None:
         read_request(request)  # a bad request is refused before anything is registered
     with session(home) as opened:
-        authority = certificate_authority(opened.deployment, ca) if certificate else None
-        registered = opened.run(lambda tx: parties.register(tx, wanted, opened.act))
-        told = _told(registered)
-        if authority is not None and request is not None:
-            told |= sign_for(opened, authority, registered.party_id, request, days, out)
-        elif authority is not None:
-            told |= issue_for(opened, authority, registered.party_id, days, out)
-    show(told, as_json, title="Registered")
+        party_id, act = wanted.party_id, opened.act
+
+        def admit(tx: Transaction, pem: bytes) -> Certificate:
+            # One transaction: nobody is registered whose certificate could not be made.
+            parties.register(tx, wanted, act)
+            return certificates.pin(tx, pem, act)
+
+        if not certificate or opened.view().party(party_id) is not None:
+            issued = {}
+            opened.run(lambda tx: parties.register(tx, wanted, act))
+        else:
+            authority = certificate_authority(opened.deployment, ca, act.now, days)
+            if request is not None:
+                issued = sign_for(opened, authority, party_id, request, days, out, admit)
+            else:
+                issued = issue_for(opened, authority, party_id, days, out, admit)
+        registered = opened.run(lambda tx: parties.find(tx, party_id))
+    show(_told(registered) | issued, as_json, title="Registered")
 
 
 @app.command("list")

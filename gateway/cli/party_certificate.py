@@ -1,18 +1,23 @@
 """`xinguan party certificate`: issue, sign, pin, replace, revoke."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from audit.journal import Transaction
 from gateway.cli.authorities import certificate_authority
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_bytes, session, show
 from gateway.cli.party_name import canonical_id, folder_name
+from gateway.cli.written import NewFile, take_back, write_together
+from gateway.domain.errors import XinguanError
 from gateway.domain.party import Certificate
 from gateway.founding import DIRECTORY_MODE, PUBLIC_MODE
 from gateway.identity.certificates import PARTY_DAYS, CertificateAuthority, read_request
-from gateway.identity.keyfiles import new_tls_key, write_new, write_private_key
+from gateway.identity.keyfiles import PRIVATE_MODE, new_tls_key, private_pem
 from gateway.registry import certificates, parties
+from gateway.registry.act import Act
 
 app = typer.Typer(help="Certificates of organisations; licences are not touched by any of this.")
 
@@ -26,6 +31,8 @@ Replacing = Annotated[
     str, typer.Option("--replacing", help="Fingerprint of a certificate revoked by this act.")
 ]
 Fingerprint = Annotated[str, typer.Argument(help="SHA-256 of the public key, hex.")]
+# Pins a certificate, PEM, with whatever else has to stand or fall with it.
+Pinning: TypeAlias = Callable[[Transaction, bytes], Certificate]
 
 
 @app.command()
@@ -41,9 +48,10 @@ def issue(
     """Make a key and a certificate for an organisation, and pin it."""
     identity = canonical_id(party)
     with session(home) as opened:
-        authority = certificate_authority(opened.deployment, ca)
+        authority = certificate_authority(opened.deployment, ca, opened.act.now, days)
         opened.run(lambda tx: parties.find(tx, identity))
-        told = issue_for(opened, authority, identity, days, out, replacing)
+        pinning = _pinning(opened.act, replacing)
+        told = issue_for(opened, authority, identity, days, out, pinning)
     show(told, as_json, title="Certificate issued")
 
 
@@ -62,9 +70,10 @@ def sign(
     identity = canonical_id(party)
     request = read_bytes(csr)
     with session(home) as opened:
-        authority = certificate_authority(opened.deployment, ca)
+        authority = certificate_authority(opened.deployment, ca, opened.act.now, days)
         opened.run(lambda tx: parties.find(tx, identity))
-        told = sign_for(opened, authority, identity, request, days, out, replacing)
+        pinning = _pinning(opened.act, replacing)
+        told = sign_for(opened, authority, identity, request, days, out, pinning)
     show(told, as_json, title="Certificate signed")
 
 
@@ -124,18 +133,19 @@ def issue_for(
     party_id: str,
     days: int,
     out: Path | None,
-    replacing: str = "",
+    pinning: Pinning,
 ) -> dict[str, Any]:
-    """Make a key and a certificate, pin it, and put both into a folder.
+    """Make a key and a certificate, put both into a folder, and pin the certificate.
 
     Raises:
         KeyFileError: `FILE_EXISTS` when the folder holds a key already; nothing was pinned.
+        XinguanError: As `pinning`; what was written is gone again.
     """
-    folder = _folder(opened, party_id, out)
     key = new_tls_key()
-    write_private_key(folder / "client.key", key)
     pem = authority.issue_party(party_id, key.public_key(), opened.act.now, days)
-    return _hand_over(opened, authority, pem, folder, replacing)
+    folder = _folder(opened, party_id, out)
+    private = NewFile(folder / "client.key", private_pem(key), PRIVATE_MODE)
+    return _hand_over(opened, (private, *_public(folder, pem, authority)), pem, pinning)
 
 
 def sign_for(
@@ -145,32 +155,51 @@ def sign_for(
     request: bytes,
     days: int,
     out: Path | None,
-    replacing: str = "",
+    pinning: Pinning,
 ) -> dict[str, Any]:
-    """Sign a request, pin the certificate, and put it into a folder.
+    """Sign a request, put the certificate into a folder, and pin it.
 
     Raises:
         CertificateError: `BAD_CSR` or `WEAK_KEY`.
+        KeyFileError: `FILE_EXISTS` when the folder holds one already; nothing was pinned.
+        XinguanError: As `pinning`; what was written is gone again.
     """
     key = read_request(request)
     pem = authority.issue_party(party_id, key, opened.act.now, days)
-    return _hand_over(opened, authority, pem, _folder(opened, party_id, out), replacing)
+    folder = _folder(opened, party_id, out)
+    return _hand_over(opened, _public(folder, pem, authority), pem, pinning)
+
+
+def _public(folder: Path, pem: bytes, authority: CertificateAuthority) -> tuple[NewFile, ...]:
+    files = (NewFile(folder / "client.pem", pem, PUBLIC_MODE),)
+    if (folder / "ca.pem").exists():
+        return files
+    return (*files, NewFile(folder / "ca.pem", authority.pem, PUBLIC_MODE))
 
 
 def _hand_over(
-    opened: Session, authority: CertificateAuthority, pem: bytes, folder: Path, replacing: str
+    opened: Session, files: Sequence[NewFile], pem: bytes, pinning: Pinning
 ) -> dict[str, Any]:
-    path = folder / "client.pem"
-    write_new(path, pem, PUBLIC_MODE)
-    if not (folder / "ca.pem").exists():
-        write_new(folder / "ca.pem", authority.pem, PUBLIC_MODE)
-    return {**_told(_pin(opened, pem, replacing)), "folder": str(folder)}
+    written = write_together(files)
+    try:
+        pinned = opened.run(lambda tx: pinning(tx, pem))
+    except XinguanError as error:
+        # When the log failed nobody knows whether the certificate is pinned: its key stays.
+        if error.code != "AUDIT_UNAVAILABLE":
+            take_back(written)
+        raise
+    return {**_told(pinned), "folder": str(files[0].path.parent)}
+
+
+def _pinning(act: Act, replacing: str) -> Pinning:
+    if replacing:
+        return lambda tx, pem: certificates.replace(tx, pem, replacing, act)
+    return lambda tx, pem: certificates.pin(tx, pem, act)
 
 
 def _pin(opened: Session, pem: bytes, replacing: str) -> Certificate:
-    if replacing:
-        return opened.run(lambda tx: certificates.replace(tx, pem, replacing, opened.act))
-    return opened.run(lambda tx: certificates.pin(tx, pem, opened.act))
+    pinning = _pinning(opened.act, replacing)
+    return opened.run(lambda tx: pinning(tx, pem))
 
 
 def _folder(opened: Session, party_id: str, out: Path | None) -> Path:

@@ -8,7 +8,8 @@ import typer
 from gateway.cli.console import HERE, AsJson, Home, now, read_bytes, read_text, session, show
 from gateway.cli.party_name import canonical_id
 from gateway.cli.signed_file import write_signed
-from gateway.identity.keyfiles import PRIVATE_MODE, read_document_key, write_new
+from gateway.cli.written import NewFile, write_together
+from gateway.identity.keyfiles import PRIVATE_MODE, read_document_key
 from gateway.registry import encryption_keys
 from gateway.registry.documents import sign
 from gateway.registry.encryption_keys import (
@@ -39,11 +40,12 @@ def make(
 ) -> None:
     """Make a key pair, as an organisation does on its own machine; print the public half."""
     key = DecryptionKey.generate()
-    write_new(out, key.private_jwk().encode(), PRIVATE_MODE)
+    files = [NewFile(out, key.private_jwk().encode(), PRIVATE_MODE)]
     told = {"private": str(out), "jwk": key.public_jwk()}
     if public is not None:
-        write_new(public, f"{key.public_jwk()}\n".encode(), _PUBLIC_MODE)
+        files.append(NewFile(public, f"{key.public_jwk()}\n".encode(), _PUBLIC_MODE))
         told["public"] = str(public)
+    write_together(files)
     show(told, as_json, title="Key pair made")
 
 

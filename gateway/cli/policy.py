@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +20,7 @@ from gateway.decision.law import LawTable
 from gateway.decision.pages import rules_page
 from gateway.decision.signing import sign
 from gateway.decision.wasm import WasmEngine
-from gateway.domain.errors import XinguanError
+from gateway.domain.errors import InvalidRequestError, UnavailableError
 
 app = typer.Typer(help="The law as policy: explain, diff, rules, coverage, build, check, sign.")
 app.command("approve")(approve_command)
@@ -38,17 +40,18 @@ def explain_command(
     as_json: Json = False,
 ) -> None:
     """Decide a request document and print each rule that fired, its clause and the remedy."""
+    _require(language)
     try:
-        document, now = explaining.read_request(request.read_text(encoding="utf-8"), at)
+        text = request.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InvalidRequestError("BAD_REQUEST", "the request document can't be read") from None
+    document, now = explaining.read_request(text, at)
+    with _usable_policies():
         explanation = asyncio.run(_explain(document, now, policies))
-        if as_json:
-            _print_json(explaining.as_document(explanation))
-        else:
-            typer.echo(explaining.as_text(explanation, language))
-    except XinguanError as error:
-        raise _failed(error.code, error.message) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise _failed("BAD_REQUEST", "the request document can't be read") from error
+    if as_json:
+        _print_json(explaining.as_document(explanation))
+    else:
+        typer.echo(explaining.as_text(explanation, language))
 
 
 async def _explain(document: bytes, now: int, policies: Path) -> explaining.Explanation:
@@ -68,7 +71,9 @@ def rules_command(
     as_json: Json = False,
 ) -> None:
     """Print every rule with its kind, source and place."""
-    rows = rule_rows(policies)
+    _require(language)
+    with _usable_policies():
+        rows = rule_rows(policies, checkout=policies.parent)
     if as_json:
         _print_json([asdict(row) for row in rows])
     elif markdown:
@@ -86,7 +91,8 @@ def coverage_command(policies: Policies = DEFAULT_POLICIES, as_json: Json = Fals
 
     A rule of a room that isn't built yet waits for the issue it names.
     """
-    rows = rule_rows(policies, checkout=policies.parent)
+    with _usable_policies():
+        rows = rule_rows(policies, checkout=policies.parent)
     if as_json:
         _print_json([asdict(row) | {"proven": row.proven} for row in rows])
     else:
@@ -109,21 +115,15 @@ def build_command(
     as_json: Json = False,
 ) -> None:
     """Compile the policy and write the bundle beside its sources."""
-    try:
-        _print_bundle(build(policies, opa), as_json=as_json)
-    except BuildError as error:
-        raise _failed("POLICY_MISMATCH", str(error)) from error
-    except XinguanError as error:
-        raise _failed(error.code, error.message) from error
+    with _usable_policies():
+        bundle = build(policies, opa)
+    _print_bundle(bundle, as_json=as_json)
 
 
 @app.command("check")
 def check_command(policies: Policies = DEFAULT_POLICIES, as_json: Json = False) -> None:
     """Compare the bundle with its sources; exit 1 when it is stale."""
-    try:
-        _print_bundle(load(policies), as_json=as_json)
-    except XinguanError as error:
-        raise _failed(error.code, error.message) from error
+    _print_bundle(load(policies), as_json=as_json)
 
 
 @app.command("sign")
@@ -132,14 +132,44 @@ def sign_command(
     output: Annotated[Path, typer.Option(help="Where the signed bundle is written.")],
     opa: Annotated[Path, typer.Option(help="The OPA binary.")] = Path(".tools/bin/opa"),
     policies: Policies = DEFAULT_POLICIES,
+    as_json: Json = False,
 ) -> None:
     """Sign the bundle for an OPA server that is started with --verification-key."""
     try:
-        typer.echo(str(sign(policies, opa, key, output)))
+        signed = sign(policies, opa, key, output)
     except BuildError as error:
-        raise _failed("POLICY_MISMATCH", str(error)) from error
-    except XinguanError as error:
-        raise _failed(error.code, error.message) from error
+        raise UnavailableError("POLICY_MISMATCH", str(error)) from None
+    if as_json:
+        _print_json({"bundle": str(signed)})
+    else:
+        typer.echo(str(signed))
+
+
+@contextmanager
+def _usable_policies() -> Iterator[None]:
+    """Tell whatever is wrong with a policies directory as a refusal.
+
+    Raises:
+        UnavailableError: `POLICY_MISMATCH`.
+    """
+    try:
+        yield
+    except BuildError as error:
+        raise UnavailableError("POLICY_MISMATCH", str(error)) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UnavailableError(
+            "POLICY_MISMATCH", "the policies directory is out of reach, incomplete or malformed"
+        ) from None
+
+
+def _require(language: str) -> None:
+    """Refuse a language that nothing is written in, rather than show another one.
+
+    Raises:
+        InvalidRequestError: `BAD_REQUEST`.
+    """
+    if language not in explaining.LANGUAGES:
+        raise InvalidRequestError("BAD_REQUEST", "the language is zh or en")
 
 
 def _print_bundle(bundle: Bundle, *, as_json: bool) -> None:
@@ -152,8 +182,3 @@ def _print_bundle(bundle: Bundle, *, as_json: bool) -> None:
 
 def _print_json(document: object) -> None:
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-def _failed(code: str, message: str) -> typer.Exit:
-    typer.echo(f"{code}: {message}", err=True)
-    return typer.Exit(1)

@@ -51,11 +51,15 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
             f"a file {path.name} exists there; it stays as it is",
             hints=("name another folder",),
         ) from None
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)  # the process's umask must not widen or narrow it
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)  # the process's umask must not widen or narrow it
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)  # half of it would stand in the way of the next try
+        raise
 
 
 @contextmanager

@@ -24,6 +24,7 @@ async def open_port(
 
     Raises:
         UnavailableError: `PORT_IN_USE`.
+        XinguanError: As `Deployment.tls`: gRPC would tell wrong files as a port in use.
     """
     limits = deployment.settings.limits
     server = grpc.aio.server(

@@ -102,6 +102,14 @@ def test_an_unknown_key_is_refused_by_its_name(text: str, named: str) -> None:
         ("[server]\nlisten = ':1'", "server.listen"),
         ("[server]\nlisten = '[nonsense]:1'", "server.listen"),
         ("[server]\nserver_names = []", "server.server_names"),
+        *(
+            (f"[server]\nserver_names = ['localhost', '{name}']", "server.server_names.1")
+            for name in (
+                *("", "信关.cn", "a b", "127.0.0.1:8443", "[::1]", "fe80::1%eth0", "10.0.0.256"),
+                *("-a.cn", "a-.cn", "a..cn", "a.cn.", "*", "a.*.cn", "a/b", "x" * 64),
+                ".".join(["a" * 63] * 4),
+            )
+        ),
         ("[files]\nlog_key = '/etc/passwd'", "files.log_key"),
         ("[files]\nlog_key = '../outside.key'", "files.log_key"),
         ("[files]\nlog_key = ''", "files.log_key"),
@@ -112,6 +120,15 @@ def test_an_unknown_key_is_refused_by_its_name(text: str, named: str) -> None:
 )
 def test_a_value_out_of_its_range_names_its_key(text: str, key: str) -> None:
     assert key in refused(text).message
+
+
+def test_a_server_is_named_by_host_name_or_address() -> None:
+    names = ["localhost", "xn--bvs576f.cn", "a-b.example", "gate_1", "*.example", "::1", "10.0.0.1"]
+    assert parse_settings(f"[server]\nserver_names = {names}").server.server_names == names
+
+
+def test_an_internationalised_name_is_told_its_other_form() -> None:
+    assert "xn--" in refused("[server]\nserver_names = ['信关.cn']").message
 
 
 def test_values_are_never_repeated() -> None:

@@ -193,6 +193,19 @@ def test_what_stops_a_start_has_its_texts(code: str) -> None:
         ({"node": "Bad Node"}, "BAD_CONFIG"),
         ({"listen": "nowhere"}, "BAD_CONFIG"),
         ({"origin": 'x"\n[limits]'}, "BAD_CONFIG"),
+        ({"server_names": ("",)}, "BAD_CONFIG"),
+        ({"server_names": ("localhost", "信关.cn")}, "BAD_CONFIG"),
+        ({"server_names": ("a b",)}, "BAD_CONFIG"),
+        ({"server_names": ("127.0.0.1:8443",)}, "BAD_CONFIG"),
+        ({"client_ca_pem": b"whatever"}, "BAD_CONFIG"),
+        (
+            {
+                "dev": False,
+                "authority_pem": public_pem(new_document_key().public_key()),
+                "client_ca_pem": b"rubbish",
+            },
+            "BAD_CERTIFICATE",
+        ),
     ],
 )
 def test_what_does_not_fit_makes_nothing(tmp_path: Path, words, code) -> None:
@@ -226,6 +239,48 @@ def test_a_key_with_a_wrong_mode_is_refused_at_the_start(dev: Deployment) -> Non
     assert caught.value.code == "BAD_FILE_MODE"
     assert "ticket.key" in caught.value.message
     (dev.directory / "identity/server.key").chmod(0o640)
+    with pytest.raises(KeyFileError):
+        dev.tls()
+
+
+def another_key(deployment: Deployment) -> bytes:
+    return (deployment.dev_authority / "ca.key").read_bytes()
+
+
+def no_key(deployment: Deployment) -> bytes:
+    return b"rubbish"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("server.key", another_key, "BAD_KEY"),
+        ("server.key", no_key, "BAD_KEY"),
+        ("server.pem", no_key, "BAD_CERTIFICATE"),
+        ("client-ca.pem", no_key, "BAD_CERTIFICATE"),
+        ("client-ca.pem", another_key, "BAD_CERTIFICATE"),
+    ],
+)
+async def test_wrong_files_of_tls_are_named_and_no_port_in_use(
+    dev: Deployment, name, content, code
+) -> None:
+    (dev.directory / "identity" / name).write_bytes(content(dev))
+    with pytest.raises(XinguanError) as caught:
+        async with Gateway(dev, listen="127.0.0.1:0"):
+            pytest.fail("it serves")
+    assert caught.value.code == code
+    assert name in caught.value.message
+    assert "identity/" not in caught.value.message
+    assert "rubbish" not in caught.value.message
+
+
+def test_the_servers_certificate_may_have_its_chain_behind_it(dev: Deployment) -> None:
+    chain = dev.directory / "identity/server.pem"
+    own, authority = chain.read_bytes(), (dev.dev_authority / "ca.pem").read_bytes()
+    chain.write_bytes(own + authority)
+    assert dev.tls().certificate == own + authority
+    chain.write_bytes(authority + own)  # a TLS library takes the first one for the server's
     with pytest.raises(KeyFileError):
         dev.tls()
 

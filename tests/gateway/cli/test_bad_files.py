@@ -39,3 +39,12 @@ def test_an_address_that_is_none(address, tmp_path, capsys):
 def test_a_register_that_is_not_there(tmp_path, capsys):
     assert run("demo", "--data", tmp_path / "gone.csv") == 2
     assert "UNREADABLE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["gone", "gone.csv"])
+def test_records_that_are_not_there(name, tmp_path, capsys):
+    assert run("load", "legal_entity_base", tmp_path / name, "--home", tmp_path) == 2
+    told = capsys.readouterr().err
+    assert "SOURCE_FAILED" in told
+    assert "the file is not there" in told
+    assert str(tmp_path) not in told

@@ -1,7 +1,10 @@
 import stat
+from contextlib import suppress
 
 from cryptography import x509
 
+from audit.errors import AuditUnavailableError
+from gateway.domain.errors import ConflictError
 from gateway.identity.certificates import make_request, read_certificate
 from gateway.identity.keyfiles import (
     new_document_key,
@@ -9,6 +12,8 @@ from gateway.identity.keyfiles import (
     public_pem,
     read_tls_key,
 )
+from gateway.registry import certificates
+from gateway.store.state import State
 from tests.simulator import uscc
 
 
@@ -107,6 +112,88 @@ def test_existing_keys_are_never_overwritten(xinguan) -> None:
     assert xinguan.refuse("party", "certificate", "issue", uscc(1)) == "FILE_EXISTS"
     assert key.read_bytes() == before
     assert len(xinguan.do("party", "certificate", "list")) == 1
+
+
+def test_a_refused_pin_leaves_no_file_behind(xinguan, tmp_path) -> None:
+    old = add(xinguan)["fingerprint"]
+    issue = ("party", "certificate", "issue", uscc(1), "--out", tmp_path / "new", "--replacing")
+    assert xinguan.refuse(*issue, "deadbeef") == "NOT_FOUND"
+    assert list((tmp_path / "new").iterdir()) == []
+    xinguan.do(*issue, old)
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        "client.key",
+        "client.pem",
+        "ca.pem",
+    }
+    request = tmp_path / "x.csr"
+    request.write_bytes(make_request(new_tls_key(), "x"))
+    sign = ("party", "certificate", "sign", uscc(1), request, "--out", tmp_path / "signed")
+    assert xinguan.refuse(*sign, "--replacing", old) == "CONFLICT"
+    assert list((tmp_path / "signed").iterdir()) == []
+
+
+def test_a_key_stays_when_nobody_knows_whether_its_certificate_is_pinned(
+    xinguan, tmp_path, monkeypatch
+) -> None:
+    add(xinguan)
+    run, calls = State.run, []
+
+    def lost(state, job):
+        calls.append(run(state, job))
+        if len(calls) == 2:  # the pinning: it is durable, and nobody is told
+            raise AuditUnavailableError("the commit failed")
+        return calls[-1]
+
+    monkeypatch.setattr(State, "run", lost)
+    issue = ("party", "certificate", "issue", uscc(1), "--out", tmp_path / "new", "--json")
+    ran = xinguan(*issue)
+    assert (ran.code, ran.reason) == (1, "AUDIT_UNAVAILABLE")
+    pinned = {row["fingerprint"] for row in xinguan.do("party", "certificate", "list")}
+    assert read_certificate((tmp_path / "new/client.pem").read_bytes()).fingerprint in pinned
+    assert (tmp_path / "new/client.key").exists()
+
+
+def test_a_certificate_that_stands_there_gets_no_other_key(xinguan, tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/client.pem").write_text("precious")
+    words = ("party", "add", uscc(1), "--name", "x", "--role", "AGENCY", "--out", tmp_path / "out")
+    assert xinguan.refuse(*words) == "FILE_EXISTS"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["client.pem"]
+    assert xinguan.do("party", "list") == []
+
+
+def test_a_folder_that_cannot_be_made_registers_nobody(xinguan, tmp_path) -> None:
+    (tmp_path / "file").write_text("x")
+    words = ("party", "add", uscc(1), "--name", "x", "--role", "AGENCY", "--out")
+    for place in (tmp_path / "file", tmp_path / "file/below"):
+        with suppress(OSError):  # which the program tells, whatever the command
+            xinguan(*words, place)
+        assert xinguan.do("party", "list") == []
+    xinguan.do(*words, tmp_path / "folder")
+
+
+def test_registration_and_certificate_are_one_act(xinguan, tmp_path, monkeypatch) -> None:
+    """A refusal of the second takes the first back, and its files."""
+    words = ("party", "add", uscc(1), "--name", "x", "--role", "AGENCY", "--out", tmp_path / "out")
+    with monkeypatch.context() as patched:
+
+        def refuse(*_: object) -> None:
+            raise ConflictError("CONFLICT", "this key was revoked; a new key is needed")
+
+        patched.setattr(certificates, "pin", refuse)
+        assert xinguan.refuse(*words) == "CONFLICT"
+    assert xinguan.do("party", "list") == []
+    assert list((tmp_path / "out").iterdir()) == []
+    made = xinguan.do(*words)
+    assert xinguan.entry(made["entry"] - 1)["kind"] == "party_registered"
+    assert xinguan.entry(made["entry"])["kind"] == "certificate_pinned"
+
+
+def test_files_for_no_certificate_are_refused(xinguan, tmp_path) -> None:
+    words = ("party", "add", uscc(1), "--name", "x", "--role", "AGENCY", "--no-certificate")
+    for more in ("--csr", "--out", "--ca"):
+        assert xinguan.refuse(*words, more, tmp_path) == "BAD_REQUEST"
+    assert xinguan.do("party", "list") == []
 
 
 def test_signing_pinning_and_replacing_by_file(xinguan, tmp_path) -> None:

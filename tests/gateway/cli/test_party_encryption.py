@@ -1,5 +1,7 @@
 """`xinguan party encryption-key`: made and signed by its owner, registered by the operator."""
 
+from contextlib import suppress
+
 from tests.simulator import uscc
 
 PARTY = uscc(31)
@@ -24,6 +26,17 @@ def test_an_owner_makes_and_signs_and_the_operator_registers(xinguan, tmp_path) 
     assert xinguan.refuse(*command, "add", PARTY, public) == "CONFLICT"
     assert xinguan.do(*command, "revoke", done["key"])["status"] == "REVOKED"
     assert [row["status"] for row in xinguan.do(*command, "list")] == ["REVOKED"]
+
+
+def test_no_half_of_a_pair_stays_behind(xinguan, tmp_path) -> None:
+    make = ("party", "encryption-key", "make", "--out", tmp_path / "private.jwk", "--public")
+    (tmp_path / "there").write_text("precious")
+    assert xinguan.refuse(*make, tmp_path / "there") == "FILE_EXISTS"
+    with suppress(OSError):  # which the program tells, whatever the command
+        xinguan(*make, tmp_path / "nowhere/public.jwk")
+    assert not (tmp_path / "private.jwk").exists()
+    assert (tmp_path / "there").read_text() == "precious"
+    xinguan.do(*make, tmp_path / "public.jwk")
 
 
 def test_a_private_key_is_never_registered(xinguan, tmp_path) -> None:

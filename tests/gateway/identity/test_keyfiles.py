@@ -124,3 +124,15 @@ def test_a_private_file_is_its_owner_s_alone_before_anything_stands_in_it(tmp_pa
     link.symlink_to(path)
     with pytest.raises(OSError, match="link"), private_file(link):
         pass
+
+
+def test_a_file_that_could_not_be_written_whole_does_not_stay(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gateway.identity.keyfiles.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_new(tmp_path / "s", b"x", 0o600)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    write_new(tmp_path / "s", b"x", 0o600)

@@ -1,5 +1,6 @@
 """The catalogue: what ships is right, and every way to be unclear is refused by name."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from stdnum.cn import uscc
 from typer.testing import CliRunner
 
 from gateway.cli.catalogue import app
+from gateway.cli.main import main
 from gateway.domain.vocabulary import BorderDefault, FieldClass, SubjectKind
 from gateway.registry.arrow_schema import arrow_schema
 from gateway.registry.catalogue import (
@@ -386,8 +388,6 @@ def test_an_empty_catalogue_is_refused(tmp_path):
 
 
 def test_the_commands_print_json_for_machines():
-    import json
-
     runner = CliRunner()
     listed = json.loads(runner.invoke(app, ["list", "--json"]).output)
     assert {entry["name"] for entry in listed} == PRODUCTS
@@ -415,7 +415,10 @@ def test_check_fails_and_names_file_and_field(tmp_path):
     assert "sample.yaml: note: unknown class" in result.output
 
 
-def test_showing_an_unknown_product_names_the_known_ones():
-    result = CliRunner().invoke(app, ["show", "religion", "--json"])
-    assert result.exit_code == 1
-    assert "admin_penalty" in result.output
+def test_showing_an_unknown_product_names_the_known_ones(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["catalogue", "show", "religion", "--json"])
+    read = capsys.readouterr()
+    told = json.loads(read.err)
+    assert (ended.value.code, read.out, told["reason"]) == (2, "", "UNKNOWN_PRODUCT")
+    assert "admin_penalty" in told["hints"][0]
