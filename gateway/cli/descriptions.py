@@ -21,7 +21,7 @@ from gateway.registry.documents import BadDocumentError, Claims, parse_claims
 C = TypeVar("C", bound=Claims)
 SHANGHAI = timezone(timedelta(hours=8))
 _TIMES = frozenset({"not_before", "not_after", "given_at", "expires_at"})
-_UNIX_SECONDS = re.compile(r"[0-9]{9,11}")
+_UNIX_SECONDS = re.compile(r"0|[0-9]{9,11}")
 # What the three parsers raise for a text that isn't theirs; YAML's tags with a wrong value too.
 _MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError, yaml.YAMLError)
 
@@ -56,7 +56,7 @@ def stated_text(path: Path, name: str) -> str:
 
 
 def parse_instant(text: str) -> int:
-    """Return unix seconds for unix seconds (9 to 11 digits), a date or a time in ISO 8601.
+    """Return unix seconds for unix seconds (0, or 9 to 11 digits), a date or a time in ISO 8601.
 
     Raises:
         BadDocumentError: It is none of them.
