@@ -42,14 +42,14 @@ def test_who_names_one_whitelist_does_not_approve_another(
     keys,  # noqa: F811 - the fixture
     tmp_path,
 ) -> None:
-    proposed = xinguan.do("whitelist", "propose", *WHICH, "--field", "uscc", "--from", "1")
+    proposed = xinguan.do("whitelist", "propose", *WHICH, "--field", "uscc", "--from", "0")
     content = whitelists.content(
         partner=PARTNER,
         product="legal_entity_base",
         version=1,
         fields=["uscc"],
         mechanism="",
-        not_before=1,
+        not_before=0,
     )
     document = tmp_path / "approval.jws"
     document.write_text(sign(content, read_document_key(keys["AUTHORITY"]), APPROVAL_TYPE))
