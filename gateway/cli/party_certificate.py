@@ -10,8 +10,7 @@ from audit.journal import Transaction
 from gateway.cli.authorities import certificate_authority
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_bytes, session, show
 from gateway.cli.party_name import canonical_id, folder_name
-from gateway.cli.written import NewFile, take_back, write_together
-from gateway.domain.errors import XinguanError
+from gateway.cli.written import NewFile, written_for
 from gateway.domain.party import Certificate
 from gateway.founding import DIRECTORY_MODE, PUBLIC_MODE
 from gateway.identity.certificates import PARTY_DAYS, CertificateAuthority, read_request
@@ -180,14 +179,8 @@ def _public(folder: Path, pem: bytes, authority: CertificateAuthority) -> tuple[
 def _hand_over(
     opened: Session, files: Sequence[NewFile], pem: bytes, pinning: Pinning
 ) -> dict[str, Any]:
-    written = write_together(files)
-    try:
+    with written_for(files):
         pinned = opened.run(lambda tx: pinning(tx, pem))
-    except XinguanError as error:
-        # When the log failed nobody knows whether the certificate is pinned: its key stays.
-        if error.code != "AUDIT_UNAVAILABLE":
-            take_back(written)
-        raise
     return {**_told(pinned), "folder": str(files[0].path.parent)}
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.domain.errors import UnavailableError, XinguanError
-from gateway.identity.keyfiles import write_new
+from gateway.cli.written import NewFile, write_together, written_for
 
 _PUBLIC_MODE = 0o644  # what is signed is for others to read; it is no secret
 
@@ -22,7 +21,7 @@ def write_signed(path: Path | None, document: str) -> None:
         OSError: It can't be written there.
     """
     if path is not None:
-        write_new(path, f"{document.rstrip()}\n".encode(), _PUBLIC_MODE)
+        write_together((_file(path, document),))
 
 
 @contextmanager
@@ -36,14 +35,9 @@ def signed_file(path: Path | None, document: str) -> Iterator[None]:
     Raises:
         KeyFileError, OSError: as `write_signed`, before anything was done.
     """
-    write_signed(path, document)
-    try:
+    with written_for(() if path is None else (_file(path, document),)):
         yield
-    except UnavailableError:
-        # AUDIT_UNAVAILABLE: nobody knows whether the act holds. If it does, this file is the only
-        # copy of what was signed, so it stays. The same for whatever isn't a refusal of ours.
-        raise
-    except XinguanError:
-        if path is not None:
-            path.unlink(missing_ok=True)
-        raise
+
+
+def _file(path: Path, document: str) -> NewFile:
+    return NewFile(path, f"{document.rstrip()}\n".encode(), _PUBLIC_MODE)

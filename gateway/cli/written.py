@@ -1,9 +1,11 @@
 """Files that a command makes: all of them or none, so that the command can be given again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.domain.errors import UnavailableError, XinguanError
 from gateway.identity.keyfiles import write_new
 
 
@@ -39,12 +41,30 @@ def write_together(files: Iterable[NewFile]) -> tuple[Path, ...]:
             write_new(file.path, file.content, file.mode)
             written.append(file.path)
     except BaseException:
-        take_back(written)
+        _take_back(written)
         raise
     return tuple(written)
 
 
-def take_back(written: Iterable[Path]) -> None:
-    """Remove files that this very run wrote."""
+@contextmanager
+def written_for(files: Iterable[NewFile]) -> Iterator[None]:
+    """Keep new files around the act that makes them count: a refused one takes them along.
+
+    Raises:
+        KeyFileError, OSError: As `write_together`, before anything was done.
+    """
+    written = write_together(files)
+    try:
+        yield
+    except UnavailableError:
+        # AUDIT_UNAVAILABLE: nobody knows whether the act holds. If it does, these are the only
+        # copies of what it is about, so they stay. The same for what isn't a refusal of ours.
+        raise
+    except XinguanError:
+        _take_back(written)
+        raise
+
+
+def _take_back(written: Iterable[Path]) -> None:
     for path in written:
         path.unlink(missing_ok=True)
