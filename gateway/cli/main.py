@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command, get_group
 
 from gateway.domain.errors import InvalidRequestError, UnavailableError, XinguanError
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _check_text(given)
         try:
-            app(args=given, prog_name="xinguan")
+            _run(given)
         finally:
             sys.stdout.flush()  # a full disk is told here, or nobody would be told
     except XinguanError as error:
@@ -143,6 +144,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno == errno.EPIPE:  # whoever read the output has had enough
             sys.exit(1)
         _refuse(_unusable(error), given)
+
+
+def _run(given: Sequence[str]) -> None:
+    """Run the command; what is wrong with the words themselves is told to machines as JSON too."""
+    if "--json" not in given:
+        app(args=given, prog_name="xinguan")
+        return
+    try:
+        code: object = app(args=given, prog_name="xinguan", standalone_mode=False)
+    except TyperException as error:
+        wrong: Any = error  # the library's own kinds of it, which have no public names
+        raise InvalidRequestError(
+            "BAD_USAGE", wrong.format_message(), hints=("--help tells how it is called",)
+        ) from None
+    except typer.Abort:
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _refuse(error: XinguanError, given: Sequence[str]) -> NoReturn:

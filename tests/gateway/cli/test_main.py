@@ -158,3 +158,19 @@ def test_output_that_can_not_be_written(xinguan, tmp_path, target, code) -> None
 
 def test_an_argument_that_is_not_text_is_refused_by_its_place(xinguan) -> None:
     assert xinguan.refuse("licence", "suspend", "a\udcffb") == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("stop-egress", "--lift"), "name one scope"),
+        (("stop-egress", "--no-such-option"), "--no-such-option"),
+        (("licence", "show"), "LICENCE"),
+        (("no-such-command",), "no-such-command"),
+        (("repair", "list", "--home", "/nowhere/at/all"), ""),
+    ],
+)
+def test_wrong_words_are_told_to_machines_as_json(xinguan, words, told) -> None:
+    ran = xinguan(*words, "--json")
+    assert (ran.code, ran.out) == (2, "")
+    assert told in json.loads(ran.err)["message"]
