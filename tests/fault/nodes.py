@@ -188,6 +188,7 @@ class Node:
         path = Deployment.open(self.home).state_path
         for _ in range(50):
             self.stop_it()
+            _wait_until_stopped(self.pid)
             connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -335,3 +336,21 @@ async def stream(
 
 def _keys(product: str, batch: pa.RecordBatch) -> tuple[str, ...]:
     return tuple(batch.column("decision_no" if product == PENALTY else "uscc").to_pylist())
+
+
+def _wait_until_stopped(pid: int) -> None:
+    """Wait until every thread has stopped: one inside a system call first comes out of it.
+
+    It could take a lock on its way, after whoever looks for it found it free.
+    """
+    threads = Path(f"/proc/{pid}/task")  # not on every system; there the window stays
+    while threads.is_dir() and any(_state(each) not in "tTZX" for each in threads.iterdir()):
+        time.sleep(0.001)
+
+
+def _state(thread: Path) -> str:
+    """Return a thread's state, one letter as in proc(5)."""
+    try:
+        return (thread / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return "X"  # it ended meanwhile
