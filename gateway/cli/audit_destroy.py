@@ -25,9 +25,9 @@ from gateway.cli.console import (
     show,
 )
 from gateway.cli.descriptions import parse_instant
-from gateway.cli.subject_name import canonical_subject
 from gateway.config import Profile
 from gateway.domain.errors import UnavailableError
+from gateway.doors.subject_name import canonical_subject
 from gateway.identity.keyfiles import PRIVATE_MODE, read_document_key, write_new
 from gateway.registry.act import required_reason
 from gateway.subjects import holds

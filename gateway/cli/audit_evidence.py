@@ -15,8 +15,8 @@ from gateway.cli.audit_collect import Collector
 from gateway.cli.audit_reading import log_reading
 from gateway.cli.console import HERE, AsJson, Home, session, show
 from gateway.cli.party_name import canonical_id
-from gateway.cli.subject_name import canonical_subject
 from gateway.domain.errors import UnavailableError
+from gateway.doors.subject_name import canonical_subject
 from gateway.identity.keyfiles import PRIVATE_MODE, write_new
 from gateway.registry.act import required_reason
 

@@ -19,8 +19,8 @@ from audit.reader import LogReader
 from audit.store import Reader
 from gateway.cli.console import HERE, AsJson, Home, Session, instant, read_bytes, session, show
 from gateway.cli.descriptions import parse_instant
-from gateway.cli.subject_name import canonical_subject
 from gateway.domain.errors import InvalidRequestError, UnavailableError
+from gateway.doors.subject_name import canonical_subject
 from gateway.identity.keyfiles import PRIVATE_MODE, write_new
 from gateway.registry.act import required_reason
 from gateway.snapshot.library import SnapshotLibrary

@@ -87,8 +87,6 @@ def declare(
         raise typer.BadParameter(
             "give --exporter, --class, --persons and --key, or a signed --document"
         )
-    if document is not None and (exporter or kind or persons is not None or as_of):
-        raise typer.BadParameter("a signed --document says itself what it declares")
     with session(home) as opened:
         if document is not None:
             signed = read_text(document)

@@ -183,7 +183,7 @@ def _check_text(given: Sequence[str]) -> None:
 
 def _unusable(error: OSError) -> XinguanError:
     """Return the refusal for a file or folder that a command could not use; its bare name only."""
-    name = PurePath(os.fsdecode(error.filename)).name if _names_a_file(error) else "the output"
+    name = PurePath(os.fsdecode(error.filename)).name if _names_a_file(error) else "a file"
     message = f"{name}: {error.strerror or 'it can not be used'}"
     if error.errno in _WRONG_PATH:
         return InvalidRequestError("FILE_FAILED", message, hints=("name another path",))

@@ -6,7 +6,6 @@ import typer
 
 from gateway.cli.console import HERE, AsJson, Home, Reason, because, session, show
 from gateway.cli.party_name import canonical_id
-from gateway.domain.errors import NotFoundError
 from gateway.registry import stops
 from gateway.registry.catalogue import Catalogue
 
@@ -30,8 +29,6 @@ def stop_egress(
     # ordered it would take a list of stops and exit code 0 for success.
     if len(wanted) > 1 or ((lift or reason) and not wanted):
         raise typer.BadParameter("name one scope: --org, --product or --all")
-    if product is not None and not lift and product not in Catalogue.load().names():
-        raise NotFoundError("NOT_FOUND", "no such product, so nothing would be stopped")
     with session(home) as opened:
         if not wanted:
             found = opened.view().stops.values()
@@ -40,5 +37,9 @@ def stop_egress(
             return
         act = stops.lift if lift else stops.order
         stop = opened.run(lambda tx: act(tx, wanted[0], because(opened.act, reason)))
+        # Nothing stands between the operator and a stop, but a misspelt one has to be seen.
+        known = {"all", *(f"org:{party}" for party in opened.view().parties)}
+        known |= {f"product:{name}" for name in Catalogue.load().names()}
     done = {"scope": stop.scope, "stopped": not lift, "entry": stop.index}
+    done["names_something_here"] = stop.scope in known
     show(done, as_json, title="Stop lifted" if lift else "Egress stopped")

@@ -17,6 +17,8 @@ _REMEMBERED_CODES = 65_536  # well-formed ones; the check is pure, and callers c
 _SSM = re.compile(
     r"\d{12}|\d{1,7}-[A-Z]"
 )  # Malaysia: 12 digits since 2019, before that with a letter
+# What a person is asked about by; an identity number never is one.
+PERSON_TOKEN = re.compile(r"(?!\d{17}[\dXx]$)[0-9A-Za-z_\-]{8,64}")
 _LEI = re.compile(r"[0-9A-Z]{18}[0-9]{2}")
 _REGISTRY_NUMBER = re.compile(r"[A-Z]{2}:[0-9A-Z][0-9A-Z.\-]{1,31}")
 

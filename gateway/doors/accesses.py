@@ -20,6 +20,7 @@ from audit.store import Reader
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.party import Caller
 from gateway.doors.duties import Duty, includes
+from gateway.doors.subject_name import canonical_subject
 from gateway.registry.act import stated_reason
 from gateway.release.world import World
 from gateway.store.state import State
@@ -77,7 +78,7 @@ class AccessDesk:
 
         Raises:
             DeniedError: `ROLE_FORBIDDEN` or `NOT_OWN_ACCESSES`.
-            InvalidRequestError: `BAD_REQUEST`.
+            InvalidRequestError: `BAD_REQUEST`; `BAD_ID` for what no request could name.
         """
         auditor = includes(caller, Duty.READ_LOG)
         if not auditor:
@@ -95,7 +96,10 @@ class AccessDesk:
             raise InvalidRequestError("BAD_REQUEST", "name the subject and why you ask")
         if request.first_index < 0:
             raise InvalidRequestError("BAD_REQUEST", "a log index is not negative")
-        opening = Opening("subject", request.subject.encode(), os.urandom(32))
+        asked = audit_pb2.ListAccessesRequest()
+        asked.CopyFrom(request)
+        asked.subject = canonical_subject(request.subject)
+        opening = Opening("subject", asked.subject.encode(), os.urandom(32))
         await log_reading(
             caller,
             "accesses" if auditor else "own_accesses",
@@ -103,7 +107,7 @@ class AccessDesk:
             reason=stated_reason(request.reason),
             opening=opening,
         )
-        return await asyncio.to_thread(self._answer, request)
+        return await asyncio.to_thread(self._answer, asked)
 
     async def status(self) -> audit_pb2.GetStatusResponse:
         """Return how log, index and evidence agree, in short."""

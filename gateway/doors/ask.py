@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.domain.errors import InvalidRequestError, UnauthenticatedError
 from gateway.domain.foreign import FOREIGN_PRODUCT
-from gateway.domain.identifiers import parse_uscc
+from gateway.domain.identifiers import PERSON_TOKEN, parse_uscc
 from gateway.domain.party import Caller
 from gateway.domain.product import Product
 from gateway.domain.request import Condition, ExchangeRequest, Loan
@@ -27,7 +27,6 @@ _KEY = re.compile(r"[A-Za-z0-9._:\-]{8,64}")
 # Codes stand in entries and kept inputs, so one that could be an organisation's is refused.
 _WORD = re.compile(r"(?![0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}$)[A-Z][A-Z0-9_]{1,63}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
-_TOKEN = re.compile(r"(?!\d{17}[\dXx]$)[0-9A-Za-z_\-]{8,64}")
 _MAX_FIELDS = 512
 _MAX_CONDITIONS = 32
 _MAX_TEXT = 256
@@ -284,7 +283,7 @@ def _parse_subject(kind: SubjectKind, text: str, product: Product) -> str:
     if kind is not SubjectKind.NATURAL_PERSON:
         return parse_uscc(text)
     # Identity numbers never enter: the platform's subject master gives callers a token.
-    _match(_TOKEN, text, "a person is asked about by token, never by identity number")
+    _match(PERSON_TOKEN, text, "a person is asked about by token, never by identity number")
     return text
 
 

@@ -17,7 +17,7 @@ def test_an_unclear_scope_stops_nothing(xinguan) -> None:
     assert xinguan("stop-egress", "--all", "--product", "x").code == 2
     assert xinguan("stop-egress", "--lift").code == 2
     assert xinguan.refuse("stop-egress", "--org", "nobody") == "BAD_ID"
-    assert xinguan.refuse("stop-egress", "--product", "Bad Name") == "NOT_FOUND"
+    assert xinguan.refuse("stop-egress", "--product", "Bad Name") == "BAD_REQUEST"
     assert xinguan.do("stop-egress") == []
 
 
@@ -34,5 +34,12 @@ def test_a_scope_that_came_out_empty_is_no_success(xinguan) -> None:
     assert xinguan("stop-egress", "--org", "", "--reason", "emergency").code == 2
     assert xinguan("stop-egress", "--product", "").code == 2
     assert xinguan("stop-egress", "--reason", "emergency").code == 2
-    assert xinguan.refuse("stop-egress", "--product", "admin_penaltys") == "NOT_FOUND"
     assert xinguan.do("stop-egress") == []
+
+
+def test_a_stop_of_what_is_not_here_holds_and_says_so(xinguan) -> None:
+    for option in (("--product", "admin_penaltys"), ("--org", uscc(1))):
+        done = xinguan.do("stop-egress", *option)
+        assert (done["stopped"], done["names_something_here"]) == (True, False)
+    for option in (("--product", "admin_penalty"), ("--all",)):
+        assert xinguan.do("stop-egress", *option)["names_something_here"]

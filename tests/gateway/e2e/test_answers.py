@@ -365,7 +365,11 @@ async def test_an_auditor_sees_who_asked_about_a_subject_refusals_included(site,
         rule="R32",
     )
     async with site.client(AUDITOR) as client:
+        with pytest.raises(RefusedError, match="BAD_ID"):
+            await client.accesses(subject[:-1] + "#", "complaint 42")
+        typed = await client.accesses(f" uscc:{subject.lower()}", "complaint 42")
         accesses = await client.accesses(subject, "complaint 42")
+    assert [access.index for access in typed] == [access.index for access in accesses]
     mine = [access for access in accesses if access.party == agency.party_id]
     allowed, refusal = mine
     assert (allowed.product, allowed.purpose) == ("legal_entity_base", "CREDIT_REPORT")

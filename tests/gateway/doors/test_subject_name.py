@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.cli.subject_name import canonical_subject
 from gateway.domain.errors import InvalidRequestError
+from gateway.doors.subject_name import canonical_subject
 from tests.simulator import uscc
 
 CODE = uscc(1)

@@ -1,14 +1,12 @@
-"""How a subject is named on the command line: as in requests, or the log would not find it."""
+"""How a subject is named by whoever looks it up: as in requests, or the log would not find it."""
 
 import re
 
 from gateway.domain.errors import InvalidRequestError
-from gateway.domain.identifiers import parse_uscc
+from gateway.domain.identifiers import PERSON_TOKEN, parse_uscc
 from gateway.inbound.identifiers import parse_foreign_id
 
 _CODE = re.compile(r"(?i)[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}")
-_IDENTITY_NUMBER = re.compile(r"\d{17}[\dXx]")
-_TOKEN = re.compile(r"[0-9A-Za-z_\-]{8,64}")
 
 
 def canonical_subject(text: str) -> str:
@@ -31,7 +29,7 @@ def canonical_subject(text: str) -> str:
     bare = value if scheme.lower() == "uscc" else clean
     if _CODE.fullmatch(bare) or bare is not clean:
         return parse_uscc(bare)
-    if _IDENTITY_NUMBER.fullmatch(bare) or not _TOKEN.fullmatch(bare):
+    if not PERSON_TOKEN.fullmatch(bare):
         raise InvalidRequestError(
             "BAD_ID",
             "a subject is a social credit code, lei:…, reg:CC:NUMBER, or a person's token",
